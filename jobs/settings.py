@@ -1,0 +1,59 @@
+"""Where things are on this machine: one object, read from the environment (`LEDGERLAKE_*`) with defaults that just work.
+
+What a *bank* is (zone, currency, calendar, due times) is not here but in its profile, `expectations/profiles/<name>.yaml`.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+class Settings(BaseSettings):
+    """Paths, ports and addresses of one installation."""
+
+    model_config = SettingsConfigDict(env_prefix="LEDGERLAKE_", extra="ignore")
+
+    home: Path = Field(PROJECT / ".local", description="state of the local services: databases, lake, logs, keys")
+    expectations: Path = Field(PROJECT / "expectations", description="the contracts")
+    profile: str = Field("demo", description="the bank this command speaks of")
+    postgres_port: int = 15432
+    spark_port: int = 15002
+    airflow_port: int = 18080
+    moto_port: int = 15000
+    database_url: str | None = Field(None, description="the ledger's PostgreSQL; the embedded one when empty")
+    spark_remote: str | None = Field(None, description="a Spark Connect URL (sc://...); the local server when empty")
+    key_file: Path | None = Field(None, description="data keys; made at first start (mode 0600) when empty")
+
+    @property
+    def logs(self) -> Path:
+        return self.home / "logs"
+
+    @property
+    def spark_url(self) -> str:
+        return self.spark_remote or f"sc://127.0.0.1:{self.spark_port}"
+
+    @property
+    def airflow_url(self) -> str:
+        return f"http://127.0.0.1:{self.airflow_port}"
+
+    def ledger_url(self) -> str:
+        """SQLAlchemy URL of the ledger's database. The password of the embedded server is in a file of mode 0600."""
+        if self.database_url:
+            return self.database_url
+        password = (self.home / "secrets" / "postgres_ledgerlake").read_text().strip()
+        return f"postgresql+psycopg://ledgerlake:{password}@127.0.0.1:{self.postgres_port}/ledgerlake"
+
+    def bank(self, profile: str) -> Path:
+        """Folder of one bank: lake, rows, raw bytes, inbox, reports."""
+        return self.home / "banks" / profile
+
+
+@cache
+def settings() -> Settings:
+    return Settings()
