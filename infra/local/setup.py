@@ -1,0 +1,126 @@
+"""Sets this machine up: checks Java and fetches, once, the jars that Spark needs for Delta Lake.
+
+    python -m infra.local.setup
+
+A second run finds the jars, verifies their checksums and does nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from jobs.settings import PROJECT, settings
+
+JAVA_NEEDED = 17
+JAR_LIST = PROJECT / "infra" / "spark" / "jars.xml"
+IVY_SETTINGS = PROJECT / "infra" / "spark" / "ivysettings.xml"
+CHECKSUMS = PROJECT / "infra" / "spark" / "jars.sha256"
+
+
+class SetupError(RuntimeError):
+    """Something this machine lacks; the message says what to install or to check."""
+
+
+def java_binary() -> Path:
+    """The `java` that Spark will use: of JAVA_HOME when set, else of PATH. Raises SetupError when there is none of version 17 or later."""
+    remedy = f"Install Java {JAVA_NEEDED} or later (Debian/Ubuntu: apt-get install -y openjdk-{JAVA_NEEDED}-jre-headless)."
+    home = os.environ.get("JAVA_HOME")
+    found = str(Path(home) / "bin" / "java") if home else shutil.which("java")
+    if found is None:
+        raise SetupError(f"Java was not found: neither JAVA_HOME is set nor is `java` on the PATH. {remedy}")
+    try:
+        answer = subprocess.run([found, "-version"], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise SetupError(f"{found} does not run ({error}). {remedy}") from error
+    version = re.search(r'version "(\d+)', answer.stderr)
+    if version is None or int(version[1]) < JAVA_NEEDED:
+        what = answer.stderr.splitlines()[0] if answer.stderr else "no version"
+        raise SetupError(f"{found} is too old ({what}); Spark needs Java {JAVA_NEEDED}. {remedy}")
+    return Path(found)
+
+
+def checksums(path: Path = CHECKSUMS) -> dict[str, str]:
+    """Jar file name -> SHA-256, as committed."""
+    lines = (line.split() for line in path.read_text().splitlines() if line.strip())
+    return {name: digest for digest, name in lines}
+
+
+def faults(folder: Path, expected: dict[str, str]) -> list[str]:
+    """What is wrong with the jars in `folder`, one sentence each; empty when every expected jar is there and unaltered."""
+    found = []
+    for name, digest in expected.items():
+        jar = folder / name
+        if not jar.exists():
+            found.append(f"{name} is missing")
+        elif (actual := hashlib.sha256(jar.read_bytes()).hexdigest()) != digest:
+            found.append(f"{name} has SHA-256 {actual}, expected {digest}")
+    return found
+
+
+def fetch_jars(folder: Path) -> bool:
+    """Puts the jars of jars.xml into `folder`. Returns whether anything was fetched; raises SetupError when they cannot be had
+    or are not the committed ones (nothing is left in `folder` then)."""
+    expected = checksums()
+    if not faults(folder, expected):
+        return False
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix="jars-") as scratch:
+        fetched = Path(scratch) / "jars"
+        _ivy(Path(scratch) / "cache", fetched)
+        wrong = faults(fetched, expected)
+        if wrong:
+            raise SetupError(
+                f"The downloaded jars are not the expected ones: {'; '.join(wrong)}. Nothing was installed. "
+                f"If {JAR_LIST.name} was changed on purpose, renew {CHECKSUMS}; otherwise do not use this download."
+            )
+        for name in expected:
+            (fetched / name).replace(folder / name)
+    return True
+
+
+def _ivy(cache: Path, target: Path) -> None:
+    """Resolves jars.xml with the Ivy that pyspark ships."""
+    import pyspark
+
+    (ivy,) = (Path(pyspark.__file__).parent / "jars").glob("ivy-*.jar")
+    command = [str(java_binary()), *_proxy_options(os.environ), "-cp", str(ivy), "org.apache.ivy.Main"]
+    command += ["-settings", str(IVY_SETTINGS), "-ivy", str(JAR_LIST), "-cache", str(cache), "-confs", "default"]
+    command += ["-types", "jar", "bundle", "-retrieve", str(target / "[organisation]_[artifact]-[revision].[ext]")]
+    result = subprocess.run(command, capture_output=True, text=True)
+    if result.returncode:
+        tail = "\n".join((result.stdout + result.stderr).strip().splitlines()[-15:])
+        raise SetupError(
+            f"The Spark jars of {JAR_LIST} could not be fetched from Maven Central. Check the network (and HTTPS_PROXY), then repeat. Ivy said:\n{tail}"
+        )
+
+
+def _proxy_options(environment: os._Environ[str] | dict[str, str]) -> list[str]:
+    """Java does not read HTTPS_PROXY; says the same in its own words."""
+    address = environment.get("https_proxy") or environment.get("HTTPS_PROXY")
+    if not address:
+        return []
+    proxy = urlsplit(address if "//" in address else f"//{address}")
+    return [f"-Dhttps.proxyHost={proxy.hostname}", f"-Dhttps.proxyPort={proxy.port or 443}"]
+
+
+def main() -> int:
+    try:
+        java = java_binary()
+        fetched = fetch_jars(settings().home / "jars")
+    except SetupError as error:
+        print(f"Set-up stopped: {error}", file=sys.stderr)
+        return 1
+    print(f"Java: {java}. Spark jars: {'fetched' if fetched else 'present'}, checksums verified.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

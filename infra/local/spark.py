@@ -1,0 +1,93 @@
+"""The Spark Connect server with Delta Lake: the lake's one long-lived engine and single writer."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from infra.local.component import Component, base_environment
+from infra.local.setup import checksums, java_binary
+from jobs.settings import Settings
+
+DRIVER_MEMORY = "1536m"
+# A small first heap, and a collector that gives memory back when nothing runs: the machine is shared with Airflow and PostgreSQL.
+JAVA_OPTIONS = "-Xms128m -XX:+UseG1GC -XX:G1PeriodicGCInterval=30000 -XX:MinHeapFreeRatio=10 -XX:MaxHeapFreeRatio=30 -XX:+UseStringDeduplication -Duser.timezone=UTC"
+
+
+def configuration(settings: Settings) -> dict[str, str]:
+    """Spark's settings for one small machine."""
+    return {
+        "spark.master": "local[*]",
+        "spark.app.name": "ledgerlake",
+        "spark.driver.memory": DRIVER_MEMORY,
+        "spark.driver.extraJavaOptions": JAVA_OPTIONS,
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.connect.grpc.binding.address": "127.0.0.1",
+        "spark.connect.grpc.binding.port": str(settings.spark_port),
+        "spark.connect.grpc.maxInboundMessageSize": str(256 * 1024 * 1024),
+        "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+        "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+        "spark.sql.warehouse.dir": str(settings.home / "spark" / "warehouse"),
+        "spark.local.dir": str(settings.home / "spark" / "scratch"),
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.ansi.enabled": "true",
+        "spark.sql.shuffle.partitions": "2",
+        "spark.sql.sources.parallelPartitionDiscovery.parallelism": "4",  # else VACUUM lists files with 10,000 tasks
+        "spark.databricks.delta.snapshotPartitions": "2",  # Delta's default of 50 is meant for large logs
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.cleaner.periodicGC.interval": "10min",
+    }
+
+
+def component(settings: Settings, before_start: Callable[[], None] | None = None) -> Component:
+    """`before_start` may refuse a start by raising: the place where the lake's single-writer lease is taken."""
+    import pyspark
+
+    jars = [settings.home / "jars" / name for name in sorted(checksums())]
+    options = [part for name, value in configuration(settings).items() for part in ("--conf", f"{name}={value}")]
+    submit = Path(pyspark.__file__).parent / "bin" / "spark-submit"
+    server = "org.apache.spark.sql.connect.service.SparkConnectServer"
+
+    def prepare() -> None:
+        missing = [jar.name for jar in jars if not jar.exists()]
+        if missing:
+            raise FileNotFoundError(f"Spark needs {missing[0]} in {settings.home / 'jars'} ({len(missing)} jars missing). Run `make setup`.")
+        for folder in ("warehouse", "scratch", "work"):
+            (settings.home / "spark" / folder).mkdir(parents=True, exist_ok=True)
+        if before_start is not None:
+            before_start()
+
+    return Component(
+        name="spark",
+        command=(str(submit), "--class", server, "--jars", ",".join(map(str, jars)), *options, "spark-internal"),
+        environment={
+            **base_environment(settings),
+            "JAVA_HOME": str(java_binary().resolve().parent.parent),
+            "PYSPARK_PYTHON": sys.executable,
+            "SPARK_HOME": str(submit.parent.parent),
+            "SPARK_LOCAL_IP": "127.0.0.1",
+        },
+        healthy=lambda since: speaks_http2(settings.spark_port),
+        port=settings.spark_port,
+        port_setting="LEDGERLAKE_SPARK_PORT",
+        prepare=prepare,
+        folder=settings.home / "spark" / "work",
+        patience=10,
+    )
+
+
+def speaks_http2(port: int) -> bool:
+    """Whether a gRPC server answers on `port`: it must send its settings in return for ours. An open port alone proves nothing,
+    for the kernel accepts connections on behalf of a server that hangs."""
+    settings_frame = b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=2) as connection:
+            connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + settings_frame)
+            header = connection.recv(9)
+    except OSError:
+        return False
+    return len(header) == 9 and header[3] == 4

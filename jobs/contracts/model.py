@@ -1,0 +1,292 @@
+"""A table's contract: what is promised of each column and row, and where the table comes from.
+
+Key names are those of the Open Data Contract Standard wherever it has the key; rule names and kwargs are Great Expectations' own.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+from jobs.contracts.expectations import KNOWN, ON_FAIL, ROW, UNIQUE
+
+Layer = Literal["bronze", "silver", "gold"]
+History = Literal["append", "fact", "snapshot", "scd2"]
+TYPE = re.compile(
+    r"^(string|date|timestamp|int|bigint|boolean|decimal\(\d{1,2},\s?\d{1,2}\)|array<.+>|struct<.+>)$"
+)
+NAME = re.compile(r"^[a-z][a-z0-9_]*$")
+ADDRESS = re.compile(r"^(bronze|silver|gold)\.[a-z][a-z0-9_]*$")
+CLASS = re.compile(r"^C[123]/[1-5]$")
+# Reserved parameter names of a transform beside tables: rows of all feeds that conform; the table's own last state; KPI definitions.
+INCOMING, PREVIOUS = "incoming", "previous"
+# What each kind of identifier turns into, beside <column>_token and <column>_valid; `derive` picks from these.
+DERIVATIONS: dict[str, dict[str, str]] = {
+    "id_number": {"birth_date": "date", "gender": "string", "area_code": "string", "last4": "string", "kind": "string"},
+    "name": {"normal_token": "string"},
+    "phone": {"last4": "string"},
+    "email": {},
+    "card": {"last4": "string"},
+    "device": {},
+    "address": {"area_code": "string"},
+    # Not an identifier of a person: the keyed, opaque id that a party takes from its first source key (never from an ID number).
+    "source_key": {},
+}
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+def _spread(value: Any) -> Any:
+    """`[type!, {options}]` or `type!` -> one mapping."""
+    if isinstance(value, str):
+        value = [value]
+    if not isinstance(value, list) or not value or not isinstance(value[0], str):
+        raise ValueError("a column is `[type, {options}]`, for instance [string!, {classification: C1/2}]")
+    options = dict(value[1]) if len(value) > 1 else {}
+    return {"type": value[0].rstrip("!"), "required": value[0].endswith("!"), **options}
+
+
+class Column(Strict):
+    """One column. `required` means never null. `classification` is category/level (JR/T 0171 / JR/T 0197)."""
+
+    type: str
+    required: bool = False
+    classification: str
+    description: str = ""
+    unit: str | None = None
+    enum: list[Any] | str | None = Field(None, description="allowed values, or $name of a reference list")
+    references: str | None = Field(None, description="layer.table.column it points to")
+    identifies: str | None = Field(None, description="kind of identifier: the value becomes a token at arrival")
+    derive: list[str] = Field(default_factory=list, description="what to keep of an identifier beside its token")
+    parse: str | None = Field(
+        None,
+        description="how bronze casts the text: a date pattern (yyyyMMdd), `implied(2)`, `trailing_minus`, `Y/N`, `epoch_ms`",
+    )
+    source: str | None = Field(None, alias="from", description="the field's name or JSON path in the file, if another")
+    width: int | None = Field(None, gt=0, description="fixed width: length in bytes of the original encoding")
+
+    @field_validator("type")
+    @classmethod
+    def _known_type(cls, value: str) -> str:
+        if value in ("float", "double"):
+            raise ValueError(f"{value} cannot hold money or keys exactly; use decimal(p,s)")
+        if not TYPE.match(value):
+            raise ValueError(f"unknown type {value}; use string, date, timestamp, int, bigint, boolean or decimal(p,s)")
+        return value
+
+    @field_validator("classification")
+    @classmethod
+    def _known_class(cls, value: str) -> str:
+        if not CLASS.match(value):
+            raise ValueError(f"classification {value} is not category/level; write for instance C2/3")
+        return value
+
+    @model_validator(mode="after")
+    def _identifier(self) -> Column:
+        if self.identifies is not None:
+            if self.identifies not in DERIVATIONS:
+                raise ValueError(f"unknown kind of identifier {self.identifies}; known: {', '.join(DERIVATIONS)}")
+            unknown = set(self.derive) - set(DERIVATIONS[self.identifies])
+            if unknown:
+                raise ValueError(f"a {self.identifies} has no {', '.join(sorted(unknown))}")
+            if self.type != "string":
+                raise ValueError("an identifying column is a string")
+        elif self.derive:
+            raise ValueError("derive goes with identifies")
+        return self
+
+    def physical(self, name: str) -> dict[str, Column]:
+        """The columns that stand in `rows` and in the lake for this one: itself, or token, validity and derivations."""
+        if self.identifies is None:
+            return {name: self}
+        if self.identifies == "source_key":
+            # The key itself is the bank's own and stays; only the derived, keyed id is added.
+            return {
+                name: self.model_copy(update={"identifies": None}),
+                f"{name}_keyed": Column(type="string", classification="C1/2"),
+            }
+        plain = {
+            f"{name}_token": Column(type="string", required=self.required, classification=self.classification),
+            f"{name}_valid": Column(type="boolean", classification="C1/2"),
+        }
+        kinds = DERIVATIONS[self.identifies]
+        return plain | {
+            f"{name}_{d}": Column(type=kinds[d], classification=self.classification, parse="yyyy-MM-dd" if kinds[d] == "date" else None)
+            for d in self.derive
+        }
+
+
+class Rule(Strict):
+    """One promise. `expectation` and `kwargs` are Great Expectations' own."""
+
+    id: str
+    on_fail: str = Field(alias="onFail")
+    expectation: str
+    kwargs: dict[str, Any]
+    description: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_expectation(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or "expectation" in data:
+            return data
+        names = [k for k in data if k.startswith("expect_")]
+        if len(names) != 1:
+            raise ValueError("a rule has exactly one expect_... key")
+        rest = {k: v for k, v in data.items() if k != names[0]}
+        return {**rest, "expectation": names[0], "kwargs": data[names[0]] or {}}
+
+    @model_validator(mode="after")
+    def _allowed(self) -> Rule:
+        if self.expectation not in KNOWN:
+            raise ValueError(f"unknown expectation {self.expectation}; known: {', '.join(sorted(KNOWN))}")
+        if self.on_fail not in ON_FAIL:
+            raise ValueError(f"onFail {self.on_fail} is not one of {', '.join(sorted(ON_FAIL))}")
+        if self.on_fail == "quarantine" and not self.judges_rows:
+            raise ValueError(f"{self.expectation} speaks of the whole table and cannot quarantine rows; use hold, stop or warn")
+        if not NAME.match(self.id):
+            raise ValueError(f"rule id {self.id} is not snake_case")
+        return self
+
+    @property
+    def judges_rows(self) -> bool:
+        return self.expectation in ROW or self.expectation in UNIQUE
+
+    @property
+    def is_unique(self) -> bool:
+        return self.expectation in UNIQUE
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns the rule reads, in the order its kwargs name them."""
+        one = [self.kwargs[k] for k in ("column", "column_A", "column_B") if k in self.kwargs]
+        return one or list(self.kwargs.get("column_list", []))
+
+
+class Conform(Strict):
+    """How rows of a bronze table become rows of a silver table's `incoming`: one Spark SQL expression a column.
+
+    Usable in expressions: the bronze columns; `$zone`, `$currency`, `$system`; `map_code(list, column)` through a reference map;
+    `__entity`, `__business_date`, `__received_at`. `where` names filters: a row for which one is not true is counted as filtered by that name.
+    """
+
+    columns: dict[str, str]
+    where: dict[str, str] = Field(default_factory=dict)
+
+
+class Mart(Strict):
+    """Publishing to the PostgreSQL mart: `scope` columns decide who may see a row; `mask` columns are shown masked to readers."""
+
+    columns: list[str] = Field(default_factory=list, description="which columns; all contract columns when empty")
+    scope: dict[Literal["branch", "province"], str] = Field(default_factory=dict)
+    keep: Literal["dates", "current"] = Field("dates", description="rows of the released dates, or the current state")
+
+
+class Sla(Strict):
+    ready_by: str = Field(alias="readyBy")
+    calendar: str = "every_day"
+
+
+ColumnMap = dict[str, Annotated[Column, BeforeValidator(_spread)]]
+
+
+class Table(Strict):
+    """The contract of one table, `expectations/<layer>/<table>.yaml`."""
+
+    table: str
+    version: str
+    description: str
+    grain: str
+    owner: str
+    steward: str
+    reads: list[str] = Field(default_factory=list)
+    primary_key: list[str] = Field(alias="primaryKey")
+    history: History
+    columns: ColumnMap
+    incoming: ColumnMap = Field(default_factory=dict, description="what a feed must give to be part of this table")
+    rules: list[Rule] = Field(default_factory=list)
+    money: str | None = Field(None, description="the column whose sum the balance follows beside the row count")
+    business_date: str | None = Field(
+        None, alias="businessDate", description="bronze: SQL for the row's business date, if not a column of that name or the file's"
+    )
+    tracked: list[str] = Field(default_factory=list, description="scd2: columns whose change opens a row; all when empty")
+    conforms: dict[str, Conform] = Field(default_factory=dict)
+    statistics: list[str] = Field(default_factory=list, description="columns people filter on: Delta keeps min and max of these only")
+    mart: Mart | None = None
+    made_by: str | None = Field(None, alias="madeBy", description="the module that makes it, when not jobs/<layer>/<table>.py")
+    sla: Sla | None = None
+
+    @field_validator("table")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        if not ADDRESS.match(value):
+            raise ValueError(f"{value} is not layer.table in snake_case")
+        return value
+
+    @field_validator("columns")
+    @classmethod
+    def _names(cls, value: dict[str, Column]) -> dict[str, Column]:
+        for name in value:
+            if name.startswith("__"):
+                raise ValueError(f"{name}: names that begin with __ are reserved for the machinery")
+            if not NAME.match(name):
+                raise ValueError(f"column {name} is not snake_case")
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Table:
+        physical = self.physical_columns
+        for name in [*self.primary_key, *([self.money] if self.money else []), *self.statistics, *self.tracked]:
+            if name not in physical:
+                raise ValueError(f"{name} is named but is not a column of {self.table}")
+        ids = [r.id for r in self.rules]
+        for twice in {i for i in ids if ids.count(i) > 1}:
+            raise ValueError(f"rule id {twice} is given twice")
+        for rule in self.rules:
+            for column in rule.columns:
+                if column not in physical:
+                    raise ValueError(f"rule {rule.id} names {column}, which is not a column of {self.table}")
+        if self.layer == "bronze" and (self.reads or self.incoming):
+            raise ValueError("a bronze table reads deliveries only: take reads and incoming away")
+        if self.incoming and INCOMING not in self.reads:
+            raise ValueError(f"a table with incoming columns lists `{INCOMING}` under reads")
+        return self
+
+    @property
+    def layer(self) -> str:
+        return self.table.split(".")[0]
+
+    @property
+    def name(self) -> str:
+        return self.table.split(".")[1]
+
+    @property
+    def physical_columns(self) -> dict[str, Column]:
+        """Columns as they stand in the lake: identifying ones replaced by token, validity and derivations."""
+        return {n: c for name, column in self.columns.items() for n, c in column.physical(name).items()}
+
+    @property
+    def all_rules(self) -> list[Rule]:
+        """The written rules, and those that the columns imply: `!` never null, `enum` membership, the primary key."""
+        implied: list[Rule] = []
+        for name, column in self.physical_columns.items():
+            if column.required:
+                implied.append(_implied(f"{name}_required", "expect_column_values_to_not_be_null", {"column": name}))
+            if column.enum is not None:
+                implied.append(_implied(f"{name}_known", "expect_column_values_to_be_in_set", {"column": name, "value_set": column.enum}))
+        if self.primary_key and not any(r.is_unique for r in self.rules):
+            kwargs: dict[str, Any] = (
+                {"column": self.primary_key[0]} if len(self.primary_key) == 1 else {"column_list": self.primary_key}
+            )
+            name = "expect_column_values_to_be_unique" if len(self.primary_key) == 1 else "expect_compound_columns_to_be_unique"
+            implied.append(_implied("primary_key_unique", name, kwargs))
+        written = {r.id for r in self.rules}
+        return [r for r in implied if r.id not in written] + list(self.rules)
+
+
+def _implied(rule_id: str, expectation: str, kwargs: dict[str, Any]) -> Rule:
+    return Rule(id=rule_id, onFail="quarantine", expectation=expectation, kwargs=kwargs)

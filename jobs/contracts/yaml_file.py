@@ -1,0 +1,98 @@
+"""Strict YAML: what people fall into is refused with its line, not guessed.
+
+Refused: duplicate keys (the last would win silently), unquoted on/off/yes/no (booleans in YAML 1.1), unquoted 05:30 (a number in
+base sixty), tabs and anything that is not plain data.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from jobs.contracts.errors import ContractError, Mistake
+
+Place = tuple[str | int, ...]
+SEXAGESIMAL = re.compile(r"^[-+]?\d+(:[0-5]?\d)+(\.\d*)?$")
+NORWAY = {"on", "off", "yes", "no", "y", "n"}
+Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+@dataclass
+class YamlFile:
+    """Plain data with the line on which each value stands."""
+
+    path: Path
+    data: Any
+    lines: dict[Place, int]
+
+    def line(self, place: Place) -> int:
+        """Line of the value at `place`, or of the nearest value around it."""
+        while place and place not in self.lines:
+            place = place[:-1]
+        return self.lines.get(place, 1)
+
+
+def read_yaml(path: Path) -> YamlFile:
+    """Raises ContractError naming the line of the first thing that is not strict YAML."""
+    try:
+        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=Loader)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        problem = f"not readable as YAML: {error.problem}"
+        raise ContractError([Mistake(path, line, problem, "Correct the indentation or quoting there")]) from error
+    except UnicodeDecodeError as error:
+        raise ContractError([Mistake(path, 1, f"not UTF-8: {error}", "Save the file as UTF-8")]) from error
+    lines: dict[Place, int] = {}
+    mistakes: list[Mistake] = []
+    data = _plain(node, (), path, lines, mistakes) if node else {}
+    if mistakes:
+        raise ContractError(mistakes)
+    return YamlFile(path, data, lines)
+
+
+def _plain(node: yaml.Node, place: Place, path: Path, lines: dict[Place, int], mistakes: list[Mistake]) -> Any:
+    line = node.start_mark.line + 1
+    lines[place] = line
+    if isinstance(node, yaml.MappingNode):
+        mapping: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            key = str(key_node.value)
+            if key in mapping:
+                mistakes.append(
+                    Mistake(path, key_node.start_mark.line + 1, f"`{key}` is given twice", "Keep one of the two")
+                )
+            mapping[key] = _plain(value_node, (*place, key), path, lines, mistakes)
+            lines[(*place, key)] = key_node.start_mark.line + 1
+        return mapping
+    if isinstance(node, yaml.SequenceNode):
+        return [_plain(child, (*place, i), path, lines, mistakes) for i, child in enumerate(node.value)]
+    return _scalar(node, line, path, mistakes)
+
+
+def _scalar(node: yaml.Node, line: int, path: Path, mistakes: list[Mistake]) -> Any:
+    text = str(node.value)
+    if getattr(node, "style", None) in ("'", '"', "|", ">"):
+        return text
+    if text.lower() in NORWAY:
+        mistakes.append(Mistake(path, line, f"`{text}` would be read as true or false", f'Write true/false or "{text}"'))
+    if SEXAGESIMAL.match(text):
+        mistakes.append(Mistake(path, line, f"`{text}` would be read as a number in base sixty", f'Write "{text}"'))
+    tag = node.tag.rsplit(":", 1)[-1]
+    if tag == "null":
+        return None
+    if tag == "bool":
+        return text.lower() == "true"
+    if tag == "int":
+        return int(text.replace("_", ""), 10) if not text.startswith("0") or text == "0" else text
+    return text if tag != "float" else _number(text)
+
+
+def _number(text: str) -> Any:
+    try:
+        return float(text)
+    except ValueError:
+        return text

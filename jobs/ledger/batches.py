@@ -1,0 +1,106 @@
+"""Batches, gate results, balances and cases: what each write did and what its gate said."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Connection, Row, insert as plain_insert, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from jobs.ledger import clock
+from jobs.ledger.models import Balance, Batch, Case, GateResult
+
+
+def start(db: Connection, table: str, subject: str, run_id: str) -> Row[Any]:
+    """The batch of this table and subject: the unfinished one of an earlier try, else a new number."""
+    open_one = db.execute(
+        select(*Batch.__table__.columns)
+        .where(Batch.table_name == table, Batch.subject == subject, Batch.state.in_(["started", "written"]))
+        .order_by(Batch.batch_id.desc())
+        .limit(1)
+    ).one_or_none()
+    if open_one:
+        return open_one
+    row = plain_insert(Batch).values(table_name=table, subject=subject, run_id=run_id, state="started", started_at=datetime.now(UTC))
+    return db.execute(row.returning(*Batch.__table__.columns)).one()
+
+
+def newest(db: Connection, table: str, subject: str) -> Row[Any] | None:
+    return db.execute(
+        select(*Batch.__table__.columns)
+        .where(Batch.table_name == table, Batch.subject == subject)
+        .order_by(Batch.batch_id.desc())
+        .limit(1)
+    ).one_or_none()
+
+
+def get(db: Connection, batch_id: int) -> Row[Any]:
+    return db.execute(select(*Batch.__table__.columns).where(Batch.batch_id == batch_id)).one()
+
+
+def set_state(db: Connection, batch_id: int, state: str, **values: Any) -> None:
+    """States: started, written, passed, held, stopped, restored."""
+    if state in ("passed", "stopped", "restored"):
+        values.setdefault("finished_at", datetime.now(UTC))
+    db.execute(update(Batch).where(Batch.batch_id == batch_id).values(state=state, **values))
+
+
+def record_gate(
+    db: Connection, *, batch_id: int, table: str, subject: str, outcome: str, rules_run: int, failed: Sequence[dict[str, Any]],
+    result: dict[str, Any], docs_path: str | None, run_id: str,
+) -> None:  # fmt: skip
+    """One result a batch and subject; a second judgement of the same batch replaces the first (same data, same verdict)."""
+    values = dict(
+        batch_id=batch_id, table_name=table, subject=subject, outcome=outcome, rules_run=rules_run, failed=list(failed), result=result,
+        docs_path=docs_path, run_id=run_id, evaluated_at=datetime.now(UTC),
+    )  # fmt: skip
+    db.execute(insert(GateResult).values(**values).on_conflict_do_update(index_elements=["batch_id", "subject"], set_=values))
+
+
+def record_balance(
+    db: Connection, *, batch_id: int, table: str, subject: str, received_rows: int, received_money: Decimal | None, parts: dict[str, Any], is_balanced: bool
+) -> None:
+    """`parts`: name -> {rows, money as text}; names accepted, rejected, duplicate, superseded, erased, filtered:<rule>."""
+    values = dict(
+        batch_id=batch_id, table_name=table, subject=subject, received_rows=received_rows, received_money=received_money, parts=parts,
+        is_balanced=is_balanced,
+    )  # fmt: skip
+    db.execute(insert(Balance).values(**values).on_conflict_do_update(index_elements=["batch_id", "subject"], set_=values))
+
+
+def open_case(
+    db: Connection, *, kind: str, table: str, cause: str, subject: str, reason: str, affected_rows: int, owner: str, run_id: str,
+    money: Decimal | None = None, feed: str | None = None, entity: str | None = None, business_date: date | None = None,
+    delivery_id: str | None = None,
+) -> None:  # fmt: skip
+    """Open a case, or bring an open one up to date: same table, cause and subject are one case."""
+    values = dict(
+        kind=kind, table_name=table, cause=cause, subject=subject, reason=reason, affected_rows=affected_rows, money=money, owner=owner,
+        run_id=run_id, feed=feed, entity=entity, business_date=business_date, delivery_id=delivery_id,
+    )  # fmt: skip
+    row = insert(Case).values(**values, state="open", opened_at=clock.now(db))
+    db.execute(row.on_conflict_do_update(index_elements=["table_name", "cause", "subject"], set_=values))
+
+
+def close_cases(db: Connection, *, delivery_id: str, note: str) -> None:
+    """A replaced delivery's cases are settled by its successor."""
+    db.execute(
+        update(Case).where(Case.delivery_id == delivery_id, Case.state == "open").values(state="closed", closed_at=clock.now(db), reason=Case.reason + f" [{note}]")
+    )
+
+
+def gates(db: Connection, *, table: str | None = None, outcome: str | None = None, limit: int = 50) -> list[Row[Any]]:
+    query = select(*GateResult.__table__.columns).order_by(GateResult.gate_id.desc()).limit(limit)
+    if table:
+        query = query.where(GateResult.table_name == table)
+    if outcome:
+        query = query.where(GateResult.outcome == outcome)
+    return list(db.execute(query))
+
+
+def cases(db: Connection, *, state: str | None = "open") -> list[Row[Any]]:
+    query = select(*Case.__table__.columns).order_by(Case.case_id)
+    return list(db.execute(query.where(Case.state == state) if state else query))

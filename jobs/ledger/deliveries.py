@@ -1,0 +1,139 @@
+"""Deliveries: claims, states, what replaces what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, date, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, Sequence as DbSequence, and_, func, insert as plain_insert, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from jobs.ledger import clock
+from jobs.ledger.models import LIVE_STATES, Base, Delivery, DeliveryDate, DeliveryEvent
+
+NUMBERS = DbSequence("delivery_numbers", metadata=Base.metadata)
+WAVES = DbSequence("wave_numbers", metadata=Base.metadata)
+
+
+def claim(
+    db: Connection, *, claim_key: str, feed: str, entity: str, business_date: date, seq: int, file_name: str, uri: str, run_id: str
+) -> str | None:
+    """Claim a file: a new delivery's id, or None when it was claimed before (by a run that may have died: see `unfinished`)."""
+    number = db.execute(select(NUMBERS.next_value())).scalar_one()
+    delivery_id = f"D{number:07d}"
+    at = clock.now(db)
+    row = insert(Delivery).values(
+        delivery_id=delivery_id, feed=feed, entity=entity, business_date=business_date, seq=seq, file_name=file_name, uri=uri,
+        claim_key=claim_key, state="arriving", received_at=at, claimed_at=datetime.now(UTC), run_id=run_id,
+    )  # fmt: skip
+    claimed = db.execute(row.on_conflict_do_nothing(index_elements=["claim_key"]).returning(Delivery.delivery_id)).scalar_one_or_none()
+    if claimed:
+        note(db, delivery_id, "arriving", run_id, f"claimed {uri}")
+    return claimed
+
+
+def note(db: Connection, delivery_id: str, state: str, run_id: str, text: str | None = None) -> None:
+    db.execute(plain_insert(DeliveryEvent).values(delivery_id=delivery_id, state=state, note=text, run_id=run_id, at=clock.now(db)))
+
+
+def set_state(db: Connection, delivery_id: str, state: str, run_id: str, *, reason: str | None = None, **values: Any) -> None:
+    """Move a delivery to a state and write its history line. `values` are further columns of `deliveries`."""
+    db.execute(update(Delivery).where(Delivery.delivery_id == delivery_id).values(state=state, reason=reason, **values))
+    note(db, delivery_id, state, run_id, reason)
+
+
+def get(db: Connection, delivery_id: str) -> Row[Any]:
+    return db.execute(select(*Delivery.__table__.columns).where(Delivery.delivery_id == delivery_id)).one()
+
+
+def by_claim(db: Connection, claim_keys: Iterable[str]) -> dict[str, Row[Any]]:
+    """Claim key -> delivery, for those that exist."""
+    found = db.execute(select(*Delivery.__table__.columns).where(Delivery.claim_key.in_(list(claim_keys))))
+    return {row.claim_key: row for row in found}
+
+
+def find(
+    db: Connection, *, feed: str | None = None, business_date: date | None = None, entity: str | None = None, states: Sequence[str] = ()
+) -> list[Row[Any]]:
+    """Deliveries in the order of their arrival."""
+    query = select(*Delivery.__table__.columns).order_by(Delivery.delivery_id)
+    wanted = {Delivery.feed: feed, Delivery.business_date: business_date, Delivery.entity: entity}
+    query = query.where(*[column == value for column, value in wanted.items() if value is not None])
+    if states:
+        query = query.where(Delivery.state.in_(states))
+    return list(db.execute(query))
+
+
+def same_bytes(db: Connection, sha256: str, but: str) -> list[Row[Any]]:
+    """Earlier deliveries of equal bytes that were not refused."""
+    return list(
+        db.execute(
+            select(*Delivery.__table__.columns)
+            .where(Delivery.sha256 == sha256, Delivery.delivery_id != but, Delivery.state.notin_(["refused", "ignored_duplicate"]))
+            .order_by(Delivery.delivery_id)
+        )
+    )
+
+
+def go_live(db: Connection, delivery_id: str, batch_id: int, run_id: str, *, dates: Sequence[dict[str, Any]], totals: dict[str, Any]) -> None:
+    """The gate passed: the delivery's rows of this batch count from now on, and an earlier delivery of its lane and batch number no longer does."""
+    delivery = get(db, delivery_id)
+    state = "partly_loaded" if totals.get("rejected_rows") else "loaded"
+    for values in dates:
+        db.execute(insert(DeliveryDate).values(delivery_id=delivery_id, batch_id=batch_id, **values).on_conflict_do_nothing())
+    if delivery.live_batch == batch_id:
+        return
+    former = db.execute(
+        select(Delivery.delivery_id, Delivery.received_at)
+        .where(
+            Delivery.feed == delivery.feed, Delivery.entity == delivery.entity, Delivery.business_date == delivery.business_date,
+            Delivery.seq == delivery.seq, Delivery.delivery_id != delivery_id, Delivery.state.in_(LIVE_STATES),
+        )
+        .with_for_update()
+    ).all()  # fmt: skip
+    newest = all((row.received_at, row.delivery_id) < (delivery.received_at, delivery_id) for row in former)
+    if newest:
+        for row in former:
+            set_state(db, row.delivery_id, "superseded", run_id, reason=f"replaced by {delivery_id}", superseded_by=delivery_id)
+        supersedes = former[-1].delivery_id if former else None
+        set_state(
+            db, delivery_id, state, run_id, live_batch=batch_id, loaded_at=datetime.now(UTC), supersedes=supersedes, **totals
+        )
+    else:
+        set_state(
+            db, delivery_id, "superseded", run_id, reason=f"a later delivery came first: {former[-1].delivery_id}",
+            live_batch=batch_id, superseded_by=former[-1].delivery_id, **totals,
+        )  # fmt: skip
+
+
+def live_parts(db: Connection, feeds: Sequence[str], from_date: date, to_date: date) -> list[Row[Any]]:
+    """(delivery_id, feed, batch_id, business_date, accepted rows and money) of all that counts in these business dates."""
+    return list(
+        db.execute(
+            select(
+                Delivery.delivery_id, Delivery.feed, Delivery.entity, DeliveryDate.batch_id, DeliveryDate.business_date,
+                DeliveryDate.accepted_rows, DeliveryDate.accepted_money,
+            )
+            .join(DeliveryDate, and_(DeliveryDate.delivery_id == Delivery.delivery_id, DeliveryDate.batch_id == Delivery.live_batch))
+            .where(Delivery.feed.in_(feeds), Delivery.state.in_(LIVE_STATES), DeliveryDate.business_date.between(from_date, to_date))
+            .order_by(Delivery.delivery_id)
+        )
+    )  # fmt: skip
+
+
+def dates_of(db: Connection, delivery_ids: Sequence[str]) -> set[date]:
+    """All business dates that the live rows of these deliveries touch, those of deliveries they replaced included."""
+    replaced = select(Delivery.delivery_id).where(Delivery.superseded_by.in_(delivery_ids))
+    rows = db.execute(
+        select(DeliveryDate.business_date).where(or_(DeliveryDate.delivery_id.in_(delivery_ids), DeliveryDate.delivery_id.in_(replaced))).distinct()
+    )
+    return set(rows.scalars())
+
+
+def next_wave(db: Connection) -> int:
+    return db.execute(select(WAVES.next_value())).scalar_one()
+
+
+def counts(db: Connection) -> dict[str, int]:
+    return dict(db.execute(select(Delivery.state, func.count()).group_by(Delivery.state)).tuples().all())

@@ -1,0 +1,253 @@
+"""Tables of the ledger. Money is numeric with 6 decimals, instants are timestamptz, ids are text where people read them."""
+
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import BigInteger, Boolean, Date, DateTime, ForeignKey, Identity, Index, Integer, Numeric, String, Text, UniqueConstraint
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+Money = Numeric(28, 6)
+Instant = DateTime(timezone=True)
+# The one list of states of a delivery (docs: architecture, section 2).
+DELIVERY_STATES = (
+    "expected", "arriving", "held", "verified", "loaded", "partly_loaded", "refused", "superseded", "ignored_duplicate", "missing",
+)  # fmt: skip
+LIVE_STATES = ("loaded", "partly_loaded")
+
+
+class Base(DeclarativeBase):
+    type_annotation_map = {Decimal: Money, dt.datetime: Instant, dt.date: Date, str: Text, int: BigInteger, dict[str, Any]: JSONB, list[Any]: JSONB}
+
+
+class Clock(Base):
+    """The bank's clock: one row. `bank_now` null means the real time."""
+
+    __tablename__ = "clock"
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, default=1)
+    bank_now: Mapped[dt.datetime | None]
+    set_at: Mapped[dt.datetime]
+
+
+class Delivery(Base):
+    """One file, member or slice that arrived. `claim_key` (where and which bytes) makes a claim unique."""
+
+    __tablename__ = "deliveries"
+    __table_args__ = (
+        UniqueConstraint("claim_key"),
+        Index("deliveries_lane", "feed", "business_date", "entity"),
+        Index("deliveries_sha256", "sha256"),
+        Index("deliveries_state", "state"),
+    )
+    delivery_id: Mapped[str] = mapped_column(primary_key=True)
+    feed: Mapped[str]
+    entity: Mapped[str]
+    business_date: Mapped[dt.date]
+    seq: Mapped[int] = mapped_column(default=1)
+    file_name: Mapped[str]
+    uri: Mapped[str]
+    claim_key: Mapped[str]
+    state: Mapped[str]
+    cause: Mapped[str | None]
+    reason: Mapped[str | None]
+    size: Mapped[int | None]
+    sha256: Mapped[str | None] = mapped_column(String(64))
+    stated_rows: Mapped[int | None]
+    stated_money: Mapped[Decimal | None]
+    received_rows: Mapped[int | None]
+    received_money: Mapped[Decimal | None]
+    accepted_rows: Mapped[int | None]
+    accepted_money: Mapped[Decimal | None]
+    rejected_rows: Mapped[int | None]
+    rejected_money: Mapped[Decimal | None]
+    duplicate_rows: Mapped[int | None]
+    duplicate_money: Mapped[Decimal | None]
+    raw_uri: Mapped[str | None]
+    rows_uri: Mapped[str | None]
+    received_at: Mapped[dt.datetime]
+    claimed_at: Mapped[dt.datetime]
+    verified_at: Mapped[dt.datetime | None]
+    loaded_at: Mapped[dt.datetime | None]
+    run_id: Mapped[str]
+    live_batch: Mapped[int | None]
+    supersedes: Mapped[str | None]
+    superseded_by: Mapped[str | None]
+
+
+class DeliveryEvent(Base):
+    """Each change of state of a delivery, never changed afterwards."""
+
+    __tablename__ = "delivery_events"
+    event_id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    delivery_id: Mapped[str] = mapped_column(ForeignKey("deliveries.delivery_id"), index=True)
+    state: Mapped[str]
+    note: Mapped[str | None]
+    run_id: Mapped[str]
+    at: Mapped[dt.datetime]
+
+
+class DeliveryDate(Base):
+    """The rows of one delivery by business date, as bronze judged them in one batch."""
+
+    __tablename__ = "delivery_dates"
+    delivery_id: Mapped[str] = mapped_column(ForeignKey("deliveries.delivery_id"), primary_key=True)
+    batch_id: Mapped[int] = mapped_column(primary_key=True)
+    business_date: Mapped[dt.date] = mapped_column(primary_key=True, index=True)
+    accepted_rows: Mapped[int]
+    accepted_money: Mapped[Decimal]
+    rejected_rows: Mapped[int]
+    rejected_money: Mapped[Decimal]
+    duplicate_rows: Mapped[int]
+    duplicate_money: Mapped[Decimal]
+
+
+class Batch(Base):
+    """One attempt to write one table for one subject (feed|wave, or dates|version). `batch_id` is the Delta transaction's version."""
+
+    __tablename__ = "batches"
+    __table_args__ = (Index("batches_subject", "table_name", "subject"),)
+    batch_id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    table_name: Mapped[str]
+    subject: Mapped[str]
+    run_id: Mapped[str]
+    state: Mapped[str]
+    previous_version: Mapped[int | None]
+    delta_version: Mapped[int | None]
+    metrics: Mapped[dict[str, Any] | None]
+    started_at: Mapped[dt.datetime]
+    finished_at: Mapped[dt.datetime | None]
+
+
+class GateResult(Base):
+    """What a gate said: Great Expectations' own result, and the outcome: pass, warn, hold or stop."""
+
+    __tablename__ = "gate_results"
+    __table_args__ = (UniqueConstraint("batch_id", "subject"),)
+    gate_id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    batch_id: Mapped[int] = mapped_column(ForeignKey("batches.batch_id"))
+    table_name: Mapped[str] = mapped_column(index=True)
+    subject: Mapped[str]
+    outcome: Mapped[str]
+    rules_run: Mapped[int]
+    failed: Mapped[list[Any]]
+    result: Mapped[dict[str, Any]]
+    docs_path: Mapped[str | None]
+    run_id: Mapped[str]
+    evaluated_at: Mapped[dt.datetime]
+
+
+class Balance(Base):
+    """in = accepted + rejected + duplicate + superseded + erased + filtered, in rows and money, of one table and subject."""
+
+    __tablename__ = "balances"
+    __table_args__ = (UniqueConstraint("batch_id", "subject"),)
+    balance_id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    batch_id: Mapped[int] = mapped_column(ForeignKey("batches.batch_id"))
+    table_name: Mapped[str] = mapped_column(index=True)
+    subject: Mapped[str]
+    received_rows: Mapped[int]
+    received_money: Mapped[Decimal | None]
+    parts: Mapped[dict[str, Any]]
+    is_balanced: Mapped[bool] = mapped_column(Boolean)
+
+
+class Case(Base):
+    """Something went wrong for one cause in one lane: rows or a whole refused file."""
+
+    __tablename__ = "cases"
+    __table_args__ = (UniqueConstraint("table_name", "cause", "subject"),)
+    case_id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    kind: Mapped[str]
+    table_name: Mapped[str]
+    cause: Mapped[str]
+    subject: Mapped[str]
+    feed: Mapped[str | None]
+    entity: Mapped[str | None]
+    business_date: Mapped[dt.date | None]
+    delivery_id: Mapped[str | None]
+    affected_rows: Mapped[int]
+    money: Mapped[Decimal | None]
+    reason: Mapped[str]
+    state: Mapped[str]
+    owner: Mapped[str]
+    run_id: Mapped[str]
+    opened_at: Mapped[dt.datetime]
+    closed_at: Mapped[dt.datetime | None]
+
+
+class DayRun(Base):
+    """One build of one or more business days, key `from..to|vN` (or `date|vN`): requested, running, stopped, held, released."""
+
+    __tablename__ = "day_runs"
+    run_key: Mapped[str] = mapped_column(primary_key=True)
+    from_date: Mapped[dt.date] = mapped_column(index=True)
+    to_date: Mapped[dt.date]
+    version: Mapped[int]
+    cause: Mapped[str]
+    state: Mapped[str]
+    expected_units: Mapped[int]
+    received_units: Mapped[int]
+    missing: Mapped[list[Any]]
+    deliveries: Mapped[list[Any] | None]
+    run_id: Mapped[str | None]
+    requested_at: Mapped[dt.datetime]
+    started_at: Mapped[dt.datetime | None]
+    finished_at: Mapped[dt.datetime | None]
+    reason: Mapped[str | None]
+
+
+class Release(Base):
+    """The moment when a version of a day became visible, in all tables at once."""
+
+    __tablename__ = "releases"
+    __table_args__ = (UniqueConstraint("run_key"),)
+    release_id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    run_key: Mapped[str] = mapped_column(ForeignKey("day_runs.run_key"))
+    from_date: Mapped[dt.date] = mapped_column(index=True)
+    to_date: Mapped[dt.date]
+    version: Mapped[int]
+    kind: Mapped[str]
+    cause: Mapped[str]
+    expected_units: Mapped[int]
+    received_units: Mapped[int]
+    missing: Mapped[list[Any]]
+    run_id: Mapped[str]
+    released_at: Mapped[dt.datetime]
+    mart_published_at: Mapped[dt.datetime | None]
+    report_path: Mapped[str | None]
+
+
+class ReleaseTable(Base):
+    """Which Delta version of a table, and which business dates in it, a release made visible."""
+
+    __tablename__ = "release_tables"
+    release_id: Mapped[int] = mapped_column(ForeignKey("releases.release_id"), primary_key=True)
+    table_name: Mapped[str] = mapped_column(primary_key=True)
+    delta_version: Mapped[int]
+    batch_id: Mapped[int | None]
+    from_date: Mapped[dt.date]
+    to_date: Mapped[dt.date]
+
+
+class Lease(Base):
+    """Who may write now. `token` grows with each grant: a holder whose token is not the newest has lost it (fencing)."""
+
+    __tablename__ = "leases"
+    name: Mapped[str] = mapped_column(primary_key=True)
+    holder: Mapped[str]
+    token: Mapped[int]
+    expires_at: Mapped[dt.datetime]
+
+
+class Alert(Base):
+    """Something a person should know, said once: `alert_key` is unique."""
+
+    __tablename__ = "alerts"
+    alert_key: Mapped[str] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    message: Mapped[str]
+    raised_at: Mapped[dt.datetime]
+    closed_at: Mapped[dt.datetime | None]
