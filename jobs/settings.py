@@ -28,6 +28,9 @@ class Settings(BaseSettings):
     moto_port: int = 15000
     database_url: str | None = Field(None, description="the ledger's PostgreSQL; the embedded one when empty")
     spark_remote: str | None = Field(None, description="a Spark Connect URL (sc://...); the local server when empty")
+    inbox: str | None = Field(None, description="s3://bucket/prefix, or a folder; the bank's own folder when empty")
+    s3_endpoint: str | None = Field(None, description="an S3-compatible endpoint; Amazon's own when empty")
+    sqs_queue: str | None = Field(None, description="URL of the queue that announces objects of an s3:// inbox")
     key_file: Path | None = Field(None, description="data keys; made at first start (mode 0600) when empty")
 
     @property

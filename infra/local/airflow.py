@@ -10,6 +10,7 @@ import secrets
 import sys
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
+from pathlib import Path
 
 import psycopg
 from psycopg import sql
@@ -33,12 +34,12 @@ def airflow_env(settings: Settings) -> dict[str, str]:
     password = secret(settings, "postgres_airflow")
     database = f"://airflow:{password}@127.0.0.1:{settings.postgres_port}/airflow"
     logs = settings.logs / "airflow"
-    options = {
+    options: dict[str, dict[str, object]] = {
         "core": {
             "dags_folder": PROJECT / "dags",
             "plugins_folder": PROJECT / "infra" / "airflow" / "plugins",
             "load_examples": False,
-            "executor": "infra.airflow.warm_executor.WarmLocalExecutor",
+            "executor": "LocalExecutor",
             "parallelism": PARALLELISM,  # tasks are bound by the CPU
             "dags_are_paused_at_creation": False,  # events to a paused DAG are lost
             "execution_api_server_url": f"{settings.airflow_url}/execution/",
@@ -59,8 +60,8 @@ def airflow_env(settings: Settings) -> dict[str, str]:
             "secret_key": secret(settings, "airflow_api"),
         },
         "api_auth": {"jwt_secret": secret(settings, "airflow_jwt", lambda: secrets.token_urlsafe(64))},
-        # A task of a killed scheduler runs again after 11 s (by default: minutes). The threshold stays well above the heartbeat,
-        # or the scheduler takes its own tasks for orphans.
+        # A task of a killed scheduler runs again after 11 s (by default: minutes). The threshold stays well above the
+        # heartbeat, or the scheduler takes its own tasks for orphans.
         "scheduler": {
             "scheduler_idle_sleep_time": 0.1,
             "scheduler_heartbeat_sec": 1,
@@ -69,6 +70,10 @@ def airflow_env(settings: Settings) -> dict[str, str]:
             "task_instance_heartbeat_timeout": 15,
         },
         "workers": {"min_heartbeat_interval": 1},
+        "triggerer": {
+            "job_heartbeat_sec": 2,
+            "triggerer_health_check_threshold": 12,
+        },  # triggers of a killed one move after 12 s
         "dag_processor": {"min_file_process_interval": 60, "refresh_interval": 30, "parsing_processes": 1},
         "logging": {
             "base_log_folder": logs,
@@ -95,13 +100,13 @@ def _fernet_key() -> str:
     return base64.urlsafe_b64encode(os.urandom(32)).decode()
 
 
-def passwords_file(settings: Settings) -> os.PathLike[str]:
+def passwords_file(settings: Settings) -> Path:
     return settings.home / "airflow" / "simple_auth_manager_passwords.json.generated"
 
 
 def prepare(settings: Settings) -> None:
     """Writes the users' passwords where Airflow looks for them, unless it finds them already."""
-    path = settings.home / "airflow" / "simple_auth_manager_passwords.json.generated"
+    path = passwords_file(settings)
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     known = json.loads(path.read_text()) if path.exists() else {}
     wanted = {user: known.get(user) or secrets.token_urlsafe(12) for user in USERS}
@@ -114,21 +119,20 @@ def prepare(settings: Settings) -> None:
 
 def logins(settings: Settings) -> dict[str, str]:
     """User -> password of Airflow's pages; empty before the first start."""
-    path = settings.home / "airflow" / "simple_auth_manager_passwords.json.generated"
+    path = passwords_file(settings)
     return json.loads(path.read_text()) if path.exists() else {}
 
 
 def components(settings: Settings) -> list[Component]:
-    environment = airflow_env(settings)
-
     def command(*words: str) -> tuple[str, ...]:
         return (sys.executable, "-m", "airflow", *words)
 
-    def beating(name: str, *options: str) -> Component:
+    def beating(name: str, command: tuple[str, ...], patience: float) -> Component:
         return Component(
             name=f"airflow-{name}",
-            command=command(name, *options),
-            environment=environment,
+            command=command,
+            patience=patience,
+            environment=lambda: airflow_env(settings),
             needs=("postgres", DATABASE),
             healthy=lambda since: beats(settings, HEARTBEATS[name], since),
         )
@@ -137,7 +141,7 @@ def components(settings: Settings) -> list[Component]:
         Component(
             name=DATABASE,
             command=command("db", "migrate"),
-            environment=environment,
+            environment=lambda: airflow_env(settings),
             needs=("postgres",),
             once=True,
             prepare=lambda: prepare(settings),
@@ -147,23 +151,23 @@ def components(settings: Settings) -> list[Component]:
         Component(
             name="airflow-api-server",
             command=command("api-server"),
-            environment=environment,
+            environment=lambda: airflow_env(settings),
             needs=("postgres", DATABASE),
             healthy=lambda since: _answers(settings.airflow_port),
             port=settings.airflow_port,
             port_setting="LEDGERLAKE_AIRFLOW_PORT",
             prepare=lambda: prepare(settings),
         ),
-        beating("scheduler", "--skip-serve-logs"),
-        beating("dag-processor"),
-        beating("triggerer", "--skip-serve-logs"),
+        beating("scheduler", (sys.executable, "-m", "infra.airflow.scheduler", "--skip-serve-logs"), patience=16),
+        beating("dag-processor", command("dag-processor"), patience=6),
+        beating("triggerer", command("triggerer", "--skip-serve-logs"), patience=4),
     ]
 
 
 def _answers(port: int) -> bool:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
     try:
-        connection.request("GET", "/api/v2/version")
+        connection.request("GET", "/api/v2/monitor/health")
         return connection.getresponse().status == 200
     except (OSError, http.client.HTTPException):
         return False
@@ -172,19 +176,28 @@ def _answers(port: int) -> bool:
 
 
 def beats(settings: Settings, job_type: str, since: float) -> bool:
-    """Whether an Airflow job of this type that started after `since` has lately sent its heartbeat. Asked of the database, not of
-    the API server, whose death would otherwise look like everybody's; and only of this start, for a killed job looks well for a while."""
+    """Whether an Airflow job of this type that started after `since` has lately sent its heartbeat. Asked of the
+    database, not of the API server, whose death would otherwise look like everybody's; and only of this start, for a
+    killed job looks well for a while.
+    """
     oldest = datetime.now(UTC) - PATIENCE_WITH_HEARTBEAT
-    query = "select 1 from job where job_type = %s and state = 'running' and start_date >= %s and latest_heartbeat >= %s limit 1"
+    query = (
+        "select 1 from job where job_type = %s and state = 'running' "
+        "and start_date >= %s and latest_heartbeat >= %s limit 1"
+    )
     try:
         with postgres.connect(settings, "airflow") as connection:
-            return connection.execute(query, (job_type, datetime.fromtimestamp(since, UTC), oldest)).fetchone() is not None
+            return (
+                connection.execute(query, (job_type, datetime.fromtimestamp(since, UTC), oldest)).fetchone() is not None
+            )
     except psycopg.OperationalError:
         return False
 
 
 def _migrated_for(settings: Settings) -> str | None:
-    """The Airflow version that last migrated the database: kept as the database's comment, so that it cannot outlive it."""
+    """The Airflow version that last migrated the database: kept as the database's comment, so that it cannot outlive
+    it.
+    """
     query = "select shobj_description(oid, 'pg_database') from pg_database where datname = 'airflow'"
     with postgres.connect(settings) as connection:
         row = connection.execute(query).fetchone()

@@ -14,7 +14,7 @@ def component(settings: Settings) -> Component:
     return Component(
         name="moto",
         command=(str(Path(sys.executable).parent / "moto_server"), "-H", "127.0.0.1", "-p", str(settings.moto_port)),
-        environment=base_environment(settings),
+        environment=lambda: base_environment(settings),
         healthy=lambda since: _answers(settings.moto_port),
         port=settings.moto_port,
         port_setting="LEDGERLAKE_MOTO_PORT",

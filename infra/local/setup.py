@@ -30,8 +30,12 @@ class SetupError(RuntimeError):
 
 
 def java_binary() -> Path:
-    """The `java` that Spark will use: of JAVA_HOME when set, else of PATH. Raises SetupError when there is none of version 17 or later."""
-    remedy = f"Install Java {JAVA_NEEDED} or later (Debian/Ubuntu: apt-get install -y openjdk-{JAVA_NEEDED}-jre-headless)."
+    """The `java` that Spark will use: of JAVA_HOME when set, else of PATH. Raises SetupError when there is none of
+    version 17 or later.
+    """
+    remedy = (
+        f"Install Java {JAVA_NEEDED} or later (Debian/Ubuntu: apt-get install -y openjdk-{JAVA_NEEDED}-jre-headless)."
+    )
     home = os.environ.get("JAVA_HOME")
     found = str(Path(home) / "bin" / "java") if home else shutil.which("java")
     if found is None:
@@ -54,7 +58,9 @@ def checksums(path: Path = CHECKSUMS) -> dict[str, str]:
 
 
 def faults(folder: Path, expected: dict[str, str]) -> list[str]:
-    """What is wrong with the jars in `folder`, one sentence each; empty when every expected jar is there and unaltered."""
+    """What is wrong with the jars in `folder`, one sentence each; empty when every expected jar is there and
+    unaltered.
+    """
     found = []
     for name, digest in expected.items():
         jar = folder / name
@@ -66,8 +72,9 @@ def faults(folder: Path, expected: dict[str, str]) -> list[str]:
 
 
 def fetch_jars(folder: Path) -> bool:
-    """Puts the jars of jars.xml into `folder`. Returns whether anything was fetched; raises SetupError when they cannot be had
-    or are not the committed ones (nothing is left in `folder` then)."""
+    """Puts the jars of jars.xml into `folder`. Returns whether anything was fetched; raises SetupError when they
+    cannot be had or are not the committed ones (nothing is left in `folder` then).
+    """
     expected = checksums()
     if not faults(folder, expected):
         return False
@@ -98,7 +105,8 @@ def _ivy(cache: Path, target: Path) -> None:
     if result.returncode:
         tail = "\n".join((result.stdout + result.stderr).strip().splitlines()[-15:])
         raise SetupError(
-            f"The Spark jars of {JAR_LIST} could not be fetched from Maven Central. Check the network (and HTTPS_PROXY), then repeat. Ivy said:\n{tail}"
+            f"The Spark jars of {JAR_LIST} could not be fetched from Maven Central. "
+            f"Check the network (and HTTPS_PROXY), then repeat. Ivy said:\n{tail}"
         )
 
 

@@ -9,11 +9,16 @@ from pathlib import Path
 
 from infra.local.component import Component, base_environment
 from infra.local.setup import checksums, java_binary
-from jobs.settings import Settings
+from jobs.settings import PROJECT, Settings
 
 DRIVER_MEMORY = "1536m"
-# A small first heap, and a collector that gives memory back when nothing runs: the machine is shared with Airflow and PostgreSQL.
-JAVA_OPTIONS = "-Xms128m -XX:+UseG1GC -XX:G1PeriodicGCInterval=30000 -XX:MinHeapFreeRatio=10 -XX:MaxHeapFreeRatio=30 -XX:+UseStringDeduplication -Duser.timezone=UTC"
+# A small first heap, and a collector that gives memory back when nothing runs: the machine is shared with Airflow and
+# PostgreSQL.
+JAVA_OPTIONS = (
+    "-Xms128m -XX:+UseG1GC -XX:G1PeriodicGCInterval=30000 -XX:MinHeapFreeRatio=10 -XX:MaxHeapFreeRatio=30 "
+    "-Duser.timezone=UTC"
+)
+LOGGING = PROJECT / "infra" / "spark" / "log4j2.properties"
 
 
 def configuration(settings: Settings) -> dict[str, str]:
@@ -22,7 +27,7 @@ def configuration(settings: Settings) -> dict[str, str]:
         "spark.master": "local[*]",
         "spark.app.name": "ledgerlake",
         "spark.driver.memory": DRIVER_MEMORY,
-        "spark.driver.extraJavaOptions": JAVA_OPTIONS,
+        "spark.driver.extraJavaOptions": f"{JAVA_OPTIONS} -Dlog4j2.configurationFile={LOGGING}",
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.connect.grpc.binding.address": "127.0.0.1",
@@ -53,9 +58,12 @@ def component(settings: Settings, before_start: Callable[[], None] | None = None
     server = "org.apache.spark.sql.connect.service.SparkConnectServer"
 
     def prepare() -> None:
+        java_binary()
         missing = [jar.name for jar in jars if not jar.exists()]
         if missing:
-            raise FileNotFoundError(f"Spark needs {missing[0]} in {settings.home / 'jars'} ({len(missing)} jars missing). Run `make setup`.")
+            raise FileNotFoundError(
+                f"Spark needs {missing[0]} in {settings.home / 'jars'} ({len(missing)} jars missing). Run `make setup`."
+            )
         for folder in ("warehouse", "scratch", "work"):
             (settings.home / "spark" / folder).mkdir(parents=True, exist_ok=True)
         if before_start is not None:
@@ -63,10 +71,17 @@ def component(settings: Settings, before_start: Callable[[], None] | None = None
 
     return Component(
         name="spark",
-        command=(str(submit), "--class", server, "--jars", ",".join(map(str, jars)), *options, "spark-internal"),
-        environment={
+        command=(
+            str(submit),
+            "--class",
+            server,
+            "--driver-class-path",
+            ":".join(map(str, jars)),
+            *options,
+            "spark-internal",
+        ),
+        environment=lambda: {
             **base_environment(settings),
-            "JAVA_HOME": str(java_binary().resolve().parent.parent),
             "PYSPARK_PYTHON": sys.executable,
             "SPARK_HOME": str(submit.parent.parent),
             "SPARK_LOCAL_IP": "127.0.0.1",
@@ -81,8 +96,9 @@ def component(settings: Settings, before_start: Callable[[], None] | None = None
 
 
 def speaks_http2(port: int) -> bool:
-    """Whether a gRPC server answers on `port`: it must send its settings in return for ours. An open port alone proves nothing,
-    for the kernel accepts connections on behalf of a server that hangs."""
+    """Whether a gRPC server answers on `port`: it must send its settings in return for ours. An open port alone proves
+    nothing, for the kernel accepts connections on behalf of a server that hangs.
+    """
     settings_frame = b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=2) as connection:

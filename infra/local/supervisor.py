@@ -1,8 +1,8 @@
-"""The one process that keeps the local services alive: starts each when what it needs is well, asks after it, restarts it when it
-dies or hangs, and ends all when told to.
+"""The one process that keeps the local services alive: starts each when what it needs is well, asks after it, restarts
+it when it dies or hangs, and ends all when told to.
 
-Started by `services.up`, never by hand. SIGTERM ends it and everything it started; SIGHUP makes it read again which services are
-wanted. What it knows is in `<home>/supervisor.json`; what it does, in `<home>/logs/supervisor.log`.
+Started by `services.up`, never by hand. SIGTERM ends it and everything it started; SIGHUP makes it read again which
+services are wanted. What it knows is in `<home>/supervisor.json`; what it does, in `<home>/logs/supervisor.log`.
 """
 
 from __future__ import annotations
@@ -19,12 +19,14 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO
 
 from infra.local import airflow, moto, postgres, processes, spark
 from infra.local.component import Component, NotYet
 from jobs.settings import Settings
+from jobs.settings import settings as current_settings
 
 log = logging.getLogger("supervisor")
 
@@ -37,7 +39,9 @@ LOCKED = 75
 
 
 def catalogue(settings: Settings) -> dict[str, Component]:
-    """Every service that can be supervised, by name, in the order in which to show them. Spark is left out when it is elsewhere."""
+    """Every service that can be supervised, by name, in the order in which to show them. Spark is left out when it is
+    elsewhere.
+    """
     found = [postgres.component(settings)]
     if settings.spark_remote is None:
         found.append(spark.component(settings))
@@ -98,6 +102,7 @@ class Supervisor:
         self.home = settings.home
         self.components = catalogue(settings)
         self.services: dict[str, Service] = {}
+        self.request = 0
         self.written = ""
         self.next_rotation = 0.0
 
@@ -105,7 +110,9 @@ class Supervisor:
 
     def read_wanted(self) -> None:
         """Takes on the services asked for; those that had been given up get a new chance."""
-        for name in json.loads(self.paths.wanted.read_text()):
+        wanted = json.loads(self.paths.wanted.read_text())
+        self.request = wanted["request"]
+        for name in wanted["services"]:
             service = self.services.get(name)
             if service is None:
                 self.services[name] = Service(self.components[name], self.settings.logs / f"{name}.log")
@@ -117,6 +124,7 @@ class Supervisor:
         text = json.dumps(
             {
                 "supervisor": {"pid": os.getpid(), "started": processes.start_time(os.getpid()), "boot": boot()},
+                "request": self.request,
                 "services": {name: service.record() for name, service in self.services.items()},
             },
             indent=1,
@@ -133,7 +141,12 @@ class Supervisor:
         """Brings one service one step further, if there is one to take."""
         if service.process is not None and (status := service.process.poll()) is not None:
             self.after_end(service, status)
-        elif service.process is None and service.state == "waiting" and now >= service.not_before and self.needs_met(service):
+        elif (
+            service.process is None
+            and service.state == "waiting"
+            and now >= service.not_before
+            and self.needs_met(service)
+        ):
             self.start(service)
         elif service.process is not None and now >= service.next_check:
             self.check(service, now)
@@ -169,19 +182,19 @@ class Supervisor:
         log.info("%s started, process %d", component.name, service.process.pid)
 
     def launch(self, component: Component, output: IO[bytes]) -> subprocess.Popen[bytes]:
-        user = {}
-        if component.user is not None:
-            user = {"user": component.user, "group": pwd.getpwuid(component.user).pw_gid, "extra_groups": []}
+        uid = component.user()
         return subprocess.Popen(
             component.command,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env={**component.environment, processes.MARK: f"{self.home}|{component.name}"},
+            env={**component.environment(), processes.MARK: f"{self.home}|{component.name}"},
             cwd=component.folder,
             start_new_session=True,
-            preexec_fn=processes.die_with_parent(component.ending),  # noqa: PLW1509 (this process has one thread)
-            **user,
+            preexec_fn=processes.die_with_parent(component.ending),  # safe: this process has one thread
+            user=uid,
+            group=pwd.getpwuid(uid).pw_gid if uid is not None else None,
+            extra_groups=[] if uid is not None else None,
         )
 
     def check(self, service: Service, now: float) -> None:
@@ -248,32 +261,36 @@ class Supervisor:
 
     def end(self, service: Service) -> None:
         """Ends a service and all that belongs to it, gently first."""
-        if service.process is not None:
-            service.process.send_signal(service.component.ending)
-            processes.wait_until(lambda: service.process is None or service.process.poll() is not None, service.component.patience)
+        process = service.process
+        if process is not None:
+            for _ in range(2):
+                process.send_signal(service.component.ending)
+                processes.wait_until(lambda: process.poll() is not None, service.component.patience / 2)
         processes.end_all(lambda: service.members(self.home))
-        if service.process is not None:
-            service.process.wait()
+        if process is not None:
+            process.wait()
         service.process = None
 
     # All of them
 
     def end_everything(self) -> None:
         """Ends each service when nobody who needs it runs any more, those at the same level side by side."""
-        deadlines: dict[str, float] = {}
+        told: dict[str, tuple[float, int]] = {}  # when first, and how often
         while running := [service for service in self.services.values() if service.process is not None]:
             needed = {need for service in running for need in service.component.needs}
             for service in running:
                 name, process = service.component.name, service.process
                 if process is None or name in needed:
                     continue
-                if name not in deadlines:
-                    deadlines[name] = time.monotonic() + service.component.patience
+                first, times = told.get(name, (time.monotonic(), 0))
+                waited = time.monotonic() - first
+                if times == 0 or (times == 1 and waited > service.component.patience / 2):
+                    told[name] = first, times + 1
                     process.send_signal(service.component.ending)
-                elif process.poll() is not None or time.monotonic() > deadlines[name]:
+                elif process.poll() is not None or waited > service.component.patience:
                     if process.poll() is None:
                         log.warning("%s did not end within %.0f s and is killed", name, service.component.patience)
-                    processes.end_all(lambda service=service: service.members(self.home))
+                    processes.end_all(partial(service.members, self.home))
                     process.wait()
                     service.process, service.state = None, "stopped"
                     self.write_state()
@@ -281,7 +298,9 @@ class Supervisor:
         sweep(self.settings)
 
     def rotate_logs(self, now: float) -> None:
-        """Keeps each log, and one earlier one, below the limit. Services append, so a truncated log goes on from its start."""
+        """Keeps each log, and one earlier one, below the limit. Services append, so a truncated log goes on from its
+        start.
+        """
         if now < self.next_rotation:
             return
         self.next_rotation = now + 30
@@ -331,7 +350,9 @@ def boot() -> str:
 
 
 def sweep(settings: Settings) -> int:
-    """Ends what an earlier supervisor of this home left running (it was killed, or a service outlived it). Returns how many processes."""
+    """Ends what an earlier supervisor of this home left running (it was killed, or a service outlived it). Returns how
+    many processes.
+    """
     sessions = _recorded_sessions(Paths(settings).state)
 
     def left() -> list[int]:
@@ -344,7 +365,9 @@ def sweep(settings: Settings) -> int:
 
 
 def _recorded_sessions(state: Path) -> list[int]:
-    """Leaders of the sessions that the last supervisor recorded, without those whose number another process has since been given."""
+    """Leaders of the sessions that the last supervisor recorded, without those whose number another process has since
+    been given.
+    """
     if not state.exists():
         return []
     record = json.loads(state.read_text())
@@ -375,7 +398,7 @@ def _drain(bell: int) -> None:
 
 
 def main() -> int:
-    settings = Settings()
+    settings = current_settings()
     settings.logs.mkdir(parents=True, exist_ok=True)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stdout)
     paths = Paths(settings)

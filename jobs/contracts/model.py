@@ -213,6 +213,7 @@ class Table(Strict):
     business_date: str | None = Field(
         None, alias="businessDate", description="bronze: SQL for the row's business date, if not a column of that name or the file's"
     )
+    affects: str | None = Field(None, description="bronze: SQL for another business date whose figures the row changes (the original's, of a reversal)")
     tracked: list[str] = Field(default_factory=list, description="scd2: columns whose change opens a row; all when empty")
     conforms: dict[str, Conform] = Field(default_factory=dict)
     statistics: list[str] = Field(default_factory=list, description="columns people filter on: Delta keeps min and max of these only")

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, insert as plain_insert, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from jobs.ledger import clock
-from jobs.ledger.models import Balance, Batch, Case, GateResult
+from jobs.ledger.models import Alert, Balance, Batch, Case, GateResult
 
 
 def start(db: Connection, table: str, subject: str, run_id: str) -> Row[Any]:
@@ -26,6 +26,12 @@ def start(db: Connection, table: str, subject: str, run_id: str) -> Row[Any]:
         return open_one
     row = plain_insert(Batch).values(table_name=table, subject=subject, run_id=run_id, state="started", started_at=datetime.now(UTC))
     return db.execute(row.returning(*Batch.__table__.columns)).one()
+
+
+def unfinished(db: Connection, table: str) -> list[Row[Any]]:
+    """Batches of a table that were begun and not brought to an end, oldest first."""
+    query = select(*Batch.__table__.columns).where(Batch.table_name == table, Batch.state.in_(["started", "written"])).order_by(Batch.batch_id)
+    return list(db.execute(query))
 
 
 def newest(db: Connection, table: str, subject: str) -> Row[Any] | None:
@@ -90,6 +96,16 @@ def close_cases(db: Connection, *, delivery_id: str, note: str) -> None:
     db.execute(
         update(Case).where(Case.delivery_id == delivery_id, Case.state == "open").values(state="closed", closed_at=clock.now(db), reason=Case.reason + f" [{note}]")
     )
+
+
+def alert(db: Connection, key: str, kind: str, message: str) -> bool:
+    """Say something once. True when it was not said before."""
+    row = insert(Alert).values(alert_key=key, kind=kind, message=message, raised_at=clock.now(db))
+    return db.execute(row.on_conflict_do_nothing().returning(Alert.alert_key)).scalar_one_or_none() is not None
+
+
+def alerts(db: Connection) -> list[Row[Any]]:
+    return list(db.execute(select(*Alert.__table__.columns).where(Alert.closed_at.is_(None)).order_by(Alert.raised_at)))
 
 
 def gates(db: Connection, *, table: str | None = None, outcome: str | None = None, limit: int = 50) -> list[Row[Any]]:

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Sequence as DbSequence, and_, func, insert as plain_insert, or_, select, update
+from sqlalchemy import Connection, Row, Select, Sequence as DbSequence, Text, cast, func, insert as plain_insert, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from jobs.ledger import clock
-from jobs.ledger.models import LIVE_STATES, Base, Delivery, DeliveryDate, DeliveryEvent
+from jobs.ledger.models import LIVE_STATES, Base, Delivery, DeliveryDate, DeliveryEvent, DirtyDate
 
 NUMBERS = DbSequence("delivery_numbers", metadata=Base.metadata)
 WAVES = DbSequence("wave_numbers", metadata=Base.metadata)
@@ -92,6 +92,10 @@ def go_live(db: Connection, delivery_id: str, batch_id: int, run_id: str, *, dat
         )
         .with_for_update()
     ).all()  # fmt: skip
+    cause = "resend" if former else "arrived"
+    touched = {values["business_date"] for values in dates} | (dates_of(db, [row.delivery_id for row in former]) if former else set())
+    for business_date in sorted(touched):
+        mark_dirty(db, business_date, delivery, cause)
     newest = all((row.received_at, row.delivery_id) < (delivery.received_at, delivery_id) for row in former)
     if newest:
         for row in former:
@@ -107,18 +111,55 @@ def go_live(db: Connection, delivery_id: str, batch_id: int, run_id: str, *, dat
         )  # fmt: skip
 
 
-def live_parts(db: Connection, feeds: Sequence[str], from_date: date, to_date: date) -> list[Row[Any]]:
-    """(delivery_id, feed, batch_id, business_date, accepted rows and money) of all that counts in these business dates."""
-    return list(
-        db.execute(
-            select(
-                Delivery.delivery_id, Delivery.feed, Delivery.entity, DeliveryDate.batch_id, DeliveryDate.business_date,
-                DeliveryDate.accepted_rows, DeliveryDate.accepted_money,
-            )
-            .join(DeliveryDate, and_(DeliveryDate.delivery_id == Delivery.delivery_id, DeliveryDate.batch_id == Delivery.live_batch))
-            .where(Delivery.feed.in_(feeds), Delivery.state.in_(LIVE_STATES), DeliveryDate.business_date.between(from_date, to_date))
-            .order_by(Delivery.delivery_id)
+def mark_dirty(db: Connection, business_date: date, delivery: Row[Any], cause: str) -> None:
+    db.execute(
+        plain_insert(DirtyDate).values(
+            business_date=business_date, delivery_id=delivery.delivery_id, feed=delivery.feed, entity=delivery.entity, cause=cause, since=clock.now(db)
         )
+    )
+
+
+def take_verified(db: Connection, feed: str, batch_id: int) -> list[str]:
+    """Give all verified, waiting deliveries of a feed to a batch; what a batch has is never given to another."""
+    rows = db.execute(
+        update(Delivery)
+        .where(Delivery.feed == feed, Delivery.state == "verified", Delivery.load_batch.is_(None))
+        .values(load_batch=batch_id)
+        .returning(Delivery.delivery_id)
+    )
+    return sorted(rows.scalars())
+
+
+def of_batch(db: Connection, batch_id: int) -> list[Row[Any]]:
+    return list(db.execute(select(*Delivery.__table__.columns).where(Delivery.load_batch == batch_id).order_by(Delivery.delivery_id)))
+
+
+def waiting_feeds(db: Connection) -> list[str]:
+    """Feeds with verified deliveries that no batch has taken, and feeds whose batch was left unfinished."""
+    return sorted(db.execute(select(Delivery.feed).where(Delivery.state == "verified").distinct()).scalars())
+
+
+def live_parts(db: Connection, feeds: Sequence[str], from_date: date, to_date: date) -> list[Row[Any]]:
+    """(delivery_id, feed, entity, batch_id, business_date, accepted rows and money) of all that counts now in these business dates."""
+    query = _parts(feeds, from_date, to_date).where(Delivery.state.in_(LIVE_STATES), DeliveryDate.batch_id == Delivery.live_batch)
+    return list(db.execute(query))
+
+
+def chosen_parts(db: Connection, chosen: Sequence[str], feeds: Sequence[str], from_date: date, to_date: date) -> list[Row[Any]]:
+    """The same of a fixed choice (`delivery_id/batch_id`), whatever has become of those deliveries since."""
+    key = DeliveryDate.delivery_id + "/" + cast(DeliveryDate.batch_id, Text)
+    return list(db.execute(_parts(feeds, from_date, to_date).where(key.in_(chosen))))
+
+
+def _parts(feeds: Sequence[str], from_date: date, to_date: date) -> Select[Any]:
+    return (
+        select(
+            Delivery.delivery_id, Delivery.feed, Delivery.entity, DeliveryDate.batch_id, DeliveryDate.business_date,
+            DeliveryDate.accepted_rows, DeliveryDate.accepted_money,
+        )
+        .join(DeliveryDate, DeliveryDate.delivery_id == Delivery.delivery_id)
+        .where(Delivery.feed.in_(feeds), DeliveryDate.business_date.between(from_date, to_date))
+        .order_by(Delivery.delivery_id)
     )  # fmt: skip
 
 

@@ -72,6 +72,7 @@ class Delivery(Base):
     verified_at: Mapped[dt.datetime | None]
     loaded_at: Mapped[dt.datetime | None]
     run_id: Mapped[str]
+    load_batch: Mapped[int | None]
     live_batch: Mapped[int | None]
     supersedes: Mapped[str | None]
     superseded_by: Mapped[str | None]
@@ -102,6 +103,30 @@ class DeliveryDate(Base):
     rejected_money: Mapped[Decimal]
     duplicate_rows: Mapped[int]
     duplicate_money: Mapped[Decimal]
+
+
+class DirtyDate(Base):
+    """A business date whose live rows changed since its last build; a day run takes these away when it starts."""
+
+    __tablename__ = "dirty_dates"
+    dirty_id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    business_date: Mapped[dt.date] = mapped_column(index=True)
+    delivery_id: Mapped[str]
+    feed: Mapped[str]
+    entity: Mapped[str]
+    cause: Mapped[str]
+    since: Mapped[dt.datetime]
+
+
+class Unit(Base):
+    """A branch that owes deliveries, with the dates between which it does: the released branch history."""
+
+    __tablename__ = "units"
+    branch_id: Mapped[str] = mapped_column(primary_key=True)
+    valid_from: Mapped[dt.date] = mapped_column(primary_key=True)
+    valid_to: Mapped[dt.date | None]
+    name: Mapped[str]
+    province_code: Mapped[str | None]
 
 
 class Batch(Base):
@@ -190,6 +215,7 @@ class DayRun(Base):
     state: Mapped[str]
     expected_units: Mapped[int]
     received_units: Mapped[int]
+    coverage: Mapped[dict[str, Any]]
     missing: Mapped[list[Any]]
     deliveries: Mapped[list[Any] | None]
     run_id: Mapped[str | None]

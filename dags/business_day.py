@@ -1,0 +1,96 @@
+"""business_day (key `date|vN`): silver, gold, release, mart and report of one business day.
+
+A build and a gate a table, laid out from the contracts' `reads`. First run, correction and restatement take the same road. A gate that says
+stop ends this day only; what the run wrote is taken back, and the task's error says why.
+"""
+
+from datetime import datetime, timedelta
+
+from airflow.sdk import DAG, IdentityMapper, PartitionedAssetTimetable, TaskGroup, get_current_context, task
+from airflow.sdk.exceptions import AirflowFailException
+
+from infra.airflow.bells import banks, dag_id, days, run_of
+from jobs.contracts import load
+from jobs.contracts.model import INCOMING, PREVIOUS
+
+RETRY = {"retries": 4, "retry_delay": timedelta(seconds=3), "retry_exponential_backoff": True}
+
+
+def business_day(profile: str) -> DAG:
+    ready = days(profile)
+    timetable = PartitionedAssetTimetable(assets=ready, default_partition_mapper=IdentityMapper())
+    with DAG(
+        dag_id(profile, "business_day"), schedule=timetable, start_date=datetime(2026, 1, 1), catchup=False, max_active_runs=1,
+        max_active_tasks=4, tags=[profile], doc_md=__doc__,
+    ) as dag:  # fmt: skip
+
+        @task(**RETRY)
+        def begin(dag_run=None) -> str:
+            from jobs import day
+
+            return day.begin(profile, dag_run.partition_key, run_of(get_current_context()))
+
+        @task(**RETRY)
+        def build(table: str, dag_run=None) -> None:
+            from jobs.build import build as build_table
+
+            print(build_table(profile, dag_run.partition_key, table, run_of(get_current_context())))
+
+        @task(**RETRY)
+        def gate(table: str, dag_run=None) -> str:
+            from jobs.build import GateStopped, judge_table
+
+            try:
+                return judge_table(profile, dag_run.partition_key, table, run_of(get_current_context()))
+            except GateStopped as stopped:
+                raise AirflowFailException(str(stopped)) from stopped
+
+        @task(**RETRY)
+        def release(dag_run=None) -> int:
+            from jobs import day
+
+            return day.release(profile, dag_run.partition_key, run_of(get_current_context()))
+
+        @task(**RETRY)
+        def publish(dag_run=None) -> None:
+            from jobs import day
+
+            day.publish(profile, dag_run.partition_key, run_of(get_current_context()))
+
+        @task(**RETRY)
+        def report(dag_run=None) -> str:
+            from jobs import day
+
+            return str(day.report(profile, dag_run.partition_key, run_of(get_current_context())))
+
+        @task(trigger_rule="all_done", outlets=[ready], **RETRY)
+        def settle(dag_run=None, *, outlet_events=None) -> str:
+            from jobs import day
+            from jobs.load import ready_days
+
+            state = day.settle(profile, dag_run.partition_key, run_of(get_current_context()))
+            again = ready_days(profile)
+            if again:
+                outlet_events[ready].add_partitions(again)
+            if state != "released":
+                raise AirflowFailException(f"Business day {dag_run.partition_key} is {state}: see the failed task above.")
+            return state
+
+        started, released, settled = begin(), release(), settle()
+        gates = {}
+        layers = {layer: TaskGroup(layer) for layer in ("silver", "gold")}
+        for table in load(profile).build_order():
+            with layers[table.layer], TaskGroup(table.name):
+                built = build.override(task_id="build")(table.table)
+                judged = gate.override(task_id="gate")(table.table)
+                built >> judged
+            before = [gates[read] for read in table.reads if read in gates and read not in (INCOMING, PREVIOUS)]
+            (before or [started]) >> built
+            gates[table.table] = judged
+        list(gates.values()) >> released
+        released >> publish() >> report() >> settled
+    return dag
+
+
+for bank in banks():
+    globals()[dag_id(bank, "business_day")] = business_day(bank)

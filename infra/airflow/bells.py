@@ -1,0 +1,80 @@
+"""What the five DAGs share: names, assets, and the doorbell that wakes `landing`.
+
+An event is a doorbell only: it says "look", and the task compares inbox and ledger. A lost, merged or doubled ring
+costs seconds, never a file. Imports neither pyspark nor great_expectations: this module is read whenever a DAG file is
+parsed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+from airflow.sdk import Asset, AssetWatcher
+from airflow.triggers.base import BaseEventTrigger, TriggerEvent
+
+from jobs.contracts import load, profiles
+
+MAIN_PROFILE = "demo"
+
+
+def banks() -> list[str]:
+    """Profiles that this Airflow serves: those of LEDGERLAKE_PROFILES (comma-separated), or all that have contracts."""
+    chosen = os.environ.get("LEDGERLAKE_PROFILES")
+    return [p.strip() for p in chosen.split(",")] if chosen else profiles()
+
+
+def dag_id(profile: str, name: str) -> str:
+    """The main bank's DAGs bear the plain names; another bank's begin with its own."""
+    return name if profile == MAIN_PROFILE else f"{profile}_{name}"
+
+
+def inbox(profile: str) -> Asset:
+    """Rings while files wait in the bank's inbox."""
+    watcher = AssetWatcher(name=f"{profile}_doorbell", trigger=InboxDoorbell(profile=profile))
+    return Asset(f"{profile}_inbox", watchers=[watcher])
+
+
+def verified(profile: str) -> Asset:
+    """Partition `feed|wave`: deliveries of a feed are verified and wait for bronze."""
+    return Asset(f"{profile}_verified")
+
+
+def days(profile: str) -> Asset:
+    """Partition `date|vN`: a business day is to be built, or built again."""
+    return Asset(f"{profile}_days")
+
+
+def run_of(context: Any) -> str:
+    """How the ledger names an Airflow run: `dag_id/run_id`."""
+    run = context["dag_run"]
+    return f"{run.dag_id}/{run.run_id}"
+
+
+class InboxDoorbell(BaseEventTrigger):
+    """Level-triggered: rings when files arrive that were not there at the last look, and again every `again` seconds
+    while any wait.
+    """
+
+    def __init__(self, *, profile: str, poll: float = 0.5, again: float = 20.0):
+        super().__init__()
+        self.profile, self.poll, self.again = profile, poll, again
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        return ("infra.airflow.bells.InboxDoorbell", {"profile": self.profile, "poll": self.poll, "again": self.again})
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        from jobs.arrival.inbox import inbox_for, waiting_count
+
+        box, catalog = inbox_for(self.profile), load(self.profile)
+        before, rung_at = 0, 0.0
+        while True:
+            waiting = await asyncio.to_thread(waiting_count, catalog, box)
+            if waiting and (waiting != before or time.monotonic() - rung_at > self.again):
+                rung_at = time.monotonic()
+                yield TriggerEvent({"waiting": waiting})
+            before = waiting
+            await asyncio.sleep(self.poll)

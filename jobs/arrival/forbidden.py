@@ -1,0 +1,42 @@
+"""Columns that must never be stored (classification C3: what proves who somebody is; rule CL-3)."""
+
+from __future__ import annotations
+
+import re
+
+from jobs.arrival.errors import Refused
+from jobs.contracts.model import Table
+
+# Names by which such columns are known to arrive, though no contract asks for them. Whole names, without case and separators.
+NAMES = (
+    "cvn", "cvn2", "cvv", "cvv2", "cvc", "cvc2", "password", "passwd", "pwd", "loginpassword", "paypassword", "tradepassword", "pin",
+    "pinblock", "cardpin", "track1", "track2", "track3", "trackdata", "track1data", "track2data", "magnetictrack", "fingerprinttemplate",
+    "facetemplate", "iristemplate",
+)  # fmt: skip
+FORBIDDEN_KEY = re.compile(rb'"((?:' + b"|".join(b"[_-]?".join(re.escape(bytes([c])) for c in n.encode()) for n in NAMES) + rb'))"\s*:', re.IGNORECASE)
+
+
+class ForbiddenColumn(Refused):
+    """Nothing of the file may be kept, not even sealed."""
+
+
+def forbidden(column: str, where: str) -> ForbiddenColumn:
+    return ForbiddenColumn(
+        "c3_column",
+        f"The column {column} in {where} is of class C3 and must never be stored. Expected a file without it; nothing was kept. "
+        "Ask the sender to take the column out and send the file again, and treat this as an incident.",
+    )
+
+
+def check_names(names: list[str], where: str) -> None:
+    """Raises ForbiddenColumn for the first name that is known to hold a secret."""
+    for name in names:
+        if re.sub(r"[^a-z0-9]", "", name.lower()) in NAMES:
+            raise forbidden(name, where)
+
+
+def check_contract(table: Table) -> None:
+    """Raises ForbiddenColumn when the contract itself declares a C3 column."""
+    for name, column in table.columns.items():
+        if column.classification.startswith("C3"):
+            raise forbidden(name, f"the contract of {table.table}")

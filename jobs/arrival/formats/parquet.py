@@ -1,0 +1,91 @@
+"""Parquet: every value becomes its text (decimals with their scale, dates and instants as ISO 8601, instants in UTC)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import BinaryIO
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from jobs.arrival.errors import Cut, Refused
+from jobs.arrival.records import Rows
+from jobs.contracts.model import Column
+from jobs.contracts.source import ParquetFile
+
+ROWS = 65_536
+MAGIC = b"PAR1"
+
+
+class Reader:
+    def __init__(self, stream: BinaryIO, fmt: ParquetFile, columns: Mapping[str, Column]):
+        """`stream` must be able to seek: the description of a Parquet file stands at its end."""
+        self.header: dict[str, str] = {}
+        self.trailer: dict[str, str] = {}
+        self.extra: list[str] = []
+        self.ends_itself = True
+        self._stream = stream
+        self._wanted = {name: column.source or name for name, column in columns.items()}
+
+    def __iter__(self) -> Iterator[Rows]:
+        file = _open(self._stream)
+        names = file.schema_arrow.names
+        missing = [source for source in self._wanted.values() if source not in names]
+        if missing:
+            raise Refused(
+                "column_removed",
+                f"The Parquet schema has no column(s) {', '.join(missing)}; it has {', '.join(names)}. Expected all columns of the contract; "
+                "send them again, or change the contract with the consumers.",
+            )
+        self.extra = [name for name in names if name not in self._wanted.values()]
+        row = 1
+        try:
+            for batch in file.iter_batches(ROWS, columns=list(self._wanted.values()), use_threads=False):
+                columns = {name: _text(name, batch.column(source)) for name, source in self._wanted.items()}
+                yield Rows(pa.array(np.arange(row, row + batch.num_rows, dtype=np.int64)), columns)
+                row += batch.num_rows
+        except (OSError, pa.ArrowInvalid) as error:
+            raise Refused("bad_parquet", f"The Parquet data do not read at row {row}: {error}. Expected a whole file; send it again.") from error
+
+
+def column_names(stream: BinaryIO) -> list[str]:
+    """All names in the schema, nested ones too."""
+    return [part for path in _open(stream).schema.names for part in path.split(".")]
+
+
+def _open(stream: BinaryIO) -> pq.ParquetFile:
+    stream.seek(0, 2)
+    size = stream.tell()
+    stream.seek(0)
+    starts_right = stream.read(4) == MAGIC
+    stream.seek(max(0, size - 4))
+    if not starts_right:
+        raise Refused("bad_parquet", "The file does not begin with PAR1. Expected a Parquet file; send it again in that format.")
+    if stream.read(4) != MAGIC:
+        raise Cut(f"The Parquet file ends after {size} bytes without its end mark PAR1. Expected a whole file; send it again.")
+    stream.seek(0)
+    try:
+        return pq.ParquetFile(stream)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise Refused("bad_parquet", f"The Parquet footer does not read: {error}. Expected a whole file; send it again.") from error
+
+
+def _text(name: str, values: pa.Array) -> pa.Array:
+    kind = values.type
+    if pa.types.is_floating(kind):
+        # Money in binary floating point is wrong before it arrives: refuse instead of writing digits that nobody sent.
+        raise Refused(
+            "float_column", f"The Parquet column {name} is {kind}. Expected decimal, integer or text; ask the sender to write it as decimal(p,s)."
+        )
+    if pa.types.is_timestamp(kind):
+        if kind.tz is not None:
+            values = pc.cast(values, pa.timestamp(kind.unit, "UTC"))
+            return pc.strftime(values, "%Y-%m-%dT%H:%M:%SZ")
+        return pc.strftime(values, "%Y-%m-%dT%H:%M:%S")
+    if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        raise Refused(
+            "unreadable_type", f"The Parquet column {name} is {kind}. Expected a flat column of text, numbers or dates; agree the type with the sender."
+        )
+    return pc.cast(values, pa.string())

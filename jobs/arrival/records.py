@@ -1,0 +1,93 @@
+"""What readers of formats give, and header and trailer records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+import pyarrow as pa
+
+from jobs.arrival.errors import Cut, Refused
+from jobs.contracts.source import Record
+
+
+class Malformed(NamedTuple):
+    """A line that could not be split into its columns: its number, why, and the line itself."""
+
+    line: int
+    why: str
+    raw: bytes
+
+
+@dataclass
+class Rows:
+    """Some rows of a file in their order: `lines` (int64) and one string array a column, by contract name. `malformed` lines stand apart."""
+
+    lines: pa.Array
+    columns: dict[str, pa.Array]
+    malformed: list[Malformed] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.lines) + len(self.malformed)
+
+
+class Reader(Protocol):
+    """Reads one file of one format: iterate over it for `Rows`; afterwards `header` and `trailer` are filled.
+
+    A format is the module jobs/arrival/formats/<kind>.py with a class `Reader(stream, format, columns)`; `kind` is `format.kind` of a source.
+    """
+
+    header: dict[str, str]
+    trailer: dict[str, str]
+    extra: list[str]  # columns of the file that the contract does not have
+    ends_itself: bool  # a cut file shows by itself (a trailer, an end mark)
+
+    def __iter__(self) -> Iterator[Rows]: ...
+
+
+def text_array(values: list[str | None]) -> pa.Array:
+    return pa.array(values, pa.string())
+
+
+def parse_record(line: str, record: Record, separator: str, what: str, number: int) -> dict[str, str]:
+    """A header or trailer line -> its fields by name. It may be split by the file's separator or by a plain `|`."""
+    parts = line.split(separator)
+    if parts[0].strip() != record.tag:
+        parts = line.split("|")
+    parts = [part.strip() for part in parts]
+    if parts[0] != record.tag:
+        raise Refused(
+            f"no_{what}", f"Line {number} begins with {parts[0][:8]!r}. Expected the {what} record {record.tag}; send the file again with it."
+        )
+    if len(parts) - 1 < len(record.fields):
+        raise Refused(
+            f"no_{what}",
+            f"The {what} in line {number} has {len(parts) - 1} fields. Expected {len(record.fields)} ({', '.join(record.fields)}); "
+            "send the file again.",
+        )
+    return dict(zip(record.fields, parts[1:], strict=False))
+
+
+def split_ends(
+    data: bytes, *, first: bool, last: bool, header: Record | None, trailer: Record | None
+) -> tuple[bytes | None, bytes, bytes | None]:
+    """(header line, body, trailer line) of a block of whole lines; lines that this block does not hold are None."""
+    head = tail = None
+    if first and header:
+        end = data.find(b"\n") + 1 or len(data)
+        head, data = data[:end], data[end:]
+    if last and trailer:
+        body = data.rstrip(b"\r\n")
+        start = body.rfind(b"\n") + 1
+        tail, data = body[start:], data[:start]
+    return head, data, tail
+
+
+def parse_trailer(line: bytes, record: Record, separator: str, number: int) -> dict[str, str]:
+    """Raises Cut when the last line is not the trailer: the end of the file is missing."""
+    text = line.decode(errors="replace")
+    tags = {text.split(separator)[0].strip(), text.split("|")[0].strip()}
+    if record.tag not in tags:
+        raise Cut(f"The file ends in line {number} without its trailer record {record.tag}. Expected the trailer last; send the whole file again.")
+    return parse_record(text, record, separator, "trailer", number)

@@ -1,0 +1,429 @@
+"""One silver or gold table for one run of a business day: read -> transform -> judge -> write -> record. The page to read first.
+
+The transform is a pure function in jobs/<layer>/<table>.py; everything that touches the world is here. A run (`date|vN`) may die anywhere and be
+started again, and two copies of it may run at once: each write carries the batch number that the ledger drew for this table and run, and a
+step that finds its batch written reads back what it needs.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+from functools import reduce
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Row
+
+from jobs.bank import Bank, open_bank
+from jobs.contracts import Table
+from jobs.contracts.day import Day
+from jobs.contracts.model import INCOMING, PREVIOUS
+from jobs.lake import session
+from jobs.lake.tables import HISTORY, SOURCES, Stamp, business_date_column, empty, parts_filter, schema_of
+from jobs.ledger import batches, days, deliveries
+from jobs.ledger.days import days_between
+from jobs.lease import hold_writer
+from jobs.seams import seam
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame, SparkSession
+
+
+class GateStopped(Exception):
+    """A gate said stop: this day goes no further. Nothing that was released changes."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of one or more business days, and the live parts of deliveries that it builds from."""
+
+    key: str
+    run_id: str
+    first: date
+    last: date
+    row: Row[Any]
+
+    @property
+    def chosen(self) -> set[str]:
+        return set(self.row.deliveries or [])
+
+
+def open_run(bank: Bank, run_key: str, run_id: str) -> Run:
+    with bank.ledger.begin() as db:
+        row = days.get(db, run_key)
+    return Run(run_key, run_id, row.from_date, row.to_date, row)
+
+
+def build(profile: str, run_key: str, table_name: str, run_id: str) -> dict[str, Any]:
+    """Build one table for a run; returns its metrics. Does nothing but answer when the batch is written already."""
+    bank = open_bank(profile)
+    run = open_run(bank, run_key, run_id)
+    table = bank.catalog.tables[table_name]
+    hold_writer(bank, run)
+    with bank.ledger.begin() as db:
+        done = batches.newest(db, table_name, run_key)
+        if done is not None and done.state in ("written", "passed"):
+            return done.metrics or {}
+        batch = batches.start(db, table_name, run_key, run_id)
+    stamp = Stamp(batch.batch_id, run_key, run_id)
+    if not _has_work(bank, run, table):
+        return _record(bank, run, table, stamp, {"skipped": True}, None)
+    with session() as spark:
+        bank.lake.create(spark, table)
+        version = bank.lake.version(table.table)
+        if batch.previous_version is None:
+            with bank.ledger.begin() as db:
+                batches.set_state(db, batch.batch_id, "started", previous_version=version)
+        written = bank.lake.committed(table.table, batch.batch_id)
+        if written is None:
+            metrics = _write(spark, bank, run, table, stamp)
+        else:
+            metrics = _measure_written(spark, bank, run, table, stamp)
+        metrics |= _filtered(spark, bank, run, table)
+    seam("after_table_write")
+    return _record(bank, run, table, stamp, metrics, bank.lake.version(table.table))
+
+
+def _record(bank: Bank, run: Run, table: Table, stamp: Stamp, metrics: dict[str, Any], version: int | None) -> dict[str, Any]:
+    from jobs.quality.metrics import storable
+
+    kept = storable(metrics)
+    with bank.ledger.begin() as db:
+        batches.set_state(db, stamp.batch_id, "written", metrics=kept, delta_version=version)
+    return kept
+
+
+def _has_work(bank: Bank, run: Run, table: Table) -> bool:
+    """False when nothing arrived for a table that is made of arrivals alone, and it holds nothing of these dates: then it is not even opened."""
+    if INCOMING not in table.reads:
+        return True
+    if _parts(bank, run, table, run.first, run.last):
+        return True
+    with bank.ledger.begin() as db:
+        return days.newest_release(db, run.first) is not None
+
+
+def _parts(bank: Bank, run: Run, table: Table, first: date, last: date) -> list[Row[Any]]:
+    """The live parts of deliveries that feed a table in these dates: of the run's own dates, those that it chose when it began."""
+    feeds = [bronze.name for bronze in bank.catalog.feeding(table.table)]
+    with bank.ledger.begin() as db:
+        parts = deliveries.chosen_parts(db, sorted(run.chosen), feeds, max(first, run.first), min(last, run.last))
+        if last > run.last:
+            parts += deliveries.live_parts(db, feeds, run.last + timedelta(days=1), last)
+    return parts
+
+
+def _write(spark: SparkSession, bank: Bank, run: Run, table: Table, stamp: Stamp) -> dict[str, Any]:
+    """Transform, judge and write; returns the metrics gathered in the same pass."""
+    from jobs.quality.metrics import aggregates, collect, observe
+
+    rules = bank.catalog.rules(table)
+    judged = _judged(spark, bank, run, table, stamp)
+    wanted = aggregates(table, rules)
+    if table.history == "scd2":
+        state = judged.persist()
+        metrics = collect(state, wanted)
+        changes = _history(spark, bank, run, table, state)
+        bank.lake.merge_history(spark, changes, table, stamp)
+        state.unpersist()
+        return metrics
+    observed, observation = observe(judged, wanted)
+    if table.history == "append":
+        bank.lake.append(observed, table, stamp)
+    else:
+        bank.lake.replace_dates(observed, table, stamp, run.first, run.last)
+    return observation.get
+
+
+def _measure_written(spark: SparkSession, bank: Bank, run: Run, table: Table, stamp: Stamp) -> dict[str, Any]:
+    """The metrics of a batch that an earlier try wrote and did not record: from the table; of a table with history, whose rows are not one to one
+    with what came in, from the judged state again (it is the same: the run's deliveries are fixed)."""
+    from pyspark.sql import functions as F
+
+    from jobs.quality.metrics import aggregates, collect
+
+    if table.history == "scd2":
+        return collect(_judged(spark, bank, run, table, stamp), aggregates(table, bank.catalog.rules(table)))
+    written = bank.lake.read(spark, table.table).where(F.col("batch") == stamp.batch_id)
+    return collect(written, aggregates(table, bank.catalog.rules(table)))
+
+
+def _judged(spark: SparkSession, bank: Bank, run: Run, table: Table, stamp: Stamp) -> DataFrame:
+    """The transform's rows in the table's shape, each with its verdict."""
+    from pyspark.sql import functions as F
+
+    from jobs.quality.verdicts import judge
+
+    out = _transformed(spark, bank, run, table)
+    columns = list(table.physical_columns)
+    have = set(out.columns)
+    filtered = F.col("__filtered") if "__filtered" in have else F.lit(None).cast("string")
+    out = out.select(
+        *columns,
+        *(["valid_from"] if table.history == "scd2" else []),
+        (F.col("sources") if "sources" in have else F.lit(None)).cast(SOURCES).alias("sources"),
+        (F.col("received_at") if "received_at" in have else F.lit(None)).cast("timestamp").alias("received_at"),
+        F.lit(stamp.batch_id).cast("bigint").alias("batch"),
+        F.xxhash64(*(table.tracked or columns)).alias("__row_hash"),
+        filtered.alias("__filtered"),
+    )
+    within = [c for c in ("valid_from",) if table.history == "scd2"] or ([] if table.history == "append" else [business_date_column(table)])
+    judged = judge(out, bank.catalog.rules(table), within=within)
+    judged = judged.withColumn("row_hash", F.lower(F.hex("__row_hash"))).withColumn(
+        "__verdict", F.when(F.col("__filtered").isNotNull(), F.lit("filtered")).otherwise(F.col("__verdict"))
+    )
+    return judged.withColumn(
+        "__reasons", F.when(F.col("__filtered").isNotNull(), F.array("__filtered")).otherwise(F.col("__reasons"))
+    )
+
+
+def _transformed(spark: SparkSession, bank: Bank, run: Run, table: Table) -> DataFrame:
+    module = importlib.import_module(table.made_by or f"jobs.{table.layer}.{table.name}")
+    transform: Callable[..., DataFrame] = module.transform
+    look_back: dict[str, str] = getattr(module, "READS", {})
+    frames = {read.split(".")[-1]: _frame(spark, bank, run, table, read, look_back.get(read)) for read in table.reads}
+    if "day" in transform.__code__.co_varnames[: transform.__code__.co_argcount + transform.__code__.co_kwonlyargcount]:
+        return transform(**frames, day=day_of(bank, run))
+    return transform(**frames)
+
+
+def _frame(spark: SparkSession, bank: Bank, run: Run, table: Table, read: str, look_back: str | None) -> DataFrame:
+    if read == INCOMING:
+        return incoming(spark, bank, run, table)
+    if read == PREVIOUS:
+        return bank.lake.accepted(spark, table)
+    other = bank.catalog.tables[read]
+    if not bank.lake.exists(read):
+        return empty(spark, other)
+    if other.history == "scd2":
+        return bank.lake.accepted(spark, other)
+    return bank.lake.read_dates(spark, other, _back(run.first, look_back), _last_date(bank, run, table))
+
+
+def _back(first: date, look_back: str | None) -> date:
+    """The first date of a window: `month`, `N days` or `N months` before, inclusive of nothing older than needed."""
+    if look_back is None:
+        return first
+    if look_back == "month":
+        return first.replace(day=1)
+    match = re.fullmatch(r"(\d+) (day|month)s?", look_back)
+    if not match:
+        raise ValueError(f"look-back {look_back!r} is neither `month`, `N days` nor `N months`")
+    count = int(match[1])
+    if match[2] == "day":
+        return first - timedelta(days=count)
+    month = first.year * 12 + first.month - 1 - count
+    year, month = divmod(month, 12)
+    days_in = (date(year + (month == 11), (month + 1) % 12 + 1, 1) - timedelta(days=1)).day
+    return date(year, month + 1, min(first.day, days_in))
+
+
+def _last_date(bank: Bank, run: Run, table: Table) -> date:
+    """Tables that keep month-to-date figures see up to the newest figure that the run restates; all others the run's own dates."""
+    return max([run.last, *as_of_dates(bank, run)]) if table.layer == "gold" else run.last
+
+
+def as_of_dates(bank: Bank, run: Run) -> list[date]:
+    """Dates as of which windows and month-to-date figures are told: each month's end and the last date of the run; and, when an older day is built
+    again, the newest released day of the same month."""
+    dates = {d for d in days_between(run.first, run.last) if (d + timedelta(days=1)).day == 1} | {run.last}
+    with bank.ledger.begin() as db:
+        newest = days.last_released_day(db)
+    if newest and newest > run.last:
+        month_end = (run.last.replace(day=28) + timedelta(days=4)).replace(day=1) - timedelta(days=1)
+        dates.add(min(newest, month_end))
+    return sorted(dates)
+
+
+def day_of(bank: Bank, run: Run) -> Day:
+    profile = bank.catalog.profile
+    return Day(
+        from_date=run.first,
+        to_date=run.last,
+        as_of=as_of_dates(bank, run),
+        zone=profile.zone,
+        currency=profile.currency,
+        balance_floor=Decimal(profile.balance_floor),
+        release_key=run.key,
+        version=run.row.version,
+        cause=run.row.cause,
+        kpis=list(bank.catalog.kpis.values()),
+        coverage={feed: (pair[0], pair[1]) for feed, pair in (run.row.coverage or {}).items()},
+        run_id=run.run_id,
+    )
+
+
+def incoming(spark: SparkSession, bank: Bank, run: Run, table: Table) -> DataFrame:
+    """Accepted rows of all feeds that conform to the table, as its contract's `incoming` block says. For a table with history that is built again for
+    an older date, the rows of all later dates too: history from that date on is told anew."""
+    conformed = _all_conformed(spark, bank, run, table)
+    return conformed.where("__filtered is null").drop("__filtered") if _has_filters(bank, table) else conformed.drop("__filtered")
+
+
+def _all_conformed(spark: SparkSession, bank: Bank, run: Run, table: Table) -> DataFrame:
+    live = _parts(bank, run, table, run.first, _incoming_last(bank, run, table))
+    frames = []
+    for bronze in bank.catalog.feeding(table.table):
+        parts = [p for p in live if p.feed == bronze.name]
+        if parts:
+            frames.append(_conformed(spark, bank, bronze, table, parts))
+    return reduce(lambda a, b: a.unionByName(b), frames) if frames else _no_incoming(spark, table)
+
+
+def _incoming_last(bank: Bank, run: Run, table: Table) -> date:
+    if table.history != "scd2":
+        return run.last
+    with bank.ledger.begin() as db:
+        return max(run.last, days.last_released_day(db) or run.last)
+
+
+def _has_filters(bank: Bank, table: Table) -> bool:
+    return any(bronze.conforms[table.table].where for bronze in bank.catalog.feeding(table.table))
+
+
+def _filtered(spark: SparkSession, bank: Bank, run: Run, table: Table) -> dict[str, Any]:
+    """Rows (and money) that a named `where` of a feed's contract kept out of the table: `filtered:<name>` -> [rows, money]."""
+    from pyspark.sql import functions as F
+
+    if INCOMING not in table.reads or not _has_filters(bank, table):
+        return {}
+    money = F.sum(table.money) if table.money in table.incoming else F.lit(None)
+    out = _all_conformed(spark, bank, run, table).where("__filtered is not null").groupBy("__filtered").agg(F.count("*").alias("n"), money.alias("m"))
+    return {f"filtered:{row['__filtered']}": [row["n"], str(row["m"] or 0)] for row in out.collect()}
+
+
+def _conformed(spark: SparkSession, bank: Bank, bronze: Table, table: Table, parts: Sequence[Row[Any]]) -> DataFrame:
+    from pyspark.sql import functions as F
+
+    conform = bronze.conforms[table.table]
+    source = bank.catalog.sources[bronze.name]
+    rows = bank.lake.read(spark, bronze.table).where(parts_filter(parts)).where(F.col("__verdict") == "accepted")
+    columns: list[Column] = [
+        F.expr(expand(bank, source.system, conform.columns[name]) if name in conform.columns else "null").cast(column.type).alias(name)
+        for name, column in table.incoming.items()
+    ]
+    first_failed = F.coalesce(*[F.when(~F.coalesce(F.expr(expand(bank, source.system, sql)), F.lit(False)), F.lit(name)) for name, sql in conform.where.items()]) if conform.where else F.lit(None).cast("string")
+    return rows.select(
+        *columns,
+        F.array(F.struct(F.col("__delivery_id").alias("delivery_id"), F.col("__line").alias("line"))).alias("sources"),
+        F.col("__received_at").alias("received_at"),
+        F.col("__business_date"),
+        first_failed.alias("__filtered"),
+    )
+
+
+def _no_incoming(spark: SparkSession, table: Table) -> DataFrame:
+    columns = {name: c.type for name, c in table.incoming.items()}
+    machinery = {"sources": SOURCES, "received_at": "timestamp", "__business_date": "date", "__filtered": "string"}
+    return spark.createDataFrame([], ", ".join(f"`{n}` {t}" for n, t in (columns | machinery).items()))
+
+
+def expand(bank: Bank, system: str, sql: str) -> str:
+    """Fill `$zone`, `$currency`, `$system` and `map_code(list, ...)` into an expression."""
+    profile = bank.catalog.profile
+    sql = sql.replace("$zone", profile.zone).replace("$currency", profile.currency).replace("$system", system)
+
+    def looked_up(match: re.Match[str]) -> str:
+        pairs = bank.catalog.references[match[1]].map
+        listed = ", ".join(f"{_quoted(k)}, {_quoted(v)}" for k, v in pairs.items())
+        return f"try_element_at(map({listed}), "
+
+    return re.sub(r"map_code\(\s*(\w+)\s*,", looked_up, sql)
+
+
+def _quoted(text: str) -> str:
+    return "'" + str(text).replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _history(spark: SparkSession, bank: Bank, run: Run, table: Table, state: DataFrame) -> DataFrame:
+    """The rows of the touched keys as they shall stand, and those that shall go: a state equal to the one before it opens no row."""
+    from pyspark.sql import Window
+    from pyspark.sql import functions as F
+
+    keys = table.primary_key
+    columns = list(schema_of(table))
+    good = state.where(F.col("__verdict") == "accepted")
+    existing = bank.lake.accepted(spark, table)
+    restated = F.col("valid_from") >= F.lit(run.first)
+    touched = good.select(*keys).union(existing.where(restated).select(*keys)).distinct()
+    of_touched = existing.join(F.broadcast(touched), on=keys, how="left_semi")
+    by_key = Window.partitionBy(*keys).orderBy("valid_from")
+    stated = good.select(*[c for c in columns if c not in ("valid_to", "is_current")]).unionByName(
+        of_touched.where(~restated).drop("valid_to", "is_current")
+    )
+    changed = stated.withColumn("__before", F.lag("row_hash").over(by_key)).where(~F.col("__before").eqNullSafe(F.col("row_hash")))
+    kept = (
+        changed.withColumn("valid_to", F.lead("valid_from").over(by_key))
+        .withColumn("is_current", F.col("valid_to").isNull())
+        .select(*columns, F.lit("keep").alias("__op"))
+    )
+    gone = (
+        of_touched.where(restated)
+        .join(kept.select(*keys, "valid_from"), on=[*keys, "valid_from"], how="left_anti")
+        .select(*columns, F.lit("delete").alias("__op"))
+    )
+    return kept.unionByName(gone)
+
+
+def judge_table(profile: str, run_key: str, table_name: str, run_id: str) -> str:
+    """The gate of one table in a run: Great Expectations judges the metrics of the write; the balance must hold. Needs no Spark.
+
+    Returns the outcome; raises GateStopped when the day must stop.
+    """
+    from jobs.quality import data_docs
+    from jobs.quality.gate import evaluate
+    from jobs.quality.metrics import nothing
+
+    bank = open_bank(profile)
+    run = open_run(bank, run_key, run_id)
+    table = bank.catalog.tables[table_name]
+    rules = bank.catalog.rules(table)
+    hold_writer(bank, run)
+    with bank.ledger.begin() as db:
+        batch = batches.newest(db, table_name, run_key)
+    if batch is None or batch.state not in ("written", "passed", "stopped"):
+        raise RuntimeError(f"{table_name} was not built in run {run_key}: run its build task first")
+    metrics = batch.metrics or {}
+    if metrics.get("skipped"):
+        metrics = nothing(table, rules)
+    gate = evaluate(table, rules, metrics, subject=run_key)
+    balance = balance_of(bank, run, table, metrics)
+    outcome, sentence = gate.outcome, gate.sentence()
+    if balance is not None and not balance.is_balanced:
+        outcome, sentence = "stop", balance.sentence()
+    docs = data_docs.render(gate, bank.docs / f"{run_key.replace('|', '_')}_{table_name}.html")
+    with bank.ledger.begin() as db:
+        batches.record_gate(
+            db, batch_id=batch.batch_id, table=table_name, subject=run_key, outcome=outcome, rules_run=gate.rules_run, failed=gate.failed,
+            result=gate.result, docs_path=str(docs), run_id=run_id,
+        )  # fmt: skip
+        if balance is not None:
+            batches.record_balance(db, batch_id=batch.batch_id, table=table_name, subject=run_key, **balance.as_record())
+        for failed in gate.failed:
+            if failed["on_fail"] == "quarantine" and failed["unexpected"]:
+                batches.open_case(
+                    db, kind="rows", table=table_name, cause=failed["rule"], subject=run_key, reason=failed["sentence"],
+                    affected_rows=failed["unexpected"], money=failed.get("money"), owner=table.steward, run_id=run_id, business_date=run.last,
+                )  # fmt: skip
+        batches.set_state(db, batch.batch_id, "stopped" if outcome in ("stop", "hold") else "passed")
+    if outcome in ("stop", "hold"):
+        raise GateStopped(f"Gate of {table_name} for {run_key}: {outcome}. {sentence} See {docs}, `ledgerlake gates {table_name}`.")
+    return outcome
+
+
+def balance_of(bank: Bank, run: Run, table: Table, metrics: dict[str, Any]) -> Any:
+    """What the ledger says came in against what the write says went out; None for tables that no feed conforms to."""
+    from jobs.quality.balance import Balance
+
+    if INCOMING not in table.reads:
+        return None
+    parts = _parts(bank, run, table, run.first, _incoming_last(bank, run, table))
+    money = sum((p.accepted_money for p in parts), Decimal(0)) if table.money else None
+    return Balance.from_metrics(metrics, received_rows=sum(p.accepted_rows for p in parts), received_money=money, by_sources=True)
+
+
+__all__ = ["HISTORY", "GateStopped", "build", "judge_table"]

@@ -1,0 +1,67 @@
+"""The `ledgerlake` command. Thin: each group of commands is a module of `jobs/commands/`; what they do is elsewhere.
+
+Exit status: 0 done; 1 the answer is not good (a gate stopped, a lane is missing, a contract is wrong); 2 the command was not understood;
+3 a service does not answer.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from jobs.commands import contracts, demo, files, gates, kpi, lanes, quarantine, releases, services
+from jobs.commands.output import Bad, errors
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    help="Ledgerlake: a bank's data, from the branch's file to the KPI report.\n\nEvery command takes `--help`, which ends with an example.",
+)
+for module in (services, demo, files, lanes, gates, quarantine, releases, kpi):
+    module.register(app)
+app.add_typer(contracts.app, name="contracts")
+
+
+def main() -> None:
+    """Run the command; what goes wrong is told in one message, without a traceback, with the exit status that it means."""
+    try:
+        app(standalone_mode=False)
+    except typer.Exit as ended:
+        sys.exit(ended.exit_code)
+    except typer.Abort:
+        sys.exit(130)
+    except Bad as bad:
+        errors.print(str(bad), style="red", markup=False, highlight=False)
+        sys.exit(bad.status)
+    except Exception as error:
+        status, message = _explained(error)
+        if message is None:
+            raise
+        errors.print(message, style="red", markup=False, highlight=False, soft_wrap=True)
+        sys.exit(status)
+
+
+def _explained(error: Exception) -> tuple[int, str | None]:
+    """Exit status and message of the errors that we know; None for a defect, whose traceback is worth seeing."""
+    import click
+
+    from infra.local.services import ServicesError
+    from jobs.contracts import ContractError
+    from jobs.lake import SparkUnavailable
+    from jobs.ledger import LedgerUnavailable
+
+    if isinstance(error, click.ClickException):
+        return 2, f"{error.format_message()}\nTry `ledgerlake --help`."
+    if isinstance(error, ContractError):
+        return 1, str(error)
+    if isinstance(error, LedgerUnavailable | SparkUnavailable | ServicesError):
+        return 3, str(error)
+    if isinstance(error, FileNotFoundError) and "secrets" in str(error.filename):
+        return 3, "The services were never started here. Run `ledgerlake up` (or `make demo`) first."
+    return 70, None
+
+
+if __name__ == "__main__":
+    main()

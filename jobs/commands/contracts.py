@@ -1,0 +1,100 @@
+"""contracts check, export, import, plan, apply."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from jobs.bank import open_bank
+from jobs.commands.output import Bad, BankOption, console
+from jobs.contracts import ContractError, load, profiles
+from jobs.settings import settings
+
+app = typer.Typer(no_args_is_help=True, help="Contracts: check them, exchange them as ODCS, bring changes to live tables.")
+
+
+@app.command(epilog="Example: ledgerlake contracts check")
+def check(bank: Annotated[str | None, typer.Option("--bank", "-b", help="Only this bank.")] = None) -> None:
+    """Check every contract, source, KPI and reference list. Each mistake is named with file, line and remedy."""
+    wrong = False
+    for profile in [bank] if bank else profiles():
+        try:
+            catalog = load(profile)
+            catalog.build_order()
+        except ContractError as error:
+            wrong = True
+            for mistake in error.mistakes:
+                console.print(f"[red]{mistake}[/]", highlight=False, soft_wrap=True)
+        else:
+            console.print(f"{profile}: {len(catalog.tables)} tables, {len(catalog.sources)} sources, {len(catalog.kpis)} KPIs, no mistake.")
+    if wrong:
+        raise typer.Exit(1)
+
+
+@app.command(epilog="Example: ledgerlake contracts schema")
+def schema() -> None:
+    """Write the JSON Schemas that editors use (named in line 1 of each contract)."""
+    from jobs.contracts.schemas import write_schemas
+
+    for path in write_schemas(settings().expectations):
+        console.print(str(path), soft_wrap=True)
+
+
+@app.command(epilog="Example: ledgerlake contracts export silver.transactions --to odcs/")
+def export(
+    bank: BankOption,
+    table: Annotated[str | None, typer.Argument(help="One table; all when left out.")] = None,
+    to: Annotated[Path, typer.Option(help="Folder for the ODCS files.")] = Path("odcs"),
+) -> None:
+    """Write contracts as ODCS (Open Data Contract Standard), each checked against the standard's own JSON Schema."""
+    from jobs.contracts import odcs
+
+    for path in odcs.export(load(bank), to, [table] if table else None):
+        console.print(str(path), soft_wrap=True)
+
+
+@app.command("import", epilog="Example: ledgerlake contracts import partner.odcs.yaml --layer bronze")
+def import_(
+    file: Annotated[Path, typer.Argument(help="An ODCS file.")],
+    layer: Annotated[str, typer.Option(help="bronze, silver or gold.")] = "bronze",
+) -> None:
+    """Turn an ODCS file into our compact form, printed for you to review and save."""
+    from jobs.contracts import odcs
+
+    print(odcs.import_(file, layer))
+
+
+@app.command(epilog="Example: ledgerlake contracts plan")
+def plan(bank: BankOption, as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
+    """What the contracts would change in live tables: added, widened, renamed or narrowed columns, and the tables and KPIs they touch."""
+    from jobs import schema_change
+
+    changes = schema_change.plan(open_bank(bank))
+    if as_json:
+        print(json.dumps([c.as_dict() for c in changes], ensure_ascii=False))
+    else:
+        for change in changes:
+            console.print(str(change), highlight=False, soft_wrap=True)
+        if not changes:
+            console.print("Live tables are as their contracts say.")
+
+
+@app.command(epilog="Example: ledgerlake contracts apply --yes")
+def apply(bank: BankOption, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
+    """Bring live tables to their contracts: add and widen in place; what needs a rebuild is refused with the way to do it."""
+    from jobs import schema_change
+
+    the_bank = open_bank(bank)
+    changes = schema_change.plan(the_bank)
+    for change in changes:
+        console.print(str(change), highlight=False, soft_wrap=True)
+    if not changes:
+        console.print("Nothing to do.")
+        return
+    if not yes and not typer.confirm("Apply?"):
+        raise Bad("Nothing was changed.")
+    for line in schema_change.apply(the_bank, changes):
+        console.print(line, highlight=False)

@@ -1,0 +1,45 @@
+"""files: every delivery that arrived, its state and its totals."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from sqlalchemy import select
+
+from jobs.bank import open_bank
+from jobs.commands.output import Bad, BankOption, JsonOption, day_of, show
+from jobs.ledger import deliveries
+from jobs.ledger.models import DeliveryEvent
+
+
+def register(app: typer.Typer) -> None:
+    app.command(epilog="Examples: ledgerlake files 2026-09-15 --state refused · ledgerlake files --delivery D0000042")(files)
+
+
+def files(
+    bank: BankOption,
+    day: Annotated[str | None, typer.Argument(help="Business date, for instance 2026-09-15.")] = None,
+    feed: Annotated[str | None, typer.Option(help="Only this feed.")] = None,
+    entity: Annotated[str | None, typer.Option(help="Only this branch or entity.")] = None,
+    state: Annotated[list[str] | None, typer.Option(help="Only this state; may be repeated.")] = None,
+    delivery: Annotated[str | None, typer.Option(help="One delivery, with its whole history.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """The file ledger: what arrived, in which state it is, and why. Refused deliveries give exit status 1."""
+    the_bank = open_bank(bank)
+    with the_bank.ledger.begin() as db:
+        if delivery:
+            events = db.execute(
+                select(*DeliveryEvent.__table__.columns).where(DeliveryEvent.delivery_id == delivery).order_by(DeliveryEvent.event_id)
+            ).all()
+            if not events:
+                raise Bad(f"There is no delivery {delivery}. `ledgerlake files` lists them.", 2)
+            show([deliveries.get(db, delivery)], ["delivery_id", "feed", "entity", "business_date", "file_name", "state", "reason", "sha256"], as_json=as_json)
+            show(events, ["at", "state", "note", "run_id"], as_json=as_json)
+            return
+        rows = deliveries.find(db, feed=feed, business_date=day_of(day) if day else None, entity=entity, states=state or ())
+    columns = ["delivery_id", "feed", "entity", "business_date", "state", "received_rows", "accepted_rows", "rejected_rows", "duplicate_rows", "received_money", "reason"]
+    show(rows, columns, as_json=as_json, empty="No delivery answers to that.")
+    if any(row.state == "refused" for row in rows):
+        raise typer.Exit(1)

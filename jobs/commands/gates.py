@@ -1,0 +1,39 @@
+"""gates: what the gates said."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from jobs.bank import open_bank
+from jobs.commands.output import BankOption, JsonOption, console, show
+from jobs.ledger import batches
+
+
+def register(app: typer.Typer) -> None:
+    app.command(epilog="Examples: ledgerlake gates · ledgerlake gates silver.transactions --outcome stop")(gates)
+
+
+def gates(
+    bank: BankOption,
+    table: Annotated[str | None, typer.Argument(help="Only this table, for instance silver.transactions.")] = None,
+    outcome: Annotated[str | None, typer.Option(help="Only pass, warn, hold or stop.")] = None,
+    last: Annotated[int, typer.Option(help="How many, newest first.")] = 30,
+    as_json: JsonOption = False,
+) -> None:
+    """Gate results, newest first: outcome, rules run, rules broken and the page with the details. A stop among them gives exit status 1."""
+    the_bank = open_bank(bank)
+    with the_bank.ledger.begin() as db:
+        rows = batches.gates(db, table=table, outcome=outcome, limit=last)
+    if as_json:
+        for row in rows:
+            print(json.dumps({**{k: str(v) for k, v in row._mapping.items() if k != "result"}, "result": row.result}, ensure_ascii=False))
+    else:
+        show(rows, ["evaluated_at", "table_name", "subject", "outcome", "rules_run", "docs_path"], as_json=False, empty="No gate has spoken yet.")
+        for row in rows:
+            for failed in row.failed:
+                console.print(f"  {row.table_name} {row.subject} [bold]{failed['rule']}[/] ({failed['on_fail']}): {failed['sentence']}", highlight=False)
+    if any(row.outcome == "stop" for row in rows):
+        raise typer.Exit(1)

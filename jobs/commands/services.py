@@ -1,0 +1,68 @@
+"""up, down, status: the local services."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Annotated
+
+import typer
+
+from infra.local import services
+from jobs.commands.output import Bad, JsonOption, console, plain
+from jobs.contracts import profiles
+from jobs.ledger import connect
+from jobs.settings import settings
+
+
+def register(app: typer.Typer) -> None:
+    app.command(epilog="Example: ledgerlake up")(up)
+    app.command(epilog="Example: ledgerlake down")(down)
+    app.command(epilog="Example: ledgerlake status --usage")(status)
+
+
+def up(only: Annotated[list[str] | None, typer.Option("--only", help="Only this service and what it needs; may be repeated.")] = None) -> None:
+    """Start the local services (PostgreSQL, Spark Connect, Airflow) and wait until all are healthy. Harmless when they are up."""
+    if only:
+        services.up(only, progress=said)
+    else:
+        start_all()
+
+
+def start_all() -> None:
+    """Everything up and healthy: the database first, then the banks' ledgers brought to their newest version, then the rest."""
+    began = time.monotonic()
+    services.up(["postgres"], progress=said)
+    for profile in profiles():
+        connect(profile).migrate()
+        settings().bank(profile).joinpath("inbox").mkdir(parents=True, exist_ok=True)
+    services.up(progress=said)
+    console.print(f"All services healthy after {time.monotonic() - began:.1f} s.")
+
+
+def said(entry: services.ServiceStatus) -> None:
+    console.print(f"  {entry.name:<22} {entry.state:<10} {entry.detail}", highlight=False)
+
+
+def down() -> None:
+    """Stop all services cleanly."""
+    console.print("Stopped." if services.down() else "Nothing was running.")
+
+
+def status(
+    as_json: JsonOption = False, usage: Annotated[bool, typer.Option("--usage", help="Memory and CPU of each service.")] = False
+) -> None:
+    """State of each service, its port and its log. Exit status 1 when one that should run does not."""
+    entries = services.status()
+    used = {u.name: u for u in services.usage()} if usage else {}
+    if as_json:
+        for entry in entries:
+            print(json.dumps(plain(vars(entry))))
+    else:
+        for entry in entries:
+            more = f"  {used[entry.name].pss / 2**20:8.0f} MiB  {used[entry.name].cpu_seconds:8.1f} CPU s" if entry.name in used else ""
+            console.print(f"{entry.name:<22} {entry.state:<10} {entry.port or '':<6}{more}  {entry.log}  {entry.detail}", highlight=False, soft_wrap=True)
+        if used:
+            console.print(f"{'all':<22} {'':<17}{sum(u.pss for u in used.values()) / 2**20:8.0f} MiB", highlight=False)
+    if any(entry.state in ("failed", "unhealthy") for entry in entries):
+        raise Bad("A service is not well: see its log; `ledgerlake up` starts it again.")

@@ -1,0 +1,169 @@
+"""A business day from its start to its release: what happens around the building of its tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Row
+
+from jobs.bank import Bank, open_bank
+from jobs.build import open_run
+from jobs.lake import session
+from jobs.ledger import batches, days, leases, releases
+from jobs.lease import WRITER, WriterBusy, give_back, hold_writer
+from jobs.seams import seam
+
+if TYPE_CHECKING:
+    import pyarrow
+
+
+def begin(profile: str, run_key: str, run_id: str) -> str:
+    """Take the writer's lease, take back what a dead or stopped run left in the tables, and fix what this run builds from."""
+    bank = open_bank(profile)
+    run = open_run(bank, run_key, run_id)
+    hold_writer(bank, run, wait=60)
+    with bank.ledger.begin() as db:
+        left = releases.unreleased(db, but=run_key)
+    _take_back(bank, left)
+    with bank.ledger.begin() as db:
+        return days.start(db, bank.catalog, run_key, run_id).state
+
+
+def _take_back(bank: Bank, left: Sequence[Row[Any]]) -> None:
+    """Put each table back to where it stood before an unreleased run wrote it, newest write first. Only the holder of the lease may do this."""
+    written = [b for b in left if b.previous_version is not None and bank.lake.committed(b.table_name, b.batch_id) is not None]
+    if written:
+        with session() as spark:
+            for batch in written:
+                bank.lake.restore(spark, batch.table_name, batch.previous_version)
+    with bank.ledger.begin() as db:
+        for batch in left:
+            batches.set_state(db, batch.batch_id, "restored")
+
+
+def release(profile: str, run_key: str, run_id: str) -> int:
+    """All gates passed: make the run's tables visible at once. One transaction, under the lease; twice is once. Returns the release's number."""
+    bank = open_bank(profile)
+    run = open_run(bank, run_key, run_id)
+    token = hold_writer(bank, run)
+    seam("before_release")
+    branches = _branch_history(bank)
+    with bank.ledger.begin() as db:
+        leases.check(db, WRITER, run_key, token)
+        written = releases.written_by(db, run_key)
+        _must_be_whole(bank, run_key, written)
+        former = releases.newest(db)
+        tables: dict[str, tuple[int, int | None]] = {}
+        if former is not None:
+            tables = {name: (row.delta_version, row.batch_id) for name, row in releases.tables(db, former.release_id).items()}
+        tables |= {name: (b.delta_version, b.batch_id) for name, b in written.items() if b.delta_version is not None}
+        release_id = releases.release(db, run.row, tables, run_id)
+        if branches:
+            days.replace_units(db, branches)
+    seam("after_release")
+    return release_id
+
+
+def _must_be_whole(bank: Bank, run_key: str, written: dict[str, Any]) -> None:
+    wanted = {t.table for t in bank.catalog.build_order()}
+    open_tables = sorted(name for name in wanted if name not in written or written[name].state != "passed")
+    if open_tables:
+        raise RuntimeError(f"Run {run_key} is not whole: {', '.join(open_tables)} did not pass their gates. Nothing was released.")
+
+
+def _branch_history(bank: Bank) -> list[dict[str, Any]]:
+    """Branches with the dates between which they owe deliveries, from silver.branches as it is about to be released."""
+    from deltalake import DeltaTable
+
+    if not bank.lake.exists("silver.branches"):
+        return []
+    columns = ["branch_id", "branch_name", "province_code", "opened_on", "closed_on", "is_current", "outlet_type", "__verdict"]
+    rows = DeltaTable(bank.lake.path("silver.branches")).to_pyarrow_table(columns=columns).to_pylist()
+    return [
+        dict(branch_id=r["branch_id"], valid_from=r["opened_on"], valid_to=r["closed_on"], name=r["branch_name"] or r["branch_id"], province_code=r["province_code"])
+        for r in rows
+        if r["is_current"] and r["__verdict"] == "accepted" and r["outlet_type"] != "head_office"
+    ]
+
+
+def publish(profile: str, run_key: str, run_id: str) -> None:
+    """Bring the released rows to the PostgreSQL mart, in one transaction."""
+    from jobs.serving import mart
+
+    bank = open_bank(profile)
+    with bank.ledger.begin() as db:
+        made = releases.get(db, run_key)
+    if made is None:
+        raise RuntimeError(f"Run {run_key} was not released: nothing to publish")
+    frames = {t.table: _visible(bank, t.table, made) for t in bank.catalog.build_order() if t.mart is not None}
+    mart.publish(bank.ledger, bank.catalog, made.release_id, frames, run_id)
+
+
+def _visible(bank: Bank, table_name: str, made: Any) -> pyarrow.Table:
+    """The rows of a table that a release makes visible: of its dates (facts), of its own key (appended figures), or as they stand (history)."""
+    import pyarrow.compute as pc
+    from deltalake import DeltaTable
+
+    from jobs.lake.tables import business_date_column
+
+    table = bank.catalog.tables[table_name]
+    with bank.ledger.begin() as db:
+        version = releases.tables(db, made.release_id)[table_name].delta_version
+    columns = list(table.physical_columns)
+    extra = ["valid_from", "valid_to", "is_current"] if table.history == "scd2" else []
+    where = pc.field("__verdict") == "accepted"
+    if table.history == "scd2":
+        where = where & pc.field("is_current")
+    elif table.history == "append":
+        where = where & (pc.field("release_id") == made.run_key)
+    else:
+        column = pc.field(business_date_column(table))
+        where = where & (column >= made.from_date) & (column <= made.to_date)
+    return DeltaTable(bank.lake.path(table_name), version=version).to_pyarrow_dataset().to_table(columns=[*columns, *extra], filter=where)
+
+
+def report(profile: str, run_key: str, run_id: str) -> Path:
+    """Write the KPI report of the release; what is written is told to the ledger. Returns the HTML file."""
+    from jobs.serving import report as kpi_report
+
+    bank = open_bank(profile)
+    with bank.ledger.begin() as db:
+        made = releases.get(db, run_key)
+    if made is None:
+        raise RuntimeError(f"Run {run_key} was not released: nothing to report")
+    seam("before_report")
+    path = kpi_report.write(bank.ledger, bank.catalog, made, _visible(bank, "gold.kpi_values", made).to_pylist(), bank.reports)
+    with bank.ledger.begin() as db:
+        releases.set_report(db, made.release_id, str(path))
+    return path
+
+
+def settle(profile: str, run_key: str, run_id: str) -> str:
+    """The run ends, well or not: a run that was not released is taken back and said to be stopped; the lease is given back. Returns the state."""
+    bank = open_bank(profile)
+    with bank.ledger.begin() as db:
+        run = days.get(db, run_key)
+        gates = [b for b in releases.written_by(db, run_key).values() if b.state in ("stopped", "held")]
+    if run.state in days.OPEN_STATES:
+        try:
+            hold_writer(bank, open_run(bank, run_key, run_id))
+        except WriterBusy:
+            # Its lease ran out and a successor took over, which has put the tables back itself.
+            pass
+        else:
+            with bank.ledger.begin() as db:
+                own = releases.unreleased(db, but="", only=run_key)
+            _take_back(bank, own)
+        reason = f"the gate of {', '.join(b.table_name for b in gates)} said stop" if gates else "a step failed; its log says why"
+        with bank.ledger.begin() as db:
+            days.finish(db, run_key, "stopped" if gates else "failed", reason)
+            message = f"Business day {run_key} stopped: {reason}. What was released before is unchanged."
+            batches.alert(db, f"day|{run_key}", "day_stopped", message)
+    give_back(bank, run_key)
+    with bank.ledger.begin() as db:
+        return days.get(db, run_key).state
+
+
+

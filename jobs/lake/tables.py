@@ -1,0 +1,199 @@
+"""The tables of one bank's lake.
+
+Every write carries the batch number drawn from the ledger as Delta's transaction version (application id: table and subject), so that the
+same batch written twice, even by two processes at one moment, is there once. `userMetadata` names batch and run.
+
+Every silver and gold row carries, beside its contract's columns: sources (delivery and line it came from), received_at, batch, row_hash,
+__verdict and __reasons; tables with history also valid_from, valid_to (exclusive, null = open) and is_current.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jobs.contracts import Table
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+SOURCES = "array<struct<delivery_id:string,line:bigint>>"
+MACHINERY = {"sources": SOURCES, "received_at": "timestamp", "batch": "bigint", "row_hash": "string", "__verdict": "string", "__reasons": "array<string>"}
+HISTORY = {"valid_from": "date", "valid_to": "date", "is_current": "boolean"}
+BRONZE = {
+    "__delivery_id": "string", "__line": "bigint", "__batch": "bigint", "__entity": "string", "__business_date": "date",
+    "__received_at": "timestamp", "__verdict": "string", "__reasons": "array<string>", "__raw": "map<string,string>", "__row_hash": "bigint",
+}  # fmt: skip
+# Versions live 35 days: a month-end figure can still be read as it was released.
+PROPERTIES = {
+    "delta.logRetentionDuration": "interval 35 days",
+    "delta.deletedFileRetentionDuration": "interval 35 days",
+    "delta.setTransactionRetentionDuration": "interval 35 days",
+}
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """Who writes: batch number, its subject and the run."""
+
+    batch_id: int
+    subject: str
+    run_id: str
+
+    def metadata(self) -> str:
+        return json.dumps({"batch": self.batch_id, "subject": self.subject, "run": self.run_id})
+
+
+def business_date_column(table: Table) -> str:
+    """The column by which a fact or snapshot is replaced."""
+    for name in ("business_date", "balance_date", "as_of_date", "rate_date"):
+        if name in table.columns:
+            return name
+    raise ValueError(f"{table.table} has history {table.history} but no business date column")
+
+
+def schema_of(table: Table) -> dict[str, str]:
+    """Column -> Spark type, as the table stands in the lake."""
+    columns = {name: column.type for name, column in table.physical_columns.items()}
+    if table.layer == "bronze":
+        return columns | BRONZE
+    return columns | (HISTORY if table.history == "scd2" else {}) | MACHINERY
+
+
+class Lake:
+    """Paths, reads and writes below one folder (or s3a:// prefix)."""
+
+    def __init__(self, root: Path | str):
+        self.root = str(root)
+
+    def path(self, table: str) -> str:
+        return f"{self.root}/{table.replace('.', '/')}"
+
+    def exists(self, table: str) -> bool:
+        return (Path(self.path(table)) / "_delta_log").is_dir()
+
+    def version(self, table: str) -> int | None:
+        """The table's newest Delta version, None when there is no table."""
+        from deltalake import DeltaTable
+
+        return DeltaTable(self.path(table), without_files=True).version() if self.exists(table) else None
+
+    def committed(self, table: str, batch_id: int, look_back: int = 30) -> int | None:
+        """The Delta version in which a batch was written, None when it was not."""
+        from deltalake import DeltaTable
+
+        if not self.exists(table):
+            return None
+        for commit in DeltaTable(self.path(table), without_files=True).history(look_back):
+            written = json.loads(commit.get("userMetadata") or "{}")
+            if written.get("batch") == batch_id and commit.get("operation") != "RESTORE":
+                return int(commit["version"])
+        return None
+
+    def create(self, spark: SparkSession, table: Table) -> None:
+        """Create an empty table from its contract, unless it is there."""
+        if self.exists(table.table):
+            return
+        keep = table.statistics or ([] if table.layer == "bronze" else [business_date_column(table)] if table.history in ("fact", "snapshot") else [])
+        statistics = [*keep, "__batch", "__business_date"] if table.layer == "bronze" else [*keep, "batch"]
+        properties = PROPERTIES | {"delta.dataSkippingStatsColumns": ",".join(statistics)}
+        columns = ", ".join(f"`{name}` {kind}" for name, kind in schema_of(table).items())
+        listed = ", ".join(f"'{k}' = '{v}'" for k, v in properties.items())
+        spark.sql(f"CREATE TABLE IF NOT EXISTS delta.`{self.path(table.table)}` ({columns}) USING delta TBLPROPERTIES ({listed})")
+
+    def read(self, spark: SparkSession, table: str, version: int | None = None) -> DataFrame:
+        reader = spark.read.format("delta")
+        if version is not None:
+            reader = reader.option("versionAsOf", version)
+        return reader.load(self.path(table))
+
+    def append(self, rows: DataFrame, table: Table, stamp: Stamp) -> None:
+        self._write(rows, table, stamp, None)
+
+    def replace_dates(self, rows: DataFrame, table: Table, stamp: Stamp, first: date, last: date) -> None:
+        """Put these rows in place of all rows of the business dates first..last."""
+        column = business_date_column(table)
+        self._write(rows, table, stamp, f"`{column}` >= DATE'{first}' AND `{column}` <= DATE'{last}'")
+
+    def _write(self, rows: DataFrame, table: Table, stamp: Stamp, where: str | None) -> None:
+        writer = (
+            rows.select(*[f"`{c}`" for c in schema_of(table)])
+            .write.format("delta")
+            .option("txnAppId", f"{table.table}|{stamp.subject}")
+            .option("txnVersion", stamp.batch_id)
+            .option("userMetadata", stamp.metadata())
+        )
+        writer = writer.mode("append") if where is None else writer.mode("overwrite").option("replaceWhere", where)
+        try:
+            writer.save(self.path(table.table))
+        except Exception:
+            # A twin of this run may have committed the same batch in between: then it is done, whatever Delta calls the conflict.
+            if self.committed(table.table, stamp.batch_id) is None:
+                raise
+
+    def merge_history(self, spark: SparkSession, changes: DataFrame, table: Table, stamp: Stamp) -> None:
+        """Bring rows of a table with history to the given state. `changes` has the table's columns plus `__op` (keep or delete)."""
+        view = f"changes_{stamp.batch_id}"
+        changes.createOrReplaceTempView(view)
+        keys = [*table.primary_key, "valid_from"]
+        columns = list(schema_of(table))
+        same = " AND ".join(f"t.`{k}` <=> s.`{k}`" for k in keys)
+        sets = ", ".join(f"t.`{c}` = s.`{c}`" for c in columns)
+        spark.conf.set("spark.databricks.delta.commitInfo.userMetadata", stamp.metadata())
+        try:
+            spark.sql(
+                f"MERGE INTO delta.`{self.path(table.table)}` t USING {view} s ON {same} "
+                "WHEN MATCHED AND s.__op = 'delete' THEN DELETE "
+                f"WHEN MATCHED AND (t.row_hash <> s.row_hash OR NOT (t.valid_to <=> s.valid_to)) THEN UPDATE SET {sets} "
+                f"WHEN NOT MATCHED AND s.__op <> 'delete' THEN INSERT ({', '.join(f'`{c}`' for c in columns)}) "
+                f"VALUES ({', '.join(f's.`{c}`' for c in columns)})"
+            )
+        finally:
+            spark.conf.unset("spark.databricks.delta.commitInfo.userMetadata")
+            spark.catalog.dropTempView(view)
+
+    def restore(self, spark: SparkSession, table: str, version: int) -> None:
+        """Back to a version, as a new commit. Restoring twice changes nothing."""
+        if self.version(table) != version:
+            spark.sql(f"RESTORE TABLE delta.`{self.path(table)}` TO VERSION AS OF {version}")
+
+    def read_dates(self, spark: SparkSession, table: Table, first: date, last: date) -> DataFrame:
+        """Accepted rows of business dates first..last."""
+        from pyspark.sql import functions as F
+
+        column = F.col(business_date_column(table))
+        return self.accepted(spark, table).where(column.between(F.lit(first), F.lit(last)))
+
+    def accepted(self, spark: SparkSession, table: Table, version: int | None = None) -> DataFrame:
+        """Rows that passed their gate; an empty frame of the right shape when the table was never written."""
+        from pyspark.sql import functions as F
+
+        if not self.exists(table.table):
+            return empty(spark, table)
+        return self.read(spark, table.table, version).where(F.col("__verdict") == "accepted")
+
+    def count(self, spark: SparkSession, table: str, where: str) -> int:
+        return self.read(spark, table).where(where).count()
+
+
+def empty(spark: SparkSession, table: Table) -> DataFrame:
+    schema = ", ".join(f"`{name}` {kind}" for name, kind in schema_of(table).items())
+    return spark.createDataFrame([], schema)
+
+
+def parts_filter(parts: Sequence[Any]) -> Any:
+    """Column: the row belongs to one of these (delivery_id, batch_id, business_date) parts; the first two conditions prune files."""
+    from pyspark.sql import functions as F
+
+    batches = sorted({p.batch_id for p in parts})
+    days = [p.business_date for p in parts]
+    pairs = sorted({f"{p.batch_id}/{p.delivery_id}" for p in parts})
+    return (
+        F.col("__batch").isin(batches)
+        & F.col("__business_date").between(F.lit(min(days)), F.lit(max(days)))
+        & F.concat_ws("/", F.col("__batch").cast("string"), F.col("__delivery_id")).isin(pairs)
+    )

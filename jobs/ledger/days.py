@@ -1,0 +1,324 @@
+"""Business days: what is expected, what has come, which days are to be built or built again, and their runs.
+
+A day is asked for when all its required lanes are live, or at its `close_by` with what is there (provisional). A released day whose live rows
+changed is asked for again under the next version (restated). Keys are `date|vN`, or `from..to|vN` for a take-on of many dates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, delete, func, insert as plain_insert, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from jobs.contracts import Catalog
+from jobs.ledger import clock, deliveries
+from jobs.ledger.models import LIVE_STATES, DayRun, Delivery, DirtyDate, Release, Unit
+
+TAKE_ON = "TAKEON"
+HEAD_OFFICE = "HO"
+OPEN_STATES = ("requested", "running")
+# A stream's late rows restate a released day at most this often.
+STREAM_RESTATEMENT = timedelta(hours=1)
+# A run that failed for want of a service is tried again by itself, so soon and so often.
+RETRY_AFTER, MOST_TRIES = timedelta(seconds=60), 3
+
+
+@dataclass(frozen=True)
+class Lane:
+    feed: str
+    entity: str
+    business_date: date
+
+    def __str__(self) -> str:
+        return f"{self.feed}|{self.entity}|{self.business_date}"
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """Expected lanes of a day by feed, and those that are live."""
+
+    expected: tuple[Lane, ...]
+    missing: tuple[Lane, ...]
+
+    @property
+    def is_complete(self) -> bool:
+        return not self.missing
+
+    def by_feed(self) -> dict[str, list[int]]:
+        """feed -> [expected, received]"""
+        feeds: dict[str, list[int]] = {}
+        gone = set(self.missing)
+        for lane in self.expected:
+            pair = feeds.setdefault(lane.feed, [0, 0])
+            pair[0] += 1
+            pair[1] += lane not in gone
+        return feeds
+
+
+def parse_key(run_key: str) -> tuple[date, date, int]:
+    """`2026-09-15|v1` or `2026-08-11..2026-09-14|v1` -> first date, last date, version."""
+    dates, _, version = run_key.partition("|v")
+    first, _, last = dates.partition("..")
+    return date.fromisoformat(first), date.fromisoformat(last or first), int(version)
+
+
+def make_key(first: date, last: date, version: int) -> str:
+    dates = f"{first}" if first == last else f"{first}..{last}"
+    return f"{dates}|v{version}"
+
+
+def units(db: Connection, day: date) -> list[str]:
+    """Branches that owe deliveries on a day."""
+    rows = db.execute(
+        select(Unit.branch_id).where(Unit.valid_from <= day, or_(Unit.valid_to.is_(None), Unit.valid_to > day)).order_by(Unit.branch_id)
+    )
+    return list(rows.scalars())
+
+
+def replace_units(db: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """The branch history as of a release: branch_id, valid_from, valid_to, name, province_code."""
+    db.execute(delete(Unit))
+    if rows:
+        db.execute(plain_insert(Unit), list(rows))
+
+
+def expected_lanes(db: Connection, catalog: Catalog, day: date) -> list[Lane]:
+    """Required lanes of a day: feeds x (branches valid that day, or head office) x calendar. Streams and configuration owe nothing."""
+    branches = units(db, day)
+    lanes = []
+    for source in catalog.sources.values():
+        if source.sender in ("stream", "configuration") or not source.schedule.required:
+            continue
+        if not catalog.is_business_day(day, source.schedule.calendar):
+            continue
+        senders = branches if source.sender == "branch" else [HEAD_OFFICE]
+        lanes += [Lane(source.feed, entity, day) for entity in senders]
+    return lanes
+
+
+def coverage(db: Connection, catalog: Catalog, day: date, last: date | None = None) -> Coverage:
+    """Of one day; or, for a take-on up to `last`, one lane a required feed."""
+    if last is not None and last != day:
+        lanes = [Lane(s.feed, TAKE_ON, last) for s in catalog.sources.values() if s.schedule.required and s.sender != "stream"]
+        day = last
+    else:
+        lanes = expected_lanes(db, catalog, day)
+    live = {
+        (row.feed, row.entity)
+        for row in db.execute(select(Delivery.feed, Delivery.entity).where(Delivery.business_date == day, Delivery.state.in_(LIVE_STATES)))
+    }
+    return Coverage(tuple(lanes), tuple(lane for lane in lanes if (lane.feed, lane.entity) not in live))
+
+
+def mark_changed(db: Connection, delivery: Row[Any], dates: Iterable[date]) -> None:
+    """Released days whose figures a delivery changes though its rows are of another day: those of originals that it reverses."""
+    for day in sorted(set(dates)):
+        if newest_release(db, day) is not None:
+            deliveries.mark_dirty(db, day, delivery, "reversal")
+
+
+def touch(db: Connection, catalog: Catalog, day: date) -> None:
+    """A day of which nothing arrived is still owed: mark it when its `close_by` is past, so that it is built, provisional, with what is there."""
+    due = catalog.profile.local(day, catalog.profile.close_by, catalog.profile.close_by_day)
+    if clock.now(db) < due or newest_release(db, day) is not None or _is_open(db, day, day):
+        return
+    if db.execute(select(DirtyDate.dirty_id).where(DirtyDate.business_date == day).limit(1)).first() is None and not _was_tried(db, day):
+        db.execute(
+            plain_insert(DirtyDate).values(business_date=day, delivery_id="", feed="", entity="", cause="close_by", since=clock.now(db))
+        )
+
+
+def _was_tried(db: Connection, day: date) -> bool:
+    return db.execute(select(DayRun.run_key).where(DayRun.from_date <= day, DayRun.to_date >= day).limit(1)).first() is not None
+
+
+def decide(db: Connection, catalog: Catalog) -> list[str]:
+    """Ask for the days that are ready or must be restated; returns the keys newly asked for. One decider at a time (advisory lock)."""
+    db.execute(select(func.pg_advisory_xact_lock(func.hashtext(f"{catalog.profile.profile}:decide"))))
+    asked: list[str] = []
+    waiting = db.execute(select(*DirtyDate.__table__.columns).order_by(DirtyDate.business_date)).all()
+    takes = [row for row in waiting if row.entity == TAKE_ON]
+    if takes:
+        key = _ask_take_on(db, catalog, takes)
+        if key:
+            asked.append(key)
+    covered = {row.business_date for row in takes}
+    for day in sorted({row.business_date for row in waiting} - covered):
+        key = _ask_day(db, catalog, day, [row for row in waiting if row.business_date == day])
+        if key:
+            asked.append(key)
+    return asked + [_request_again(db, run) for run in _failed(db)]
+
+
+def _failed(db: Connection) -> list[Row[Any]]:
+    """Newest runs of their dates that failed for want of a service (not by a gate), a minute ago or more, at most three times in a row."""
+    failed = db.execute(
+        select(*DayRun.__table__.columns)
+        .where(DayRun.state == "failed", DayRun.finished_at < datetime.now(UTC) - RETRY_AFTER)
+        .order_by(DayRun.version)
+    ).all()
+    again = []
+    for run in failed:
+        later = db.execute(
+            select(func.count()).where(DayRun.from_date <= run.to_date, DayRun.to_date >= run.from_date, DayRun.version > run.version)
+        ).scalar_one()
+        tries = sum(1 for other in failed if (other.from_date, other.to_date) == (run.from_date, run.to_date))
+        if later == 0 and tries <= MOST_TRIES:
+            again.append(run)
+    return again
+
+
+def _request_again(db: Connection, run: Row[Any]) -> str:
+    run_key = make_key(run.from_date, run.to_date, run.version + 1)
+    kept = {c: getattr(run, c) for c in ("from_date", "to_date", "cause", "expected_units", "received_units", "coverage", "missing")}
+    db.execute(insert(DayRun).values(run_key=run_key, version=run.version + 1, state="requested", requested_at=clock.now(db), **kept).on_conflict_do_nothing())
+    return run_key
+
+
+def _ask_take_on(db: Connection, catalog: Catalog, dirty: Sequence[Row[Any]]) -> str | None:
+    last = db.execute(select(func.max(Delivery.business_date)).where(Delivery.entity == TAKE_ON)).scalar_one()
+    first = min(row.business_date for row in dirty)
+    seen = coverage(db, catalog, first, last) if first != last else coverage(db, catalog, first - timedelta(days=1), last)
+    if not seen.is_complete or _is_open(db, first, last):
+        return None
+    return _request(db, first, last, "take_on", seen)
+
+
+def _ask_day(db: Connection, catalog: Catalog, day: date, dirty: Sequence[Row[Any]]) -> str | None:
+    if _is_open(db, day, day):
+        return None
+    seen = coverage(db, catalog, day)
+    at = clock.now(db)
+    released = newest_release(db, day)
+    if released is None:
+        if _before_history(db, day):
+            return _request(db, day, day, "late", Coverage((), ()))
+        if not seen.expected:
+            return None
+        if seen.is_complete:
+            return _request(db, day, day, "complete", seen)
+        due = catalog.profile.local(day, catalog.profile.close_by, catalog.profile.close_by_day)
+        return _request(db, day, day, "close_by", seen) if at >= due else None
+    streams = {s.feed for s in catalog.sources.values() if s.sender == "stream"}
+    if all(row.feed in streams for row in dirty):
+        if at - released.released_at < STREAM_RESTATEMENT:
+            return None
+        return _request(db, day, day, "late_event", seen)
+    causes = {row.cause for row in dirty}
+    cause = next((c for c in ("resend", "reversal") if c in causes), "late")
+    return _request(db, day, day, cause, seen)
+
+
+def _before_history(db: Connection, day: date) -> bool:
+    """A row older than all that was ever released: its day is built for it alone."""
+    first = db.execute(select(func.min(Release.from_date))).scalar_one()
+    return first is not None and day < first
+
+
+def _is_open(db: Connection, first: date, last: date) -> bool:
+    query = select(DayRun.run_key).where(DayRun.from_date <= last, DayRun.to_date >= first, DayRun.state.in_(OPEN_STATES)).limit(1)
+    return db.execute(query).scalar_one_or_none() is not None
+
+
+def _request(db: Connection, first: date, last: date, cause: str, seen: Coverage) -> str:
+    version = 1 + (
+        db.execute(select(func.max(DayRun.version)).where(DayRun.from_date <= last, DayRun.to_date >= first)).scalar_one() or 0
+    )
+    run_key = make_key(first, last, version)
+    db.execute(
+        insert(DayRun)
+        .values(
+            run_key=run_key, from_date=first, to_date=last, version=version, cause=cause, state="requested",
+            expected_units=len(seen.expected), received_units=len(seen.expected) - len(seen.missing), coverage=seen.by_feed(),
+            missing=[str(lane) for lane in seen.missing], requested_at=clock.now(db),
+        )
+        .on_conflict_do_nothing()
+    )  # fmt: skip
+    return run_key
+
+
+def request_again(db: Connection, catalog: Catalog, day: date, cause: str) -> str:
+    """A person asks for a day to be built again (after a repair, a definition change, a rollback)."""
+    return _request(db, day, day, cause, coverage(db, catalog, day))
+
+
+def request_rollback(db: Connection, catalog: Catalog, day: date, reason: str) -> str | None:
+    """Ask for a day to be built from what its release before the newest was built from; None when there is no such release."""
+    made = db.execute(
+        select(Release.run_key).where(Release.from_date <= day, Release.to_date >= day).order_by(Release.release_id.desc()).limit(2)
+    ).scalars().all()  # fmt: skip
+    if len(made) < 2:
+        return None
+    former = get(db, made[1])
+    run_key = _request(db, day, day, f"rollback: {reason}", coverage(db, catalog, day))
+    db.execute(
+        update(DayRun)
+        .where(DayRun.run_key == run_key)
+        .values(deliveries=former.deliveries, coverage=former.coverage, missing=former.missing, received_units=former.received_units, expected_units=former.expected_units)
+    )
+    return run_key
+
+
+def get(db: Connection, run_key: str) -> Row[Any]:
+    return db.execute(select(*DayRun.__table__.columns).where(DayRun.run_key == run_key)).one()
+
+
+def pending(db: Connection) -> list[Row[Any]]:
+    """Runs asked for and not begun, oldest first."""
+    return list(db.execute(select(*DayRun.__table__.columns).where(DayRun.state == "requested").order_by(DayRun.from_date, DayRun.version)))
+
+
+def runs(db: Connection, limit: int = 50) -> list[Row[Any]]:
+    return list(db.execute(select(*DayRun.__table__.columns).order_by(DayRun.requested_at.desc()).limit(limit)))
+
+
+def start(db: Connection, catalog: Catalog, run_key: str, run_id: str) -> Row[Any]:
+    """The run begins: what is live now is what it builds; the dates' dirty marks up to now are taken away. A second start of the same run keeps
+    the first one's choice."""
+    run = db.execute(select(*DayRun.__table__.columns).where(DayRun.run_key == run_key).with_for_update()).one()
+    if run.state != "requested":
+        return run
+    if run.deliveries is not None:
+        # A rollback: its choice is that of an earlier run.
+        db.execute(update(DayRun).where(DayRun.run_key == run_key).values(state="running", started_at=datetime.now(UTC), run_id=run_id))
+        return get(db, run_key)
+    parts = deliveries.live_parts(db, list(catalog.sources), run.from_date, run.to_date)
+    seen = coverage(db, catalog, run.from_date, run.to_date) if run.cause != "take_on" else None
+    values: dict[str, Any] = {"deliveries": sorted({f"{p.delivery_id}/{p.batch_id}" for p in parts})}
+    if seen is not None:
+        values |= dict(
+            expected_units=len(seen.expected), received_units=len(seen.expected) - len(seen.missing), coverage=seen.by_feed(),
+            missing=[str(lane) for lane in seen.missing],
+        )  # fmt: skip
+    db.execute(
+        update(DayRun)
+        .where(DayRun.run_key == run_key)
+        .values(state="running", started_at=datetime.now(UTC), run_id=run_id, **values)
+    )
+    db.execute(delete(DirtyDate).where(DirtyDate.business_date.between(run.from_date, run.to_date)))
+    return get(db, run_key)
+
+
+def finish(db: Connection, run_key: str, state: str, reason: str | None = None) -> None:
+    db.execute(update(DayRun).where(DayRun.run_key == run_key).values(state=state, reason=reason, finished_at=datetime.now(UTC)))
+
+
+def newest_release(db: Connection, day: date) -> Row[Any] | None:
+    return db.execute(
+        select(*Release.__table__.columns)
+        .where(Release.from_date <= day, Release.to_date >= day)
+        .order_by(Release.release_id.desc())
+        .limit(1)
+    ).one_or_none()
+
+
+def last_released_day(db: Connection) -> date | None:
+    return db.execute(select(func.max(Release.to_date))).scalar_one()
+
+
+def days_between(first: date, last: date) -> Iterable[date]:
+    return (first + timedelta(days=n) for n in range((last - first).days + 1))

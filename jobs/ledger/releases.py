@@ -1,0 +1,87 @@
+"""Releases: which version of a day is visible, in which Delta version of each table."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, insert as plain_insert, select, true, update
+from sqlalchemy.dialects.postgresql import insert
+
+from jobs.ledger import clock, days
+from jobs.ledger.models import Batch, Release, ReleaseTable
+
+
+def release(db: Connection, run: Row[Any], tables: dict[str, tuple[int, int | None]], run_id: str) -> int:
+    """Make a run's tables visible: table -> (Delta version, batch). One row a run key; releasing twice returns the first release."""
+    restated = days.newest_release(db, run.from_date) is not None
+    kind = "restated" if restated else ("provisional" if run.missing else "final")
+    row = insert(Release).values(
+        run_key=run.run_key, from_date=run.from_date, to_date=run.to_date, version=run.version, kind=kind, cause=run.cause,
+        expected_units=run.expected_units, received_units=run.received_units, missing=run.missing, run_id=run_id, released_at=clock.now(db),
+    )  # fmt: skip
+    made = db.execute(row.on_conflict_do_nothing(index_elements=["run_key"]).returning(Release.release_id)).scalar_one_or_none()
+    if made is None:
+        return db.execute(select(Release.release_id).where(Release.run_key == run.run_key)).scalar_one()
+    if tables:
+        db.execute(
+            plain_insert(ReleaseTable),
+            [
+                dict(release_id=made, table_name=name, delta_version=version, batch_id=batch, from_date=run.from_date, to_date=run.to_date)
+                for name, (version, batch) in tables.items()
+            ],
+        )
+    days.finish(db, run.run_key, "released")
+    return made
+
+
+def get(db: Connection, run_key: str) -> Row[Any] | None:
+    return db.execute(select(*Release.__table__.columns).where(Release.run_key == run_key)).one_or_none()
+
+
+def newest(db: Connection) -> Row[Any] | None:
+    return db.execute(select(*Release.__table__.columns).order_by(Release.release_id.desc()).limit(1)).one_or_none()
+
+
+def listing(db: Connection, *, day: date | None = None, limit: int = 50) -> list[Row[Any]]:
+    query = select(*Release.__table__.columns).order_by(Release.release_id.desc()).limit(limit)
+    if day:
+        query = query.where(Release.from_date <= day, Release.to_date >= day)
+    return list(db.execute(query))
+
+
+def tables(db: Connection, release_id: int) -> dict[str, Row[Any]]:
+    rows = db.execute(select(*ReleaseTable.__table__.columns).where(ReleaseTable.release_id == release_id))
+    return {row.table_name: row for row in rows}
+
+
+def set_report(db: Connection, release_id: int, path: str) -> None:
+    db.execute(update(Release).where(Release.release_id == release_id).values(report_path=path))
+
+
+def set_published(db: Connection, release_id: int) -> None:
+    db.execute(update(Release).where(Release.release_id == release_id).values(mart_published_at=datetime.now(UTC)))
+
+
+def written_by(db: Connection, subject: str) -> dict[str, Row[Any]]:
+    """Table -> the newest batch that a run (its key is the subject) wrote."""
+    rows = db.execute(select(*Batch.__table__.columns).where(Batch.subject == subject).order_by(Batch.batch_id))
+    return {row.table_name: row for row in rows}
+
+
+def unreleased(db: Connection, but: str, only: str | None = None) -> list[Row[Any]]:
+    """Batches of silver and gold, newest first, that runs (all `but` one, or `only` one) wrote and never released nor took back."""
+    released = select(Release.run_key)
+    return list(
+        db.execute(
+            select(*Batch.__table__.columns)
+            .where(
+                Batch.subject != but,
+                Batch.subject == only if only else true(),
+                Batch.subject.notin_(released),
+                Batch.table_name.notlike("bronze.%"),
+                Batch.state.in_(["started", "written", "passed", "held", "stopped"]),
+            )
+            .order_by(Batch.batch_id.desc())
+        )
+    )

@@ -1,0 +1,248 @@
+"""Arrival and bronze: what waits in the inbox becomes `rows`, and `rows` become judged rows of bronze, a gate a delivery.
+
+One Spark pass takes all verified deliveries of a feed. Each delivery is judged by itself and goes live by itself: a bad one stops nobody else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Row
+
+from jobs.bank import Bank, open_bank
+from jobs.contracts import Rule, Table
+from jobs.lake import session
+from jobs.lake.tables import Stamp
+from jobs.ledger import batches, days, deliveries
+from jobs.seams import seam
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame, SparkSession
+
+    from jobs.quality.gate import Gate
+
+NO_MONEY = Decimal(0)
+
+
+def land(profile: str, run_id: str, progress: Callable[[str], None] | None = None) -> list[str]:
+    """Claim, verify and decode all that waits. Returns `feed|wave` keys: a feed with verified deliveries, and the wave that will take them."""
+    from jobs.arrival.inbox import inbox_for
+    from jobs.arrival.land import land as land_all
+
+    bank = open_bank(profile)
+    land_all(bank.catalog, bank.ledger, inbox_for(profile), run_id, progress=progress)
+    with bank.ledger.begin() as db:
+        return [f"{feed}|{deliveries.next_wave(db)}" for feed in deliveries.waiting_feeds(db)]
+
+
+def load(profile: str, feed: str, wave: str, run_id: str) -> dict[str, int]:
+    """Bronze and its gate for all verified deliveries of a feed, what an earlier run left unfinished included. Returns state -> deliveries."""
+    bank = open_bank(profile)
+    done: dict[str, int] = {}
+    for batch in _batches(bank, feed, wave, run_id):
+        for state in _load_batch(bank, feed, batch, run_id):
+            done[state] = done.get(state, 0) + 1
+    return done
+
+
+def _batches(bank: Bank, feed: str, wave: str, run_id: str) -> list[Row[Any]]:
+    """Unfinished batches of the feed, and a new one when verified deliveries wait."""
+    table = f"bronze.{feed}"
+    with bank.ledger.begin() as db:
+        unfinished = batches.unfinished(db, table)
+        new = batches.start(db, table, f"{feed}|{wave}", run_id)
+        if new.batch_id not in {b.batch_id for b in unfinished}:
+            if deliveries.take_verified(db, feed, new.batch_id):
+                unfinished.append(new)
+            else:
+                batches.set_state(db, new.batch_id, "passed", metrics={"deliveries": 0})
+        return unfinished
+
+
+def _load_batch(bank: Bank, feed: str, batch: Row[Any], run_id: str) -> list[str]:
+    table = bank.catalog.bronze(feed)
+    with bank.ledger.begin() as db:
+        waiting = deliveries.of_batch(db, batch.batch_id)
+    if not waiting:
+        with bank.ledger.begin() as db:
+            batches.set_state(db, batch.batch_id, "passed", metrics={"deliveries": 0})
+        return []
+    rules = bank.catalog.rules(table)
+    stamp = Stamp(batch.batch_id, batch.subject, run_id)
+    with session() as spark:
+        bank.lake.create(spark, table)
+        if batch.state == "started":
+            judged = _judged(spark, bank, table, rules, waiting, stamp)
+            bank.lake.append(judged, table, stamp)
+            seam("after_bronze_write")
+            with bank.ledger.begin() as db:
+                batches.set_state(db, batch.batch_id, "written", delta_version=bank.lake.version(table.table))
+        metrics, by_date = _measure(spark, bank, table, rules, stamp)
+    return [_settle(bank, table, rules, batch.batch_id, row, metrics, by_date, run_id) for row in waiting] + _finish(bank, table, batch, metrics)
+
+
+def _judged(spark: SparkSession, bank: Bank, table: Table, rules: Sequence[Rule], waiting: Sequence[Row[Any]], stamp: Stamp) -> DataFrame:
+    """`rows` of these deliveries, typed and judged, in bronze's shape."""
+    from pyspark.sql import functions as F
+
+    from jobs.quality.casting import cast
+    from jobs.quality.verdicts import judge
+
+    profile = bank.catalog.profile
+    rows = _with_canaries(spark, table, rules, spark.read.parquet(*[d.rows_uri for d in waiting]))
+    typed = cast(rows, table, zone=profile.zone)
+    of = {d.delivery_id: d for d in waiting}
+    typed = (
+        typed.withColumn("__batch", F.lit(stamp.batch_id))
+        .withColumn("__entity", _per_delivery({i: d.entity for i, d in of.items()}, "string"))
+        .withColumn("__received_at", _per_delivery({i: d.received_at.isoformat() for i, d in of.items()}, "timestamp"))
+        .withColumn("__lane_date", _per_delivery({i: d.business_date.isoformat() for i, d in of.items()}, "date"))
+    )
+    own = _business_date(table, profile.zone)
+    dated = typed.withColumn("__business_date", F.coalesce(own, F.col("__lane_date")) if own is not None else F.col("__lane_date"))
+    return judge(dated, list(rules), within=["__delivery_id", "__business_date"], already=F.col("__cast_errors"))
+
+
+def _with_canaries(spark: SparkSession, table: Table, rules: Sequence[Rule], rows: DataFrame) -> DataFrame:
+    """Known-bad rows ride along, under a delivery of their own that never goes live: one accepted means that a rule is blind."""
+    from jobs.quality.canaries import CANARY, canary_rows
+
+    known_bad = canary_rows(table, list(rules))
+    if not known_bad:
+        return rows
+    lines = [{**row, "__delivery_id": CANARY, "__line": n} for n, row in enumerate(known_bad, 1)]
+    columns = [f for f in rows.schema.fields if f.name != "__sealed"]
+    schema = ", ".join(f"`{f.name}` {f.dataType.simpleString()}" for f in columns)
+    birds = spark.createDataFrame([tuple(line.get(f.name) for f in columns) for line in lines], schema)
+    return rows.drop("__sealed").unionByName(birds)
+
+
+def _per_delivery(values: dict[str, str], kind: str) -> Column:
+    """A constant of each row's delivery."""
+    from pyspark.sql import functions as F
+
+    if len(values) == 1:
+        return F.lit(next(iter(values.values()))).cast(kind)
+    pairs = [F.lit(part) for item in values.items() for part in item]
+    return F.try_element_at(F.create_map(*pairs), F.col("__delivery_id")).cast(kind)
+
+
+def _business_date(table: Table, zone: str) -> Column | None:
+    from pyspark.sql import functions as F
+
+    if table.business_date:
+        return F.expr(table.business_date.replace("$zone", zone)).cast("date")
+    return F.col("business_date") if "business_date" in table.columns else None
+
+
+def _measure(spark: SparkSession, bank: Bank, table: Table, rules: Sequence[Rule], stamp: Stamp) -> tuple[dict[str, Any], dict[str, list[dict[str, Any]]]]:
+    """Delivery -> its metrics, and delivery -> its counts by business date, measured on what was written: one scan of the batch's files."""
+    from pyspark.sql import functions as F
+
+    from jobs.quality.metrics import aggregates
+
+    written = bank.lake.read(spark, table.table).where(F.col("__batch") == stamp.batch_id)
+    wanted = aggregates(table, list(rules))
+    if table.affects:
+        changed = F.expr(table.affects.replace("$zone", bank.catalog.profile.zone)).cast("date")
+        wanted["__affects"] = F.collect_set(F.when(F.col("__verdict") == "accepted", changed))
+    keys = ["__delivery_id", "__business_date"]
+    found = written.groupingSets([["__delivery_id"], keys], *keys).agg(
+        F.grouping("__business_date").alias("__total"), *[c.alias(name) for name, c in wanted.items()]
+    )
+    metrics: dict[str, Any] = {}
+    by_date: dict[str, list[dict[str, Any]]] = {}
+    for row in found.collect():
+        values = row.asDict()
+        delivery = values.pop("__delivery_id")
+        if values.pop("__total"):
+            metrics[delivery] = values
+        else:
+            by_date.setdefault(delivery, []).append(values)
+    return metrics, by_date
+
+
+def _settle(
+    bank: Bank, table: Table, rules: Sequence[Rule], batch_id: int, delivery: Row[Any], metrics: dict[str, Any],
+    by_date: dict[str, list[dict[str, Any]]], run_id: str,
+) -> str:  # fmt: skip
+    """Gate and balance of one delivery; it goes live, or waits for a person, or stops."""
+    from jobs.quality import data_docs
+    from jobs.quality.balance import Balance
+    from jobs.quality.gate import evaluate
+    from jobs.quality.metrics import nothing
+
+    found = metrics.get(delivery.delivery_id) or nothing(table, list(rules))
+    gate = evaluate(table, list(rules), found, subject=delivery.delivery_id)
+    balance = Balance.from_metrics(found, received_rows=delivery.received_rows, received_money=delivery.received_money if table.money else None)
+    outcome = gate.outcome if balance.is_balanced else "stop"
+    docs = data_docs.render(gate, bank.docs / f"{delivery.delivery_id}_{table.name}.html")
+    with bank.ledger.begin() as db:
+        batches.record_gate(
+            db, batch_id=batch_id, table=table.table, subject=delivery.delivery_id, outcome=outcome, rules_run=gate.rules_run,
+            failed=gate.failed, result=gate.result, docs_path=str(docs), run_id=run_id,
+        )  # fmt: skip
+        batches.record_balance(db, batch_id=batch_id, table=table.table, subject=delivery.delivery_id, **balance.as_record())
+    seam("before_live")
+    totals = {
+        f"{part}_{unit}": found.get(f"{part}_{unit}") or (0 if unit == "rows" else NO_MONEY)
+        for part in ("accepted", "rejected", "duplicate")
+        for unit in ("rows", "money")
+    }
+    with bank.ledger.begin() as db:
+        current = deliveries.get(db, delivery.delivery_id)
+        if current.state != "verified":
+            return current.state
+        _open_cases(bank, db, table, gate, delivery, batch_id, run_id)
+        if outcome in ("stop", "hold"):
+            state = "refused" if outcome == "stop" else "held"
+            sentence = gate.sentence() if balance.is_balanced else balance.sentence()
+            deliveries.set_state(db, delivery.delivery_id, state, run_id, reason=sentence, cause=f"gate_{outcome}", **totals)
+            batches.open_case(
+                db, kind="file", table=table.table, cause=f"gate_{outcome}", subject=delivery.delivery_id, reason=sentence,
+                affected_rows=delivery.received_rows or 0, money=delivery.received_money, owner=bank.catalog.sources[delivery.feed].owner,
+                run_id=run_id, feed=delivery.feed, entity=delivery.entity, business_date=delivery.business_date, delivery_id=delivery.delivery_id,
+            )  # fmt: skip
+            return state
+        dates = [
+            {"business_date": d["__business_date"]}
+            | {f"{p}_{u}": d.get(f"{p}_{u}") or (0 if u == "rows" else NO_MONEY) for p in ("accepted", "rejected", "duplicate") for u in ("rows", "money")}
+            for d in by_date.get(delivery.delivery_id, [])
+        ]
+        deliveries.go_live(db, delivery.delivery_id, batch_id, run_id, dates=dates, totals=totals)
+        days.mark_changed(db, delivery, found.get("__affects") or [])
+        return deliveries.get(db, delivery.delivery_id).state
+
+
+def _open_cases(bank: Bank, db: Any, table: Table, gate: Gate, delivery: Row[Any], batch_id: int, run_id: str) -> None:
+    """One case a cause: the rows that a quarantine rule caught in this delivery."""
+    for failed in gate.failed:
+        if failed["on_fail"] == "quarantine" and failed["unexpected"]:
+            batches.open_case(
+                db, kind="rows", table=table.table, cause=failed["rule"], subject=delivery.delivery_id, reason=failed["sentence"],
+                affected_rows=failed["unexpected"], money=failed.get("money"), owner=bank.catalog.sources[delivery.feed].owner, run_id=run_id,
+                feed=delivery.feed, entity=delivery.entity, business_date=delivery.business_date, delivery_id=delivery.delivery_id,
+            )  # fmt: skip
+
+
+def _finish(bank: Bank, table: Table, batch: Row[Any], metrics: dict[str, Any]) -> list[str]:
+    """The batch is done; a canary that was accepted raises an alarm."""
+    from jobs.quality.canaries import CANARY
+
+    alive = (metrics.get(CANARY) or {}).get("accepted_rows") or 0
+    with bank.ledger.begin() as db:
+        batches.set_state(db, batch.batch_id, "passed", metrics={"deliveries": len(metrics) - (CANARY in metrics)})
+        if alive:
+            message = f"{alive} known-bad row(s) passed the gate of {table.table}: a rule is blind. See `ledgerlake gates {table.table}`."
+            batches.alert(db, f"canary|{table.table}|{table.version}", "canary", message)
+    return []
+
+
+def ready_days(profile: str) -> list[str]:
+    """Ask the ledger which days are ready or must be restated; keys of all runs that were asked for and have not begun."""
+    bank = open_bank(profile)
+    with bank.ledger.begin() as db:
+        days.decide(db, bank.catalog)
+        return [run.run_key for run in days.pending(db)]

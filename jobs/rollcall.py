@@ -1,0 +1,75 @@
+"""Roll-call: which lanes are owed, due and missing; what an event should have woken and did not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Connection, select
+
+from jobs.bank import Bank, open_bank
+from jobs.ledger import batches, clock, days, deliveries
+from jobs.ledger.models import Delivery
+
+# Verified or asked for this long ago and nothing has begun: the event was lost, ring again.
+PATIENCE = timedelta(seconds=20)
+
+
+@dataclass(frozen=True)
+class LaneStatus:
+    """One lane as roll-call sees it: expected, arriving, held, refused, loaded, partly_loaded, verified, or missing (due time is past)."""
+
+    feed: str
+    entity: str
+    business_date: date
+    state: str
+    due: datetime
+    delivery_id: str | None
+    reason: str | None
+
+
+def lanes(db: Connection, bank: Bank, day: date) -> list[LaneStatus]:
+    """Every lane owed for a day, with the newest delivery that answered it."""
+    at = clock.now(db)
+    newest = {(d.feed, d.entity): d for d in deliveries.find(db, business_date=day) if d.state not in ("superseded", "ignored_duplicate")}
+    status = []
+    for lane in days.expected_lanes(db, bank.catalog, day):
+        schedule = bank.catalog.sources[lane.feed].schedule
+        due = bank.catalog.profile.local(day, schedule.due, schedule.day).astimezone(UTC)
+        found = newest.get((lane.feed, lane.entity))
+        state = found.state if found else ("missing" if at > due else "expected")
+        status.append(LaneStatus(lane.feed, lane.entity, day, state, due, found.delivery_id if found else None, found.reason if found else None))
+    return status
+
+
+def call(profile: str, run_id: str) -> dict[str, list[str]]:
+    """Alert once for each lane that is missing; start days at their `close_by`; ring again for waiting feeds and days. Returns the keys to ring."""
+    bank = open_bank(profile)
+    with bank.ledger.begin() as db:
+        for day in _open_days(db, bank):
+            days.touch(db, bank.catalog, day)
+            for lane in lanes(db, bank, day):
+                if lane.state == "missing":
+                    owner = bank.catalog.sources[lane.feed].owner
+                    message = f"{lane.feed} of {lane.entity} for {day} was due at {lane.due:%H:%M} UTC and has not come. Owner: {owner}."
+                    batches.alert(db, f"missing|{lane.feed}|{lane.entity}|{day}", "missing", message)
+        days.decide(db, bank.catalog)
+        return {"feeds": _stranded_feeds(db), "days": [run.run_key for run in days.pending(db)]}
+
+
+def _open_days(db: Connection, bank: Bank) -> list[date]:
+    """Days from the last released one to the bank's today that have begun and are not released; at most a week back."""
+    released = days.last_released_day(db)
+    if released is None:
+        return []
+    today = clock.now(db).astimezone(ZoneInfo(bank.catalog.profile.zone)).date()
+    first = max(released + timedelta(days=1), today - timedelta(days=7))
+    return [d for d in days.days_between(first, today) if days.newest_release(db, d) is None]
+
+
+def _stranded_feeds(db: Connection) -> list[str]:
+    """Feeds whose verified deliveries, or whose begun batch, nobody works on."""
+    long_ago = datetime.now(UTC) - PATIENCE
+    waiting = set(db.execute(select(Delivery.feed).where(Delivery.state == "verified", Delivery.verified_at < long_ago).distinct()).scalars())
+    return [f"{feed}|{deliveries.next_wave(db)}" for feed in sorted(waiting)]

@@ -1,0 +1,47 @@
+"""Upkeep of a bank's files: compaction, old Delta versions, decoded `rows` that bronze holds, raw files past their time."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from sqlalchemy import select, update
+
+from jobs.bank import open_bank
+from jobs.lake import session
+from jobs.ledger import clock
+from jobs.ledger.models import LIVE_STATES, Delivery
+
+# The sender's original bytes hold clear identifiers: they are kept encrypted, and no longer than this (rule ER-10).
+RAW_DAYS = 30
+# `rows` are a step on the way; bronze holds them all. A week is kept for a second look.
+ROWS_DAYS = 7
+
+
+def tidy(profile: str, run_id: str) -> dict[str, int]:
+    """Compact and vacuum every table, and delete what has expired. Returns what was done, in counts."""
+    bank = open_bank(profile)
+    done = {"tables": 0, "raw_files": 0, "rows_files": 0}
+    with session() as spark:
+        for table in bank.catalog.tables:
+            if bank.lake.exists(table):
+                spark.sql(f"OPTIMIZE delta.`{bank.lake.path(table)}`")
+                spark.sql(f"VACUUM delta.`{bank.lake.path(table)}`")
+                done["tables"] += 1
+    with bank.ledger.begin() as db:
+        at = clock.now(db)
+        done["raw_files"] = _expire(db, Delivery.raw_uri, at - timedelta(days=RAW_DAYS), only_settled=False)
+        done["rows_files"] = _expire(db, Delivery.rows_uri, at - timedelta(days=ROWS_DAYS), only_settled=True)
+    return done
+
+
+def _expire(db, column, before: datetime, *, only_settled: bool) -> int:  # type: ignore[no-untyped-def]
+    query = select(Delivery.delivery_id, column.label("uri")).where(column.is_not(None), Delivery.received_at < before.astimezone(UTC))
+    if only_settled:
+        query = query.where(Delivery.state.in_([*LIVE_STATES, "superseded"]))
+    gone = 0
+    for row in db.execute(query).all():
+        Path(row.uri).unlink(missing_ok=True)
+        db.execute(update(Delivery).where(Delivery.delivery_id == row.delivery_id).values({column.key: None}))
+        gone += 1
+    return gone
