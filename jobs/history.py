@@ -10,13 +10,17 @@ from collections.abc import Sequence
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-FOR_EVER = F.lit("9999-12-31").cast("date")
-SINCE_EVER = F.lit("0001-01-01").cast("date")
+FIRST_DAY, LAST_DAY = "0001-01-01", "9999-12-31"
+
+
+def ending(valid_to: Column) -> Column:
+    """The exclusive end of a state as a date that compares, open ends included."""
+    return F.coalesce(valid_to, F.lit(LAST_DAY).cast("date"))
 
 
 def holds(at: Column, valid_from: Column, valid_to: Column) -> Column:
     """The state is valid on the date `at`."""
-    return (at >= valid_from) & (at < F.coalesce(valid_to, FOR_EVER))
+    return (at >= valid_from) & (at < ending(valid_to))
 
 
 def valid_on(
@@ -30,15 +34,18 @@ def valid_on(
     state = states.select(F.col(key).alias("__key"), "valid_from", "valid_to", *[F.col(c).alias(f"__{c}") for c in take])
     if first_counts_before:
         first = F.min("valid_from").over(Window.partitionBy("__key"))
-        state = state.withColumn("valid_from", F.when(F.col("valid_from") == first, SINCE_EVER).otherwise(F.col("valid_from")))
+        state = state.withColumn("valid_from", F.when(F.col("valid_from") == first, F.lit(FIRST_DAY).cast("date")).otherwise(F.col("valid_from")))
     state = state.withColumnsRenamed({"valid_from": "__from", "valid_to": "__to"})
-    found = rows.join(
-        F.broadcast(state) if small else state,
-        (F.col(key) == F.col("__key")) & holds(F.col(at), F.col("__from"), F.col("__to")),
-        how="left",
+    return (
+        rows.drop(*take)
+        .join(
+            F.broadcast(state) if small else state,
+            (F.col(key) == F.col("__key")) & holds(F.col(at), F.col("__from"), F.col("__to")),
+            how="left",
+        )
+        .drop("__key", "__from", "__to")
+        .withColumnsRenamed({f"__{c}": c for c in take})
     )
-    kept = [F.col(c) for c in rows.columns if c not in take]
-    return found.select(*kept, *[F.col(f"__{c}").alias(c) for c in take])
 
 
 def known_by(states: DataFrame, at: Column) -> DataFrame:

@@ -95,7 +95,7 @@ def _judged(spark: SparkSession, bank: Bank, table: Table, rules: Sequence[Rule]
     typed = cast(rows, table, zone=profile.zone)
     of = {d.delivery_id: d for d in waiting}
     typed = (
-        typed.withColumn("__batch", F.lit(stamp.batch_id))
+        typed.withColumn("__batch", F.lit(stamp.batch_id).cast("bigint"))
         .withColumn("__entity", _per_delivery({i: d.entity for i, d in of.items()}, "string"))
         .withColumn("__received_at", _per_delivery({i: d.received_at.isoformat() for i, d in of.items()}, "timestamp"))
         .withColumn("__lane_date", _per_delivery({i: d.business_date.isoformat() for i, d in of.items()}, "date"))

@@ -67,7 +67,8 @@ class InboxDoorbell(BaseEventTrigger):
         return ("infra.airflow.bells.InboxDoorbell", {"profile": self.profile, "poll": self.poll, "again": self.again})
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        from jobs.arrival.inbox import inbox_for, waiting_count
+        from jobs.arrival.doorbell import waiting_count
+        from jobs.arrival.inbox import inbox_for
 
         box, catalog = inbox_for(self.profile), load(self.profile)
         before, rung_at = 0, 0.0

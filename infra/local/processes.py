@@ -146,13 +146,12 @@ def port_is_free(port: int) -> bool:
 
 
 def port_holder(port: int) -> str:
-    """Who listens on `port`, for a message: `process 123 (java)`, or `another process` when that cannot be seen."""
+    """Who uses `port`, for a message: `process 123 (java)`, or `another process` when that cannot be seen."""
     import psutil
 
     try:
         for connection in psutil.net_connections("tcp"):
-            listens = connection.status == psutil.CONN_LISTEN and tuple(connection.laddr)[1] == port
-            if listens and connection.pid:
+            if tuple(connection.laddr)[1:2] == (port,) and connection.pid:
                 return f"process {connection.pid} ({psutil.Process(connection.pid).name()})"
     except psutil.Error:
         return "another process"

@@ -64,12 +64,14 @@ def up(
     settings: Settings | None = None,
     progress: Progress | None = None,
     timeout: float = 300.0,
+    owner: int | None = None,
 ) -> list[ServiceStatus]:
     """Starts the named services (all but the optional ones when None; `airflow` means its four) and what they need,
     and returns when all are healthy.
 
-    Harmless when they run already. `progress` is called at each change of a service. Raises ServicesError when one
-    cannot be started; the others stay up.
+    Harmless when they run already. `progress` is called at each change of a service. With `owner` (a process id) the
+    services end when that process does, however it ends: for tests. Raises ServicesError when one cannot be started;
+    the others stay up.
     """
     settings = _installed(settings)
     begun = time.monotonic()
@@ -77,7 +79,7 @@ def up(
     wanted = _wanted(components, known)
     settings.logs.mkdir(parents=True, exist_ok=True)
     _same_ports(settings, known)
-    request = _ask_for(settings, wanted)
+    request = _ask_for(settings, wanted, owner)
     starter = None if supervisor_pid(settings) else _start_supervisor(settings)
     seen: dict[str, tuple[str, str]] = {}
     while True:
@@ -217,7 +219,7 @@ def _same_ports(settings: Settings, known: dict[str, Component]) -> None:
             )
 
 
-def _ask_for(settings: Settings, wanted: list[str]) -> int:
+def _ask_for(settings: Settings, wanted: list[str], owner: int | None) -> int:
     """Leaves the list of services where the supervisor reads it (a running one keeps those it has). Returns the number
     of the request, which the state file repeats once it has been read: numbers grow."""
     pid = supervisor_pid(settings)
@@ -226,11 +228,16 @@ def _ask_for(settings: Settings, wanted: list[str]) -> int:
     path = Paths(settings).wanted
     draft = path.with_suffix(f".{os.getpid()}")
     request = time.time_ns()
-    draft.write_text(json.dumps({"request": request, "services": [*already, *missing]}))
+    draft.write_text(json.dumps({"request": request, "services": [*already, *missing], "owner": _named(owner)}))
     draft.replace(path)
     if pid is not None:
         processes.send(pid, signal.SIGHUP)
     return request
+
+
+def _named(pid: int | None) -> tuple[int, int] | None:
+    started = processes.start_time(pid) if pid is not None else None
+    return None if pid is None or started is None else (pid, started)
 
 
 def _start_supervisor(settings: Settings) -> subprocess.Popen[bytes]:

@@ -71,6 +71,12 @@ def faults(folder: Path, expected: dict[str, str]) -> list[str]:
     return found
 
 
+def listing(folder: Path) -> str:
+    """The checksum file for the jars in `folder`."""
+    jars = sorted(folder.glob("*.jar"))
+    return "\n".join(f"{hashlib.sha256(jar.read_bytes()).hexdigest()}  {jar.name}" for jar in jars)
+
+
 def fetch_jars(folder: Path) -> bool:
     """Puts the jars of jars.xml into `folder`. Returns whether anything was fetched; raises SetupError when they
     cannot be had or are not the committed ones (nothing is left in `folder` then).
@@ -86,7 +92,8 @@ def fetch_jars(folder: Path) -> bool:
         if wrong:
             raise SetupError(
                 f"The downloaded jars are not the expected ones: {'; '.join(wrong)}. Nothing was installed. "
-                f"If {JAR_LIST.name} was changed on purpose, renew {CHECKSUMS}; otherwise do not use this download."
+                f"Unless {JAR_LIST.name} was changed on purpose, do not use this download; if it was, {CHECKSUMS.name} "
+                f"must read:\n{listing(fetched)}"
             )
         for name in expected:
             (fetched / name).replace(folder / name)

@@ -103,6 +103,7 @@ class Supervisor:
         self.components = catalogue(settings)
         self.services: dict[str, Service] = {}
         self.request = 0
+        self.owner: tuple[int, int] | None = None  # pid and start time of the process whose end ends us too
         self.written = ""
         self.next_rotation = 0.0
 
@@ -112,6 +113,7 @@ class Supervisor:
         """Takes on the services asked for; those that had been given up get a new chance."""
         wanted = json.loads(self.paths.wanted.read_text())
         self.request = wanted["request"]
+        self.owner = wanted["owner"]
         for name in wanted["services"]:
             service = self.services.get(name)
             if service is None:
@@ -162,7 +164,8 @@ class Supervisor:
                 return
             processes.end_all(lambda: service.members(self.home))
             if component.port and not processes.port_is_free(component.port):
-                self.give_up(service, taken(component))
+                # Somebody's outgoing connection may hold it for a moment: final only when it is so from the start.
+                self.after_death(service, taken(component), hopeless=service.well_since == 0 and service.deaths == 0)
                 return
             component.prepare()
         except NotYet as reason:
@@ -297,6 +300,9 @@ class Supervisor:
             time.sleep(0.02)
         sweep(self.settings)
 
+    def orphaned(self) -> bool:
+        return self.owner is not None and not processes.is_running(*self.owner)
+
     def rotate_logs(self, now: float) -> None:
         """Keeps each log, and one earlier one, below the limit. Services append, so a truncated log goes on from its
         start.
@@ -314,7 +320,7 @@ class Supervisor:
         bell, stopping, reread = _signals()
         sweep(self.settings)
         self.read_wanted()
-        while not stopping:
+        while not stopping and not self.orphaned():
             if reread:
                 reread.clear()
                 self.read_wanted()
@@ -326,7 +332,7 @@ class Supervisor:
             settled = all(service.state in ("healthy", "done", "failed") for service in self.services.values())
             select.select([bell], [], [], 1.0 if settled else 0.1)
             _drain(bell)
-        log.info("told to end")
+        log.info("told to end" if stopping else "the process that the services were started for is gone")
         self.end_everything()
         self.paths.state.unlink(missing_ok=True)
         log.info("all services ended")

@@ -13,7 +13,10 @@ NAMES = (
     "pinblock", "cardpin", "track1", "track2", "track3", "trackdata", "track1data", "track2data", "magnetictrack", "fingerprinttemplate",
     "facetemplate", "iristemplate",
 )  # fmt: skip
-FORBIDDEN_KEY = re.compile(rb'"((?:' + b"|".join(b"[_-]?".join(re.escape(bytes([c])) for c in n.encode()) for n in NAMES) + rb'))"\s*:', re.IGNORECASE)
+FORBIDDEN_KEY = re.compile(
+    rb'"((?:' + b"|".join(b"[_-]?".join(re.escape(bytes([c])) for c in n.encode()) for n in NAMES) + rb'))"\s*:',
+    re.IGNORECASE,
+)
 
 
 class ForbiddenColumn(Refused):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Any, BinaryIO, ClassVar, NamedTuple, Protocol
 
 import pyarrow as pa
 
 from jobs.arrival.errors import Cut, Refused
+from jobs.contracts.model import Column
 from jobs.contracts.source import Record
 
 
@@ -33,15 +34,19 @@ class Rows:
 
 
 class Reader(Protocol):
-    """Reads one file of one format: iterate over it for `Rows`; afterwards `header` and `trailer` are filled.
+    """Reads one file of one format: iterate over it for `Rows`; afterwards `header`, `trailer` and `extra` are filled.
 
-    A format is the module jobs/arrival/formats/<kind>.py with a class `Reader(stream, format, columns)`; `kind` is `format.kind` of a source.
+    A format is one module, jobs/arrival/formats/<kind>.py, where <kind> is `format.kind` of a source. It has this class and a function
+    `column_names(stream, format)`: the names that the file itself gives its columns, read before anything of it is kept.
     """
 
+    seeks: ClassVar[bool]  # the format is not read from front to back
     header: dict[str, str]
     trailer: dict[str, str]
     extra: list[str]  # columns of the file that the contract does not have
     ends_itself: bool  # a cut file shows by itself (a trailer, an end mark)
+
+    def __init__(self, stream: BinaryIO, fmt: Any, columns: Mapping[str, Column]): ...
 
     def __iter__(self) -> Iterator[Rows]: ...
 
@@ -58,7 +63,8 @@ def parse_record(line: str, record: Record, separator: str, what: str, number: i
     parts = [part.strip() for part in parts]
     if parts[0] != record.tag:
         raise Refused(
-            f"no_{what}", f"Line {number} begins with {parts[0][:8]!r}. Expected the {what} record {record.tag}; send the file again with it."
+            f"no_{what}",
+            f"Line {number} begins with {parts[0][:8]!r}. Expected the {what} record {record.tag}; send the file again with it.",
         )
     if len(parts) - 1 < len(record.fields):
         raise Refused(
@@ -89,5 +95,7 @@ def parse_trailer(line: bytes, record: Record, separator: str, number: int) -> d
     text = line.decode(errors="replace")
     tags = {text.split(separator)[0].strip(), text.split("|")[0].strip()}
     if record.tag not in tags:
-        raise Cut(f"The file ends in line {number} without its trailer record {record.tag}. Expected the trailer last; send the whole file again.")
+        raise Cut(
+            f"The file ends in line {number} without its trailer record {record.tag}. Expected the trailer last; send the whole file again."
+        )
     return parse_record(text, record, separator, "trailer", number)

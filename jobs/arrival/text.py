@@ -8,12 +8,27 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
+import pyarrow as pa
+
 from jobs.arrival.errors import Cut, Refused
 
 BLOCK = 8 << 20  # bytes; large enough that the parser works at full speed
 LONGEST_LINE = 64 << 20
 # Only in these does a byte 0x0A always mean the end of a line, so that lines can be cut before they are decoded.
-LINE_SAFE = {"ascii", "utf-8", "gbk", "gb18030", "gb2312", "big5", "cp1250", "cp1252", "cp936", "iso8859-1", "iso8859-2", "latin-1"}
+LINE_SAFE = {
+    "ascii",
+    "utf-8",
+    "gbk",
+    "gb18030",
+    "gb2312",
+    "big5",
+    "cp1250",
+    "cp1252",
+    "cp936",
+    "iso8859-1",
+    "iso8859-2",
+    "latin-1",
+}
 BOM = codecs.BOM_UTF8
 PACKED_BITE = 64 << 10
 RATIO = 1_000  # clear bytes a compressed byte: DEFLATE cannot honestly do much better
@@ -28,6 +43,10 @@ class Block:
     offset: int
     line: int
     last: bool
+
+    @property
+    def last_line(self) -> int:
+        return self.line + self.data.count(b"\n") - self.data.endswith(b"\n")
 
 
 def blocks(stream: BinaryIO, compression: str | None = None, size: int = BLOCK) -> Iterator[Block]:
@@ -60,6 +79,17 @@ def blocks(stream: BinaryIO, compression: str | None = None, size: int = BLOCK) 
     yield Block(rest, offset, line, last=True)
 
 
+def beginning(stream: BinaryIO, compression: str | None, size: int = 1 << 16) -> bytes:
+    """The first clear bytes, as far as they can be read: to look at names before anything is kept."""
+    head = stream.read(size)
+    if compression is None:
+        return head
+    try:
+        return zlib.decompressobj(wbits=31).decompress(head, size)
+    except zlib.error:
+        return b""  # the reader will say what is wrong with it
+
+
 def _clear(stream: BinaryIO, compression: str | None, size: int) -> Iterator[bytes]:
     if compression is None:
         while data := stream.read(size):
@@ -79,7 +109,8 @@ def _clear(stream: BinaryIO, compression: str | None, size: int) -> Iterator[byt
                 clear = inflate.decompress(data)
             except zlib.error as error:
                 raise Refused(
-                    "bad_gzip", f"The file is not gzip near byte {packed} ({error}). Expected a .gz file; pack it again and send it again."
+                    "bad_gzip",
+                    f"The file is not gzip near byte {packed} ({error}). Expected a .gz file; pack it again and send it again.",
                 ) from error
             data = inflate.unused_data
             unpacked += len(clear)
@@ -87,7 +118,8 @@ def _clear(stream: BinaryIO, compression: str | None, size: int) -> Iterator[byt
             parts.append(clear)
         if unpacked > FREE and unpacked > packed * RATIO:
             raise Refused(
-                "bomb", f"{packed} packed bytes became {unpacked}, more than {RATIO} to 1. Expected an ordinary file; ask the sender what this is."
+                "bomb",
+                f"{packed} packed bytes became {unpacked}, more than {RATIO} to 1. Expected an ordinary file; ask the sender what this is.",
             )
         if ready >= size:
             yield b"".join(parts)
@@ -95,7 +127,9 @@ def _clear(stream: BinaryIO, compression: str | None, size: int) -> Iterator[byt
     if ready:
         yield b"".join(parts)
     if not inflate.eof:
-        raise Cut(f"The gzip stream ends after {packed} bytes without its end mark. Expected a whole file; send it again.")
+        raise Cut(
+            f"The gzip stream ends after {packed} bytes without its end mark. Expected a whole file; send it again."
+        )
 
 
 def codec_name(encoding: str) -> str:
@@ -119,14 +153,12 @@ def to_utf8(data: bytes, codec: str, offset: int, line: int) -> bytes:
 
     Raises Refused(bad_byte), and Refused(round_trip) when encoding again does not give the same bytes: two tables of one name differ.
     """
-    if data.isascii():
+    if data.isascii() or (codec == "utf-8" and _is_utf8(data)):
         return data
     try:
         text = data.decode(codec)
     except UnicodeDecodeError as error:
         raise bad_byte(data, error, codec, offset, line) from error
-    if codec == "utf-8":
-        return data
     again = text.encode(codec)
     if again != data:
         at = next(i for i, (a, b) in enumerate(zip(data, again, strict=False)) if a != b)
@@ -138,6 +170,16 @@ def to_utf8(data: bytes, codec: str, offset: int, line: int) -> bytes:
             f"agree the encoding with the sender (GB18030 declared as GBK?).",
         )
     return text.encode("utf-8")
+
+
+def _is_utf8(data: bytes) -> bool:
+    """As strict as Python's decoder, several times as fast."""
+    ends = pa.array([0, len(data)], pa.int32()).buffers()[1]
+    try:
+        pa.StringArray.from_buffers(1, ends, pa.py_buffer(data)).validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def bad_byte(data: bytes, error: UnicodeDecodeError, codec: str, offset: int, line: int) -> Refused:

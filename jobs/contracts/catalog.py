@@ -4,54 +4,22 @@ from __future__ import annotations
 
 import csv
 from dataclasses import dataclass, field
-from datetime import date, datetime, time, timedelta
+from datetime import date
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
-from zoneinfo import ZoneInfo
+from typing import Any
 
-from pydantic import Field, ValidationError
-
+from jobs.contracts.across import EVERY_DAY, LAYERS, across
 from jobs.contracts.errors import ContractError, Mistake
 from jobs.contracts.kpi import Kpi
-from jobs.contracts.model import INCOMING, PREVIOUS, Rule, Strict, Table
+from jobs.contracts.model import INCOMING, PREVIOUS, Rule, Table
+from jobs.contracts.profile import Profile, Reference
+from jobs.contracts.reading import M, typed
 from jobs.contracts.source import Source
 from jobs.contracts.yaml_file import YamlFile, read_yaml
 from jobs.settings import settings
 
-LAYERS = ("bronze", "silver", "gold")
-M = TypeVar("M", bound=Strict)
-
-
-class Profile(Strict):
-    """A bank: its zone, reporting currency, calendar and closing time."""
-
-    profile: str
-    title: dict[str, str]
-    zone: str
-    currency: str
-    calendar: str
-    close_by: str = Field("23:50", alias="closeBy", description="local time at which a day is processed with what is there")
-    close_by_day: int = Field(0, alias="closeByDay")
-    balance_floor: str = Field("100", alias="balanceFloor", description="active party: at least this total balance")
-    environment: str = Field("test", description="`test` refuses feeds not marked synthetic or de-identified (rule CL-6)")
-
-    def local(self, day: date, at: str, plus_days: int = 0) -> datetime:
-        """The instant of a local time of day on a bank day."""
-        return datetime.combine(day + timedelta(days=plus_days), time.fromisoformat(at), ZoneInfo(self.zone))
-
-
-class Reference(Strict):
-    """A list of values or a code map, versioned: `expectations/reference/<name>.yaml`."""
-
-    reference: str
-    version: str
-    description: str
-    values: list[Any] = Field(default_factory=list)
-    map: dict[str, str] = Field(default_factory=dict)
-
-    def allowed(self) -> list[Any]:
-        return list(self.values) or list(self.map)
+__all__ = ["Catalog", "Profile", "Reference", "load", "profiles"]
 
 
 @dataclass(frozen=True)
@@ -64,6 +32,7 @@ class Catalog:
     kpis: dict[str, Kpi]
     references: dict[str, Reference]
     calendars: dict[str, dict[date, bool]] = field(repr=False, default_factory=dict)
+    root: Path = field(repr=False, default=Path("expectations"))
 
     def bronze(self, feed: str) -> Table:
         return self.tables[f"bronze.{feed}"]
@@ -77,7 +46,7 @@ class Catalog:
 
     def resolve(self, value: Any) -> Any:
         """`$name` -> the reference list's values; anything else as it is."""
-        if isinstance(value, str) and value.startswith("$"):
+        if isinstance(value, str) and value.startswith("$") and value[1:] in self.references:
             return self.references[value[1:]].allowed()
         return value
 
@@ -91,12 +60,12 @@ class Catalog:
     def is_business_day(self, day: date, calendar: str | None = None) -> bool:
         """Raises ContractError when the calendar does not cover the day: a guess would be a silent error."""
         name = calendar or self.profile.calendar
-        if name == "every_day":
+        if name == EVERY_DAY:
             return True
         days = self.calendars.get(name, {})
         if day not in days:
-            path = settings().expectations / "reference" / "calendars" / f"{name}.csv"
-            raise ContractError([Mistake(path, 1, f"the calendar {name} does not cover {day}", "Add that year's official days")])
+            path = self.root / "reference" / "calendars" / f"{name}.csv"
+            raise ContractError([Mistake(path, 1, f"the calendar {name} does not cover {day}", f"Add the official days of {day.year}")])
         return days[day]
 
     def build_order(self) -> list[Table]:
@@ -108,7 +77,7 @@ class Catalog:
             ready = [t for t in todo if all(r in done or r in (INCOMING, PREVIOUS) for r in t.reads)]
             if not ready:
                 names = ", ".join(sorted(t.table for t in todo))
-                raise ContractError([Mistake(Path("expectations"), 1, f"these tables read each other in a circle: {names}", "Break the circle")])
+                raise ContractError([Mistake(self.root, 1, f"these tables read each other in a circle, or one without a contract: {names}", "Correct their reads")])
             for table in ready:
                 order.append(table)
                 done.add(table.table)
@@ -125,132 +94,68 @@ def load(profile: str, root: Path | None = None) -> Catalog:
     """All contracts of one bank. Raises ContractError listing every mistake found, each with file, line and remedy."""
     root = root or settings().expectations
     mistakes: list[Mistake] = []
+    unread: set[str] = set()
 
     def each(folder: Path, model: type[M]) -> list[tuple[YamlFile, M]]:
         found = []
         for path in sorted(folder.glob("*.yaml")):
             try:
                 file = read_yaml(path)
-                found.append((file, _typed(file, model)))
+                found.append((file, typed(file, model)))
             except ContractError as error:
                 mistakes.extend(error.mistakes)
+                unread.add(f"{folder.name}.{path.stem}")
         return found
 
-    profile_path = root / "profiles" / f"{profile}.yaml"
-    if not profile_path.exists():
-        known = ", ".join(sorted(p.stem for p in (root / "profiles").glob("*.yaml")))
-        raise ContractError([Mistake(profile_path, 1, f"there is no bank called {profile}", f"Known: {known}")])
-    the_profile = _typed(read_yaml(profile_path), Profile)
+    banks = {p.stem for p in (root / "profiles").glob("*.yaml")}
+    if profile not in banks:
+        path = root / "profiles" / f"{profile}.yaml"
+        raise ContractError([Mistake(path, 1, f"there is no bank called {profile}", f"Known: {', '.join(sorted(banks)) or 'none'}")])
+    bank = next((pair for pair in each(root / "profiles", Profile) if pair[0].path.stem == profile), None)
     sources = {s.feed: (f, s) for f, s in each(root / "sources" / profile, Source)}
-    references = {r.reference: r for _, r in each(root / "reference", Reference)}
+    references = {r.reference: (f, r) for f, r in each(root / "reference", Reference)}
     kpis = {k.id: k for _, k in each(root / "kpis", Kpi)}
     tables: dict[str, tuple[YamlFile, Table]] = {}
     for layer in LAYERS:
         for file, table in each(root / layer, Table):
             if layer != "bronze" or table.name in sources:
                 tables[table.table] = (file, table)
-    mistakes.extend(_across(tables, sources, references))
-    if mistakes:
+    calendars: dict[str, dict[date, bool]] = {}
+    for path in sorted((root / "reference" / "calendars").glob("*.csv")):
+        try:
+            calendars[path.stem] = _calendar(path)
+        except ContractError as error:
+            mistakes.extend(error.mistakes)
+            calendars[path.stem] = {}
+    if bank is not None:
+        mistakes.extend(across(bank, tables, sources, references, calendars, unread))
+    if mistakes or bank is None:
         raise ContractError(mistakes)
     return Catalog(
-        the_profile,
+        bank[1],
         {name: t for name, (_, t) in tables.items()},
         {name: s for name, (_, s) in sources.items()},
         kpis,
-        references,
-        {p.stem: _calendar(p) for p in sorted((root / "reference" / "calendars").glob("*.csv"))},
+        {name: r for name, (_, r) in references.items()},
+        calendars,
+        root,
     )
 
 
-def _typed(file: YamlFile, model: type[M]) -> M:
-    try:
-        return model.model_validate(file.data)
-    except ValidationError as error:
-        raise ContractError(
-            [Mistake(file.path, file.line(_place(e["loc"])), _found(e), _remedy(e, model)) for e in error.errors()]
-        ) from error
-
-
-def _place(location: tuple[str | int, ...]) -> tuple[str | int, ...]:
-    return tuple(location)
-
-
-def _found(error: Any) -> str:
-    where = ".".join(str(part) for part in error["loc"]) or "the file"
-    return f"{where}: {error['msg'].removeprefix('Value error, ')}"
-
-
-def _remedy(error: Any, model: type[Strict]) -> str:
-    if error["type"] == "extra_forbidden":
-        known = ", ".join(sorted(f.alias or n for n, f in model.model_fields.items()))
-        return f"Take it out or correct its spelling; keys here: {known}"
-    if error["type"] == "missing":
-        return "Add it"
-    return "Correct it"
-
-
-def _across(
-    tables: dict[str, tuple[YamlFile, Table]], sources: dict[str, tuple[YamlFile, Source]], references: dict[str, Reference]
-) -> list[Mistake]:
-    """Mistakes that only show between files."""
-    mistakes: list[Mistake] = []
-
-    def say(file: YamlFile, place: tuple[str | int, ...], found: str, remedy: str) -> None:
-        mistakes.append(Mistake(file.path, file.line(place), found, remedy))
-
-    for feed, (file, source) in sources.items():
-        if file.path.stem != feed:
-            say(file, ("feed",), f"feed {feed} stands in {file.path.name}", f"Rename the file to {feed}.yaml")
-        if f"bronze.{feed}" not in tables:
-            say(file, ("feed",), f"feed {feed} has no bronze contract", f"Write expectations/bronze/{feed}.yaml")
-        else:
-            bronze = tables[f"bronze.{feed}"][1]
-            summed = source.control.get("sum")
-            if summed and summed not in bronze.columns:
-                say(file, ("control",), f"the trailer's sum is of {summed}, not a column", f"Name a column of bronze.{feed}")
-            if source.format.kind == "fixed_width":
-                for name, column in bronze.columns.items():
-                    if column.width is None:
-                        bronze_file = tables[f"bronze.{feed}"][0]
-                        say(bronze_file, ("columns", name), f"{name} has no width", "A fixed-width column needs width: N (bytes)")
-    for address, (file, table) in tables.items():
-        if file.path.stem != table.name or file.path.parent.name != table.layer:
-            say(file, ("table",), f"{address} stands in {file.path.parent.name}/{file.path.name}", f"Move it to {table.layer}/{table.name}.yaml")
-        for i, read in enumerate(table.reads):
-            if read in (INCOMING, PREVIOUS):
-                continue
-            if read not in tables:
-                say(file, ("reads", i), f"{address} reads {read}, which has no contract", "Correct the name or write its contract")
-            elif LAYERS.index(read.split(".")[0]) > LAYERS.index(table.layer):
-                say(file, ("reads", i), f"{address} reads {read} of a later layer", "Read only the same or earlier layers")
-        for name, column in table.columns.items():
-            if isinstance(column.enum, str) and column.enum.lstrip("$") not in references:
-                say(file, ("columns", name), f"{name}: reference list {column.enum} does not exist", "Write expectations/reference/<name>.yaml")
-        for i, rule in enumerate(table.rules):
-            for value in rule.kwargs.values():
-                if isinstance(value, str) and value.startswith("$") and value[1:] not in references:
-                    say(file, ("rules", i), f"rule {rule.id}: reference list {value} does not exist", "Write it or correct the name")
-        for target, conform in table.conforms.items():
-            mistakes.extend(_conforms(file, target, conform, tables))
-    return mistakes
-
-
-def _conforms(file: YamlFile, target: str, conform: Any, tables: dict[str, tuple[YamlFile, Table]]) -> list[Mistake]:
-    if target not in tables:
-        return [Mistake(file.path, file.line(("conforms", target)), f"conforms to {target}, which has no contract", "Correct the name")]
-    wanted = tables[target][1].incoming
-    mistakes = [
-        Mistake(file.path, file.line(("conforms", target, "columns", c)), f"{target} takes no {c}", f"It takes: {', '.join(wanted)}")
-        for c in conform.columns
-        if c not in wanted
-    ]
-    return mistakes + [
-        Mistake(file.path, file.line(("conforms", target)), f"{target} needs {c}", f"Add an expression for {c}")
-        for c, column in wanted.items()
-        if column.required and c not in conform.columns
-    ]
-
-
 def _calendar(path: Path) -> dict[date, bool]:
-    with path.open(encoding="utf-8") as lines:
-        return {date.fromisoformat(r["calendar_date"]): r["is_working_day"] == "true" for r in csv.DictReader(lines)}
+    """Date -> is it a working day. Raises ContractError naming the first line that is not a date with true or false."""
+    days: dict[date, bool] = {}
+    with path.open(encoding="utf-8", newline="") as lines:
+        for number, row in enumerate(csv.DictReader(lines), 2):
+            day, working = row.get("calendar_date"), row.get("is_working_day")
+            try:
+                parsed = date.fromisoformat(day or "")
+            except ValueError as error:
+                found = f"calendar_date {day!r} is not a date"
+                raise ContractError([Mistake(path, number, found, "Columns are calendar_date (YYYY-MM-DD) and is_working_day (true or false)")]) from error
+            if working not in ("true", "false"):
+                raise ContractError([Mistake(path, number, f"is_working_day {working!r} is neither true nor false", "Write true or false")])
+            if parsed in days:
+                raise ContractError([Mistake(path, number, f"{parsed} is given twice", "Keep one of the two")])
+            days[parsed] = working == "true"
+    return days

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from jobs.contracts.model import Strict
 
@@ -45,6 +45,12 @@ class Kpi(Strict):
     feeds: list[str] = Field(description="feeds whose coverage stands behind the value")
     owner: str
     tags: list[str] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _has_headline(self) -> Kpi:
+        if self.headline not in self.measures:
+            raise ValueError(f"the headline {self.headline} is none of the measures {', '.join(self.measures)}")
+        return self
 
     def as_row(self) -> dict[str, Any]:
         return self.model_dump(mode="json", by_alias=True)

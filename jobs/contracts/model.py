@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from jobs.contracts.expectations import KNOWN, ON_FAIL, ROW, UNIQUE
+from jobs.contracts.errors import Wrong, nearest
+from jobs.contracts.expectations import BETWEEN, BOUNDS, KNOWN, ON_FAIL, REQUIRED, ROW, UNIQUE, allowed
 
 Layer = Literal["bronze", "silver", "gold"]
 History = Literal["append", "fact", "snapshot", "scd2"]
@@ -20,6 +21,7 @@ TYPE = re.compile(
 NAME = re.compile(r"^[a-z][a-z0-9_]*$")
 ADDRESS = re.compile(r"^(bronze|silver|gold)\.[a-z][a-z0-9_]*$")
 CLASS = re.compile(r"^C[123]/[1-5]$")
+CLOCK = re.compile(r"^([01]\d|2[0-3]):[0-5]\d$")
 # Reserved parameter names of a transform beside tables: rows of all feeds that conform; the table's own last state; KPI definitions.
 INCOMING, PREVIOUS = "incoming", "previous"
 # What each kind of identifier turns into, beside <column>_token and <column>_valid; `derive` picks from these.
@@ -42,12 +44,22 @@ class Strict(BaseModel):
 
 def _spread(value: Any) -> Any:
     """`[type!, {options}]` or `type!` -> one mapping."""
-    if isinstance(value, str):
-        value = [value]
-    if not isinstance(value, list) or not value or not isinstance(value[0], str):
+    if isinstance(value, Column):
+        return value
+    parts = [value, {}] if isinstance(value, str) else [*value, {}][:2] if isinstance(value, list) and 1 <= len(value) <= 2 else []
+    if not parts or not isinstance(parts[0], str) or not isinstance(parts[1], dict):
         raise ValueError("a column is `[type, {options}]`, for instance [string!, {classification: C1/2}]")
-    options = dict(value[1]) if len(value) > 1 else {}
-    return {"type": value[0].rstrip("!"), "required": value[0].endswith("!"), **options}
+    kind, options = parts
+    for twice in sorted({"type", "required"} & set(options)):
+        raise ValueError(f"{twice} stands before the options: [string!, {{...}}], where ! means never null")
+    return {"type": kind.removesuffix("!"), "required": kind.endswith("!"), **options}
+
+
+def clock_time(value: str) -> str:
+    """Raises ValueError unless it is a time of day."""
+    if not CLOCK.match(value):
+        raise ValueError(f"{value} is not a time of day such as 22:30")
+    return value
 
 
 class Column(Strict):
@@ -83,6 +95,13 @@ class Column(Strict):
     def _known_class(cls, value: str) -> str:
         if not CLASS.match(value):
             raise ValueError(f"classification {value} is not category/level; write for instance C2/3")
+        return value
+
+    @field_validator("enum")
+    @classmethod
+    def _list_or_name(cls, value: list[Any] | str | None) -> list[Any] | str | None:
+        if isinstance(value, str) and not value.startswith("$"):
+            raise ValueError(f"enum {value} is neither a list of values nor the name of a reference list; write ${value} or [{value}]")
         return value
 
     @model_validator(mode="after")
@@ -138,7 +157,7 @@ class Rule(Strict):
         if len(names) != 1:
             raise ValueError("a rule has exactly one expect_... key")
         rest = {k: v for k, v in data.items() if k != names[0]}
-        return {**rest, "expectation": names[0], "kwargs": data[names[0]] or {}}
+        return {**rest, "expectation": names[0], "kwargs": {} if data[names[0]] is None else data[names[0]]}
 
     @model_validator(mode="after")
     def _allowed(self) -> Rule:
@@ -150,7 +169,23 @@ class Rule(Strict):
             raise ValueError(f"{self.expectation} speaks of the whole table and cannot quarantine rows; use hold, stop or warn")
         if not NAME.match(self.id):
             raise ValueError(f"rule id {self.id} is not snake_case")
+        self._check_kwargs()
         return self
+
+    def _check_kwargs(self) -> None:
+        """A misspelt or missing kwarg would leave the rule blind."""
+        given = set(self.kwargs)
+        for unknown in sorted(given - allowed(self.expectation)):
+            raise ValueError(f"{self.expectation} takes no {unknown}; it takes {', '.join(sorted(allowed(self.expectation)))}")
+        for missing in sorted(REQUIRED[self.expectation] - given):
+            raise ValueError(f"{self.expectation} needs {missing}")
+        if self.expectation in BETWEEN and all(self.kwargs.get(bound) is None for bound in BOUNDS):
+            raise ValueError(f"{self.expectation} needs min_value or max_value: without a bound it checks nothing")
+        if self.on_fail == "quarantine" and "mostly" in self.kwargs:
+            raise ValueError("mostly tolerates bad rows and quarantine takes each one out: use hold, stop or warn with mostly")
+        value_set = self.kwargs.get("value_set", [])
+        if not isinstance(value_set, list) and not str(value_set).startswith("$"):
+            raise ValueError(f"value_set {value_set} is neither a list of values nor the name of a reference list; write ${value_set} or [{value_set}]")
 
     @property
     def judges_rows(self) -> bool:
@@ -187,7 +222,9 @@ class Mart(Strict):
 
 
 class Sla(Strict):
-    ready_by: str = Field(alias="readyBy")
+    """When a table's day is ready at the latest, local time, on the days of a calendar."""
+
+    ready_by: Annotated[str, AfterValidator(clock_time)] = Field(alias="readyBy")
     calendar: str = "every_day"
 
 
@@ -238,23 +275,39 @@ class Table(Strict):
                 raise ValueError(f"column {name} is not snake_case")
         return value
 
+    @field_validator("incoming")
+    @classmethod
+    def _incoming_names(cls, value: dict[str, Column]) -> dict[str, Column]:
+        return cls._names(value)
+
     @model_validator(mode="after")
     def _consistent(self) -> Table:
         physical = self.physical_columns
-        for name in [*self.primary_key, *([self.money] if self.money else []), *self.statistics, *self.tracked]:
-            if name not in physical:
-                raise ValueError(f"{name} is named but is not a column of {self.table}")
+        wrong: list[tuple[tuple[str | int, ...], str, str]] = []
+        named = {
+            "primaryKey": self.primary_key,
+            "money": [self.money] if self.money else [],
+            "statistics": self.statistics,
+            "tracked": self.tracked,
+            "mart": [*self.mart.columns, *self.mart.scope.values()] if self.mart else [],
+        }
+        for key, names in named.items():
+            wrong += [((key,), f"{key} names {n}, which is not a column of {self.table}", nearest(n, physical)) for n in names if n not in physical]
         ids = [r.id for r in self.rules]
-        for twice in {i for i in ids if ids.count(i) > 1}:
-            raise ValueError(f"rule id {twice} is given twice")
-        for rule in self.rules:
-            for column in rule.columns:
-                if column not in physical:
-                    raise ValueError(f"rule {rule.id} names {column}, which is not a column of {self.table}")
-        if self.layer == "bronze" and (self.reads or self.incoming):
-            raise ValueError("a bronze table reads deliveries only: take reads and incoming away")
+        for i, rule in enumerate(self.rules):
+            if rule.id in ids[:i]:
+                wrong.append((("rules", i), f"rule id {rule.id} is given twice", "Name it otherwise"))
+            wrong += [
+                (("rules", i), f"rule {rule.id} names {c}, which is not a column of {self.table}", nearest(c, physical))
+                for c in rule.columns
+                if c not in physical
+            ]
+        if self.layer == "bronze":
+            wrong += [((key,), f"a bronze table reads deliveries only, it has no {key}", "Take it out") for key in ("reads", "incoming") if getattr(self, key)]
         if self.incoming and INCOMING not in self.reads:
-            raise ValueError(f"a table with incoming columns lists `{INCOMING}` under reads")
+            wrong.append((("incoming",), f"{self.table} has incoming columns but does not read them", f"List `{INCOMING}` under reads"))
+        if wrong:
+            raise Wrong(wrong)
         return self
 
     @property

@@ -8,9 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from jobs.contracts.model import Strict
-
-CLOCK = re.compile(r"^([01]\d|2[0-3]):[0-5]\d$")
+from jobs.contracts.model import Strict, clock_time
 
 
 class Schedule(Strict):
@@ -25,9 +23,7 @@ class Schedule(Strict):
     @field_validator("cut_off", "due")
     @classmethod
     def _clock(cls, value: str) -> str:
-        if not CLOCK.match(value):
-            raise ValueError(f"{value} is not a time of day such as 22:30")
-        return value
+        return clock_time(value)
 
 
 class Files(Strict):

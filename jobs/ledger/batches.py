@@ -11,14 +11,18 @@ from sqlalchemy import Connection, Row, insert as plain_insert, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from jobs.ledger import clock
+from jobs.ledger.locks import lock
 from jobs.ledger.models import Alert, Balance, Batch, Case, GateResult
+
+OPEN_STATES = ("started", "written")
 
 
 def start(db: Connection, table: str, subject: str, run_id: str) -> Row[Any]:
-    """The batch of this table and subject: the unfinished one of an earlier try, else a new number."""
+    """The batch of this table and subject: the unfinished one of an earlier try, else a new number. Two that start at once get the same one."""
+    lock(db, f"batch|{table}|{subject}")
     open_one = db.execute(
         select(*Batch.__table__.columns)
-        .where(Batch.table_name == table, Batch.subject == subject, Batch.state.in_(["started", "written"]))
+        .where(Batch.table_name == table, Batch.subject == subject, Batch.state.in_(OPEN_STATES))
         .order_by(Batch.batch_id.desc())
         .limit(1)
     ).one_or_none()
@@ -30,7 +34,7 @@ def start(db: Connection, table: str, subject: str, run_id: str) -> Row[Any]:
 
 def unfinished(db: Connection, table: str) -> list[Row[Any]]:
     """Batches of a table that were begun and not brought to an end, oldest first."""
-    query = select(*Batch.__table__.columns).where(Batch.table_name == table, Batch.state.in_(["started", "written"])).order_by(Batch.batch_id)
+    query = select(*Batch.__table__.columns).where(Batch.table_name == table, Batch.state.in_(OPEN_STATES)).order_by(Batch.batch_id)
     return list(db.execute(query))
 
 

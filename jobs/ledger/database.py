@@ -11,11 +11,12 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from jobs.settings import settings
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+REMEDY = "Start it (`ledgerlake up`) or set LEDGERLAKE_DATABASE_URL; what was released is unchanged, and work resumes by itself."
 
 
 class LedgerUnavailable(Exception):
@@ -30,15 +31,22 @@ class Ledger:
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
-        """Raises LedgerUnavailable when no connection can be made."""
+        """Raises LedgerUnavailable when no connection can be made, or when it breaks: then the transaction did not happen."""
         try:
             connection = self.engine.connect()
         except OperationalError as error:
-            where = self.engine.url.render_as_string(hide_password=True)
-            remedy = "Start it (`ledgerlake up`) or set LEDGERLAKE_DATABASE_URL; what was released is unchanged, and work resumes by itself."
-            raise LedgerUnavailable(f"The ledger's database does not answer at {where}: {error.orig}. {remedy}") from error
-        with connection, connection.begin():
-            yield connection
+            raise LedgerUnavailable(self._lost(error.orig)) from error
+        try:
+            with connection, connection.begin():
+                yield connection
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+            raise LedgerUnavailable(self._lost(error.orig)) from error
+
+    def _lost(self, found: object) -> str:
+        where = self.engine.url.render_as_string(hide_password=True)
+        return f"The ledger's database does not answer at {where}: {str(found).strip()}. {REMEDY}"
 
     def migrate(self) -> None:
         """Create the schema or bring it to the newest version; harmless when it is there already, also when two do it at once."""
@@ -55,8 +63,14 @@ class Ledger:
 
 @cache
 def connect(profile: str) -> Ledger:
-    """The ledger of a bank; no connection is made yet. One small pool a process; forks must not share it, so tasks call this themselves."""
-    url = make_url(settings().ledger_url())
+    """The ledger of a bank; no connection is made yet. One small pool a process; forks must not share it, so tasks call this themselves.
+
+    Raises LedgerUnavailable when the embedded server was never set up (its password file is missing).
+    """
+    try:
+        url = make_url(settings().ledger_url())
+    except FileNotFoundError as error:
+        raise LedgerUnavailable(f"There is no local database yet: {error.filename} is missing. {REMEDY}") from error
     engine = create_engine(
         url,
         pool_size=2,

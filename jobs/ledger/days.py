@@ -9,18 +9,27 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from itertools import groupby
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, Row, and_, delete, func, insert as plain_insert, or_, select, update
+from sqlalchemy import Connection, Row, delete, func, insert as plain_insert, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import aliased
 
 from jobs.contracts import Catalog
 from jobs.ledger import clock, deliveries
+from jobs.ledger.locks import lock
 from jobs.ledger.models import LIVE_STATES, DayRun, Delivery, DirtyDate, Release, Unit
 
 TAKE_ON = "TAKEON"
 HEAD_OFFICE = "HO"
 OPEN_STATES = ("requested", "running")
+# A delivery that may still become live.
+ON_THE_WAY = ("arriving", "verified")
+ROLLBACK = "rollback"
+# Why a day is built for the first time.
+FIRST_CAUSES = ("take_on", "complete", "close_by")
 # A stream's late rows restate a released day at most this often.
 STREAM_RESTATEMENT = timedelta(hours=1)
 # A run that failed for want of a service is tried again by itself, so soon and so often.
@@ -100,31 +109,38 @@ def expected_lanes(db: Connection, catalog: Catalog, day: date) -> list[Lane]:
     return lanes
 
 
-def coverage(db: Connection, catalog: Catalog, day: date, last: date | None = None) -> Coverage:
-    """Of one day; or, for a take-on up to `last`, one lane a required feed."""
-    if last is not None and last != day:
-        lanes = [Lane(s.feed, TAKE_ON, last) for s in catalog.sources.values() if s.schedule.required and s.sender != "stream"]
-        day = last
-    else:
-        lanes = expected_lanes(db, catalog, day)
-    live = {
-        (row.feed, row.entity)
-        for row in db.execute(select(Delivery.feed, Delivery.entity).where(Delivery.business_date == day, Delivery.state.in_(LIVE_STATES)))
-    }
+def coverage(db: Connection, catalog: Catalog, day: date) -> Coverage:
+    """The required lanes of a day, and those of them that are not live; of a day that was taken on, those of its take-on; before all history, none."""
+    if _before_history(db, day):
+        return Coverage((), ())
+    of_take_on = select(Release.to_date).where(Release.from_date <= day, Release.to_date >= day, Release.cause == "take_on")
+    last = db.execute(of_take_on.order_by(Release.release_id.desc()).limit(1)).scalar_one_or_none()
+    return take_on_coverage(db, catalog, last) if last else _covered(db, expected_lanes(db, catalog, day), day)
+
+
+def take_on_coverage(db: Connection, catalog: Catalog, last: date) -> Coverage:
+    """Of a take-on up to `last`: one lane a required feed. A stream may have no history to give; configuration is needed from the first day on."""
+    feeds = [s.feed for s in catalog.sources.values() if s.schedule.required and s.sender != "stream"]
+    return _covered(db, [Lane(feed, TAKE_ON, last) for feed in feeds], last)
+
+
+def _covered(db: Connection, lanes: Sequence[Lane], day: date) -> Coverage:
+    rows = db.execute(select(Delivery.feed, Delivery.entity).where(Delivery.business_date == day, Delivery.state.in_(LIVE_STATES)).distinct())
+    live = {(row.feed, row.entity) for row in rows}
     return Coverage(tuple(lanes), tuple(lane for lane in lanes if (lane.feed, lane.entity) not in live))
 
 
 def mark_changed(db: Connection, delivery: Row[Any], dates: Iterable[date]) -> None:
-    """Released days whose figures a delivery changes though its rows are of another day: those of originals that it reverses."""
+    """Days, released or being built, whose figures a delivery changes though its rows are of another day: those of originals that it reverses."""
     for day in sorted(set(dates)):
-        if newest_release(db, day) is not None:
+        if newest_release(db, day) is not None or _is_open(db, day, day):
             deliveries.mark_dirty(db, day, delivery, "reversal")
 
 
 def touch(db: Connection, catalog: Catalog, day: date) -> None:
     """A day of which nothing arrived is still owed: mark it when its `close_by` is past, so that it is built, provisional, with what is there."""
     due = catalog.profile.local(day, catalog.profile.close_by, catalog.profile.close_by_day)
-    if clock.now(db) < due or newest_release(db, day) is not None or _is_open(db, day, day):
+    if clock.now(db) < due or newest_release(db, day) is not None or _is_open(db, day, day) or not expected_lanes(db, catalog, day):
         return
     if db.execute(select(DirtyDate.dirty_id).where(DirtyDate.business_date == day).limit(1)).first() is None and not _was_tried(db, day):
         db.execute(
@@ -136,86 +152,107 @@ def _was_tried(db: Connection, day: date) -> bool:
     return db.execute(select(DayRun.run_key).where(DayRun.from_date <= day, DayRun.to_date >= day).limit(1)).first() is not None
 
 
+DECIDING = "decide"
+
+
 def decide(db: Connection, catalog: Catalog) -> list[str]:
     """Ask for the days that are ready or must be restated; returns the keys newly asked for. One decider at a time (advisory lock)."""
-    db.execute(select(func.pg_advisory_xact_lock(func.hashtext(f"{catalog.profile.profile}:decide"))))
-    asked: list[str] = []
+    lock(db, DECIDING)
+    asked: list[str | None] = []
     waiting = db.execute(select(*DirtyDate.__table__.columns).order_by(DirtyDate.business_date)).all()
-    takes = [row for row in waiting if row.entity == TAKE_ON]
+    taken_on = db.execute(select(func.max(Delivery.business_date)).where(Delivery.entity == TAKE_ON, Delivery.state.in_(LIVE_STATES))).scalar_one()
+    takes = [row for row in waiting if row.entity == TAKE_ON and row.business_date <= taken_on]
     if takes:
-        key = _ask_take_on(db, catalog, takes)
-        if key:
-            asked.append(key)
+        asked.append(_ask_take_on(db, catalog, takes[0].business_date, taken_on))
     covered = {row.business_date for row in takes}
-    for day in sorted({row.business_date for row in waiting} - covered):
-        key = _ask_day(db, catalog, day, [row for row in waiting if row.business_date == day])
-        if key:
-            asked.append(key)
-    return asked + [_request_again(db, run) for run in _failed(db)]
+    if not _waits_for_history(db, taken_on):
+        for day, rows in groupby(waiting, key=lambda row: row.business_date):
+            if day not in covered:
+                asked.append(_ask_day(db, catalog, day, list(rows)))
+    return [key for key in asked if key] + [_request_again(db, run) for run in _failed(db)]
 
 
 def _failed(db: Connection) -> list[Row[Any]]:
     """Newest runs of their dates that failed for want of a service (not by a gate), a minute ago or more, at most three times in a row."""
-    failed = db.execute(
-        select(*DayRun.__table__.columns)
-        .where(DayRun.state == "failed", DayRun.finished_at < datetime.now(UTC) - RETRY_AFTER)
-        .order_by(DayRun.version)
-    ).all()
-    again = []
-    for run in failed:
-        later = db.execute(
-            select(func.count()).where(DayRun.from_date <= run.to_date, DayRun.to_date >= run.from_date, DayRun.version > run.version)
-        ).scalar_one()
-        tries = sum(1 for other in failed if (other.from_date, other.to_date) == (run.from_date, run.to_date))
-        if later == 0 and tries <= MOST_TRIES:
-            again.append(run)
-    return again
+    later, ended = aliased(DayRun), aliased(DayRun)
+    is_newest = ~select(later.run_key).where(later.from_date <= DayRun.to_date, later.to_date >= DayRun.from_date, later.version > DayRun.version).exists()
+    # Tries of the same dates since a run of theirs came to an end.
+    since = select(func.coalesce(func.max(ended.version), 0)).where(
+        ended.from_date == DayRun.from_date, ended.to_date == DayRun.to_date, ended.state != "failed"
+    )
+    rows = db.execute(
+        select(*DayRun.__table__.columns, (DayRun.version - since.scalar_subquery()).label("tries"))
+        .where(DayRun.state == "failed", DayRun.finished_at < datetime.now(UTC) - RETRY_AFTER, is_newest)
+        .order_by(DayRun.from_date)
+    )
+    return [row for row in rows if row.tries <= MOST_TRIES]
 
 
 def _request_again(db: Connection, run: Row[Any]) -> str:
+    """The same run under the next version; a rollback keeps its choice of deliveries, any other builds from what is live then."""
     run_key = make_key(run.from_date, run.to_date, run.version + 1)
     kept = {c: getattr(run, c) for c in ("from_date", "to_date", "cause", "expected_units", "received_units", "coverage", "missing")}
+    if run.cause.startswith(ROLLBACK):
+        kept["deliveries"] = run.deliveries
     db.execute(insert(DayRun).values(run_key=run_key, version=run.version + 1, state="requested", requested_at=clock.now(db), **kept).on_conflict_do_nothing())
     return run_key
 
 
-def _ask_take_on(db: Connection, catalog: Catalog, dirty: Sequence[Row[Any]]) -> str | None:
-    last = db.execute(select(func.max(Delivery.business_date)).where(Delivery.entity == TAKE_ON)).scalar_one()
-    first = min(row.business_date for row in dirty)
-    seen = coverage(db, catalog, first, last) if first != last else coverage(db, catalog, first - timedelta(days=1), last)
-    if not seen.is_complete or _is_open(db, first, last):
+def _ask_take_on(db: Connection, catalog: Catalog, first: date, last: date) -> str | None:
+    """One run for all dates of a take-on, when all its feeds have come and none of its deliveries is still on the way."""
+    seen = take_on_coverage(db, catalog, last)
+    if not seen.is_complete or _is_open(db, first, last) or _history_is_coming(db):
         return None
     return _request(db, first, last, "take_on", seen)
 
 
+def _history_is_coming(db: Connection) -> bool:
+    query = select(Delivery.delivery_id).where(Delivery.entity == TAKE_ON, Delivery.state.in_(ON_THE_WAY)).limit(1)
+    return db.execute(query).first() is not None
+
+
+def _waits_for_history(db: Connection, taken_on: date | None) -> bool:
+    """Windows need the days before: while a take-on is on its way, or was asked for and is not released, no later day is built."""
+    if taken_on is not None and newest_release(db, taken_on) is not None:
+        return False
+    if _history_is_coming(db):
+        return True
+    asked = select(DayRun.run_key).where(DayRun.cause == "take_on", DayRun.to_date == taken_on).limit(1)
+    return taken_on is not None and db.execute(asked).first() is not None
+
+
 def _ask_day(db: Connection, catalog: Catalog, day: date, dirty: Sequence[Row[Any]]) -> str | None:
-    if _is_open(db, day, day):
-        return None
-    seen = coverage(db, catalog, day)
     at = clock.now(db)
+    # A row dated in the future (a wrong clock at the sender) waits for its day, however far that is.
+    if day > at.astimezone(ZoneInfo(catalog.profile.zone)).date() or _is_open(db, day, day):
+        return None
     released = newest_release(db, day)
     if released is None:
-        if _before_history(db, day):
-            return _request(db, day, day, "late", Coverage((), ()))
-        if not seen.expected:
-            return None
-        if seen.is_complete:
-            return _request(db, day, day, "complete", seen)
-        due = catalog.profile.local(day, catalog.profile.close_by, catalog.profile.close_by_day)
-        return _request(db, day, day, "close_by", seen) if at >= due else None
+        return _ask_first(db, catalog, day, at)
     streams = {s.feed for s in catalog.sources.values() if s.sender == "stream"}
     if all(row.feed in streams for row in dirty):
         if at - released.released_at < STREAM_RESTATEMENT:
             return None
-        return _request(db, day, day, "late_event", seen)
+        return _request(db, day, day, "late_event", coverage(db, catalog, day))
     causes = {row.cause for row in dirty}
     cause = next((c for c in ("resend", "reversal") if c in causes), "late")
-    return _request(db, day, day, cause, seen)
+    return _request(db, day, day, cause, coverage(db, catalog, day))
+
+
+def _ask_first(db: Connection, catalog: Catalog, day: date, at: datetime) -> str | None:
+    """A day that was never released: when complete, or at its close_by with what is there."""
+    if _before_history(db, day):
+        return _request(db, day, day, "late", coverage(db, catalog, day))
+    seen = coverage(db, catalog, day)
+    if seen.expected and seen.is_complete:
+        return _request(db, day, day, "complete", seen)
+    due = catalog.profile.local(day, catalog.profile.close_by, catalog.profile.close_by_day)
+    return _request(db, day, day, "close_by", seen) if at >= due else None
 
 
 def _before_history(db: Connection, day: date) -> bool:
-    """A row older than all that was ever released: its day is built for it alone."""
-    first = db.execute(select(func.min(Release.from_date))).scalar_one()
+    """Older than the first day that was released as a day of its own: it is built for the late row alone, and nothing is owed for it."""
+    first = db.execute(select(func.min(Release.from_date)).where(Release.cause.in_(FIRST_CAUSES))).scalar_one()
     return first is not None and day < first
 
 
@@ -242,19 +279,21 @@ def _request(db: Connection, first: date, last: date, cause: str, seen: Coverage
 
 
 def request_again(db: Connection, catalog: Catalog, day: date, cause: str) -> str:
-    """A person asks for a day to be built again (after a repair, a definition change, a rollback)."""
+    """A person asks for a day to be built again (after a repair, a definition change)."""
+    lock(db, DECIDING)
     return _request(db, day, day, cause, coverage(db, catalog, day))
 
 
 def request_rollback(db: Connection, catalog: Catalog, day: date, reason: str) -> str | None:
     """Ask for a day to be built from what its release before the newest was built from; None when there is no such release."""
+    lock(db, DECIDING)
     made = db.execute(
         select(Release.run_key).where(Release.from_date <= day, Release.to_date >= day).order_by(Release.release_id.desc()).limit(2)
     ).scalars().all()  # fmt: skip
     if len(made) < 2:
         return None
     former = get(db, made[1])
-    run_key = _request(db, day, day, f"rollback: {reason}", coverage(db, catalog, day))
+    run_key = _request(db, day, day, f"{ROLLBACK}: {reason}", coverage(db, catalog, day))
     db.execute(
         update(DayRun)
         .where(DayRun.run_key == run_key)
@@ -278,7 +317,11 @@ def runs(db: Connection, limit: int = 50) -> list[Row[Any]]:
 
 def start(db: Connection, catalog: Catalog, run_key: str, run_id: str) -> Row[Any]:
     """The run begins: what is live now is what it builds; the dates' dirty marks up to now are taken away. A second start of the same run keeps
-    the first one's choice."""
+    the first one's choice.
+
+    First the marks, then the choice: a delivery that goes live between the two is chosen and its mark stays (one build too many), never the other
+    way round.
+    """
     run = db.execute(select(*DayRun.__table__.columns).where(DayRun.run_key == run_key).with_for_update()).one()
     if run.state != "requested":
         return run
@@ -286,8 +329,9 @@ def start(db: Connection, catalog: Catalog, run_key: str, run_id: str) -> Row[An
         # A rollback: its choice is that of an earlier run.
         db.execute(update(DayRun).where(DayRun.run_key == run_key).values(state="running", started_at=datetime.now(UTC), run_id=run_id))
         return get(db, run_key)
+    db.execute(delete(DirtyDate).where(DirtyDate.business_date.between(run.from_date, run.to_date)))
     parts = deliveries.live_parts(db, list(catalog.sources), run.from_date, run.to_date)
-    seen = coverage(db, catalog, run.from_date, run.to_date) if run.cause != "take_on" else None
+    seen = coverage(db, catalog, run.from_date) if run.from_date == run.to_date and run.cause != "take_on" else None
     values: dict[str, Any] = {"deliveries": sorted({f"{p.delivery_id}/{p.batch_id}" for p in parts})}
     if seen is not None:
         values |= dict(
@@ -299,12 +343,13 @@ def start(db: Connection, catalog: Catalog, run_key: str, run_id: str) -> Row[An
         .where(DayRun.run_key == run_key)
         .values(state="running", started_at=datetime.now(UTC), run_id=run_id, **values)
     )
-    db.execute(delete(DirtyDate).where(DirtyDate.business_date.between(run.from_date, run.to_date)))
     return get(db, run_key)
 
 
 def finish(db: Connection, run_key: str, state: str, reason: str | None = None) -> None:
-    db.execute(update(DayRun).where(DayRun.run_key == run_key).values(state=state, reason=reason, finished_at=datetime.now(UTC)))
+    """The run ends. What was released stays released, whatever a late twin of the run says."""
+    ended = update(DayRun).where(DayRun.run_key == run_key, DayRun.state != "released")
+    db.execute(ended.values(state=state, reason=reason, finished_at=datetime.now(UTC)))
 
 
 def newest_release(db: Connection, day: date) -> Row[Any] | None:

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, Sequence as DbSequence, Text, cast, func, insert as plain_insert, or_, select, update
+from sqlalchemy import Connection, Row, Select, Sequence as DbSequence, Text, cast, func, insert as plain_insert, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from jobs.ledger import clock
+from jobs.ledger.locks import lock
 from jobs.ledger.models import LIVE_STATES, Base, Delivery, DeliveryDate, DeliveryEvent, DirtyDate
 
 NUMBERS = DbSequence("delivery_numbers", metadata=Base.metadata)
@@ -77,38 +78,49 @@ def same_bytes(db: Connection, sha256: str, but: str) -> list[Row[Any]]:
 
 
 def go_live(db: Connection, delivery_id: str, batch_id: int, run_id: str, *, dates: Sequence[dict[str, Any]], totals: dict[str, Any]) -> None:
-    """The gate passed: the delivery's rows of this batch count from now on, and an earlier delivery of its lane and batch number no longer does."""
+    """The gate passed: the delivery's rows of this batch count from now on, and an earlier delivery of its lane and batch number no longer does.
+
+    Two deliveries of one lane go live one after the other, whatever their batches; the later by receipt stays. The same delivery twice is once.
+    """
+    lane = get(db, delivery_id)
+    lock(db, f"lane|{lane.feed}|{lane.entity}|{lane.business_date}|{lane.seq}")
     delivery = get(db, delivery_id)
-    state = "partly_loaded" if totals.get("rejected_rows") else "loaded"
-    for values in dates:
-        db.execute(insert(DeliveryDate).values(delivery_id=delivery_id, batch_id=batch_id, **values).on_conflict_do_nothing())
     if delivery.live_batch == batch_id:
         return
-    former = db.execute(
+    # Of a delivery that was loaded again: the dates of its former batch.
+    touched = {values["business_date"] for values in dates} | dates_of(db, [delivery_id])
+    for values in dates:
+        db.execute(insert(DeliveryDate).values(delivery_id=delivery_id, batch_id=batch_id, **values).on_conflict_do_nothing())
+    former = sorted(_live_in_lane(db, delivery), key=_age)
+    if former and _age(former[-1]) > _age(delivery):
+        by = former[-1].delivery_id
+        set_state(db, delivery_id, "superseded", run_id, reason=f"a later delivery came first: {by}", live_batch=batch_id, superseded_by=by, **totals)
+        return
+    for row in former:
+        set_state(db, row.delivery_id, "superseded", run_id, reason=f"replaced by {delivery_id}", superseded_by=delivery_id)
+    state = "partly_loaded" if totals.get("rejected_rows") else "loaded"
+    supersedes = former[-1].delivery_id if former else delivery.supersedes
+    set_state(db, delivery_id, state, run_id, live_batch=batch_id, loaded_at=datetime.now(UTC), supersedes=supersedes, **totals)
+    touched |= dates_of(db, [row.delivery_id for row in former])
+    for business_date in sorted(touched):
+        mark_dirty(db, business_date, delivery, "resend" if former else "arrived")
+
+
+def _live_in_lane(db: Connection, delivery: Row[Any]) -> Sequence[Row[Any]]:
+    """Other live deliveries of the same lane and batch number."""
+    return db.execute(
         select(Delivery.delivery_id, Delivery.received_at)
         .where(
             Delivery.feed == delivery.feed, Delivery.entity == delivery.entity, Delivery.business_date == delivery.business_date,
-            Delivery.seq == delivery.seq, Delivery.delivery_id != delivery_id, Delivery.state.in_(LIVE_STATES),
+            Delivery.seq == delivery.seq, Delivery.delivery_id != delivery.delivery_id, Delivery.state.in_(LIVE_STATES),
         )
         .with_for_update()
     ).all()  # fmt: skip
-    cause = "resend" if former else "arrived"
-    touched = {values["business_date"] for values in dates} | (dates_of(db, [row.delivery_id for row in former]) if former else set())
-    for business_date in sorted(touched):
-        mark_dirty(db, business_date, delivery, cause)
-    newest = all((row.received_at, row.delivery_id) < (delivery.received_at, delivery_id) for row in former)
-    if newest:
-        for row in former:
-            set_state(db, row.delivery_id, "superseded", run_id, reason=f"replaced by {delivery_id}", superseded_by=delivery_id)
-        supersedes = former[-1].delivery_id if former else None
-        set_state(
-            db, delivery_id, state, run_id, live_batch=batch_id, loaded_at=datetime.now(UTC), supersedes=supersedes, **totals
-        )
-    else:
-        set_state(
-            db, delivery_id, "superseded", run_id, reason=f"a later delivery came first: {former[-1].delivery_id}",
-            live_batch=batch_id, superseded_by=former[-1].delivery_id, **totals,
-        )  # fmt: skip
+
+
+def _age(delivery: Row[Any]) -> tuple[datetime, int]:
+    """Order of receipt; the bank's clock may stand still, then the number decides."""
+    return delivery.received_at, int(delivery.delivery_id.removeprefix("D"))
 
 
 def mark_dirty(db: Connection, business_date: date, delivery: Row[Any], cause: str) -> None:
@@ -164,12 +176,13 @@ def _parts(feeds: Sequence[str], from_date: date, to_date: date) -> Select[Any]:
 
 
 def dates_of(db: Connection, delivery_ids: Sequence[str]) -> set[date]:
-    """All business dates that the live rows of these deliveries touch, those of deliveries they replaced included."""
+    """All business dates that the rows of these deliveries touch, those of deliveries they replaced included."""
+    if not delivery_ids:
+        return set()
     replaced = select(Delivery.delivery_id).where(Delivery.superseded_by.in_(delivery_ids))
-    rows = db.execute(
-        select(DeliveryDate.business_date).where(or_(DeliveryDate.delivery_id.in_(delivery_ids), DeliveryDate.delivery_id.in_(replaced))).distinct()
-    )
-    return set(rows.scalars())
+    own = select(DeliveryDate.business_date).where(DeliveryDate.delivery_id.in_(delivery_ids))
+    theirs = select(DeliveryDate.business_date).where(DeliveryDate.delivery_id.in_(replaced))
+    return set(db.execute(own.union(theirs)).scalars())
 
 
 def next_wave(db: Connection) -> int:

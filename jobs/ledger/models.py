@@ -6,7 +6,7 @@ import datetime as dt
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Date, DateTime, ForeignKey, Identity, Index, Integer, Numeric, String, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Boolean, Date, DateTime, ForeignKey, Identity, Index, Integer, Numeric, String, Text, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -38,9 +38,12 @@ class Delivery(Base):
     __tablename__ = "deliveries"
     __table_args__ = (
         UniqueConstraint("claim_key"),
-        Index("deliveries_lane", "feed", "business_date", "entity"),
+        # The date first: coverage and roll-call ask for one day of all feeds.
+        Index("deliveries_lane", "business_date", "feed", "entity"),
         Index("deliveries_sha256", "sha256"),
         Index("deliveries_state", "state"),
+        Index("deliveries_load_batch", "load_batch"),
+        Index("deliveries_superseded_by", "superseded_by"),
     )
     delivery_id: Mapped[str] = mapped_column(primary_key=True)
     feed: Mapped[str]
@@ -133,7 +136,11 @@ class Batch(Base):
     """One attempt to write one table for one subject (feed|wave, or dates|version). `batch_id` is the Delta transaction's version."""
 
     __tablename__ = "batches"
-    __table_args__ = (Index("batches_subject", "table_name", "subject"),)
+    __table_args__ = (
+        Index("batches_subject", "subject", "table_name"),
+        # Nearly all batches have ended: the few open ones of a table are found without them.
+        Index("batches_open", "table_name", postgresql_where=text("state IN ('started', 'written')")),
+    )
     batch_id: Mapped[int] = mapped_column(Identity(), primary_key=True)
     table_name: Mapped[str]
     subject: Mapped[str]
@@ -183,7 +190,11 @@ class Case(Base):
     """Something went wrong for one cause in one lane: rows or a whole refused file."""
 
     __tablename__ = "cases"
-    __table_args__ = (UniqueConstraint("table_name", "cause", "subject"),)
+    __table_args__ = (
+        UniqueConstraint("table_name", "cause", "subject"),
+        Index("cases_open", "case_id", postgresql_where=text("state = 'open'")),
+        Index("cases_delivery", "delivery_id"),
+    )
     case_id: Mapped[int] = mapped_column(Identity(), primary_key=True)
     kind: Mapped[str]
     table_name: Mapped[str]
@@ -207,8 +218,10 @@ class DayRun(Base):
     """One build of one or more business days, key `from..to|vN` (or `date|vN`): requested, running, stopped, held, released."""
 
     __tablename__ = "day_runs"
+    # The last date first: runs that touch a recent day are the newest ones.
+    __table_args__ = (Index("day_runs_dates", "to_date", "from_date"), Index("day_runs_state", "state"))
     run_key: Mapped[str] = mapped_column(primary_key=True)
-    from_date: Mapped[dt.date] = mapped_column(index=True)
+    from_date: Mapped[dt.date]
     to_date: Mapped[dt.date]
     version: Mapped[int]
     cause: Mapped[str]
@@ -229,10 +242,10 @@ class Release(Base):
     """The moment when a version of a day became visible, in all tables at once."""
 
     __tablename__ = "releases"
-    __table_args__ = (UniqueConstraint("run_key"),)
+    __table_args__ = (UniqueConstraint("run_key"), Index("releases_dates", "to_date", "from_date"))
     release_id: Mapped[int] = mapped_column(Identity(), primary_key=True)
     run_key: Mapped[str] = mapped_column(ForeignKey("day_runs.run_key"))
-    from_date: Mapped[dt.date] = mapped_column(index=True)
+    from_date: Mapped[dt.date]
     to_date: Mapped[dt.date]
     version: Mapped[int]
     kind: Mapped[str]

@@ -78,7 +78,13 @@ def id_number(value: str, as_of: date) -> Identity:
             return Identity(
                 text,
                 True,
-                {"birth_date": born.isoformat(), "gender": gender, "area_code": text[:6], "last4": text[-4:], "kind": "resident_id"},
+                {
+                    "birth_date": born.isoformat(),
+                    "gender": gender,
+                    "area_code": text[:6],
+                    "last4": text[-4:],
+                    "kind": "resident_id",
+                },
             )
     if len(text) == 18 and set(text) <= set(CREDIT_CODE) and text[17] == credit_check_character(text):
         return Identity(text, True, {"area_code": text[2:8], "last4": text[-4:], "kind": "uscc"})

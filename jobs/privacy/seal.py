@@ -66,7 +66,9 @@ class SealedWriter:
     def __enter__(self) -> SealedWriter:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if kind is not None:
             self.discard()
         elif not self._file.closed:
@@ -93,7 +95,9 @@ class SealedReader(io.RawIOBase):
         self._size = body - self._chunks * TAG
         if self._size < 0:
             self._file.close()
-            raise SealBroken(f"{path} is cut: {body} bytes after its head. Restore it from a backup or ask the sender again.")
+            raise SealBroken(
+                f"{path} is cut: {body} bytes after its head. Restore it from a backup or ask the sender again."
+            )
         self._position, self._held, self._clear = 0, -1, b""
         self._chunk(self._chunks - 1)  # a cut file shows at once, not after half of it was used
 
@@ -132,7 +136,9 @@ class SealedReader(io.RawIOBase):
                 self._clear = self._cipher.decrypt(_nonce(number, number == self._chunks - 1), data, self._head)
             except InvalidTag as error:
                 what = f"{self._path} does not open at chunk {number + 1} of {self._chunks}"
-                raise SealBroken(f"{what}: it was cut or changed. Restore it from a backup or ask the sender again.") from error
+                raise SealBroken(
+                    f"{what}: it was cut or changed. Restore it from a backup or ask the sender again."
+                ) from error
             self._held = number
         return self._clear
 
@@ -175,7 +181,9 @@ def _read_head(file: BinaryIO, keys: Keys, what: object) -> tuple[bytes, AESGCM]
     salt = file.read(SALT)
     key = keys.data.get(name.decode(errors="replace"))
     if key is None or len(salt) != SALT:
-        raise SealBroken(f"{what} is sealed under the data key {name!r}, which is not in the key file. Restore the key file.")
+        raise SealBroken(
+            f"{what} is sealed under the data key {name!r}, which is not in the key file. Restore the key file."
+        )
     return magic + name + salt, _cipher(key, salt)
 
 

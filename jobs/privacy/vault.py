@@ -83,7 +83,9 @@ class Vault:
     def reveal(self, tokens: Collection[str]) -> dict[str, str]:
         """Token -> clear value, for authorised use only. Unknown or erased tokens are absent."""
         with self._transaction() as db:
-            rows = db.execute("select kind, token, ciphertext from tokens where token = any(%s)", [list(tokens)]).fetchall()
+            rows = db.execute(
+                "select kind, token, ciphertext from tokens where token = any(%s)", [list(tokens)]
+            ).fetchall()
         return {token: self._open(kind, token, ciphertext) for kind, token, ciphertext in rows}
 
     def erase(self, tokens: Collection[str]) -> int:
@@ -124,7 +126,9 @@ class Vault:
 
     # --- inside -----------------------------------------------------------------------------------------------------------------
 
-    def _tokens(self, db: psycopg.Connection[TupleRow], kind: str, values: Sequence[str], key_id: str) -> dict[str, str]:
+    def _tokens(
+        self, db: psycopg.Connection[TupleRow], kind: str, values: Sequence[str], key_id: str
+    ) -> dict[str, str]:
         lookups = {self._keys.lookup_hash(kind, value, key_id): value for value in values}
         known = self._known(db, kind, list(lookups))
         # Sorted, so that two who insert the same values wait for each other in one order and never for ever.
@@ -152,7 +156,9 @@ class Vault:
 
     def _rehash(self, db: psycopg.Connection[TupleRow], rows: Sequence[TupleRow]) -> None:
         tokens = [token for _, token, _ in rows]
-        lookups = [self._keys.lookup_hash(kind, self._open(kind, token, ciphertext)) for kind, token, ciphertext in rows]
+        lookups = [
+            self._keys.lookup_hash(kind, self._open(kind, token, ciphertext)) for kind, token, ciphertext in rows
+        ]
         db.execute(
             "update tokens set lookup = n.l, lookup_key_id = %s from unnest(%s::text[], %s::bytea[]) as n (t, l) where token = n.t",
             [self._keys.lookup_id, tokens, lookups],
@@ -214,7 +220,7 @@ class Vault:
         """As the vault's own role; as the ledger's role where no role can be made (then there is no password file but a note)."""
         password = self._password_file.read_text().strip()
         user = {"user": self.role, "password": password} if password else {}
-        connection = psycopg.connect(**_parameters(self._url), **user, options=f"-csearch_path={self.schema}")
+        connection = psycopg.connect(**{**_parameters(self._url), **user}, options=f"-csearch_path={self.schema}")
         exists = connection.execute("select to_regclass('lookup_key')").fetchone()
         connection.commit()
         if exists == (None,):
@@ -241,7 +247,11 @@ class Vault:
                     db.execute(sql.SQL("{} role {} login password {}").format(verb, role, sql.Literal(password)))
                     db.execute(sql.SQL("grant connect, create on database {} to {}").format(database, role))
             except errors.InsufficientPrivilege:
-                log.warning("vault_without_own_role", profile=self.profile, remedy="give the ledger's role CREATEROLE to part the two")
+                log.warning(
+                    "vault_without_own_role",
+                    profile=self.profile,
+                    remedy="give the ledger's role CREATEROLE to part the two",
+                )
                 self._password_file.write_text("")
 
     @property

@@ -35,9 +35,7 @@ class BiLogin:
 
     @property
     def url(self) -> str:
-        return (
-            f"postgresql://{self.user}@{self.host}:{self.port}/{quote(self.database)}?passfile={quote(str(self.passfile))}"
-        )
+        return f"postgresql://{self.user}@{self.host}:{self.port}/{quote(self.database)}?passfile={quote(str(self.passfile))}"
 
     @property
     def psql(self) -> str:
@@ -61,38 +59,56 @@ def ensure_reader(raw: psycopg.Connection[Any], profile: str) -> None:
         # Roles belong to the whole server: two banks at their first release at once would both create, so they queue.
         raw.execute("select pg_advisory_xact_lock(hashtextextended('ledgerlake bi roles', 0))")
         if not _role_exists(raw, role):
-            _as_role_maker(raw, role, sql.SQL("create role {} nologin nosuperuser nocreatedb nocreaterole").format(sql.Identifier(role)))
+            _as_role_maker(
+                raw,
+                role,
+                sql.SQL("create role {} nologin nosuperuser nocreatedb nocreaterole").format(sql.Identifier(role)),
+            )
             raw.execute(sql.SQL("alter role {} set default_transaction_read_only = on").format(sql.Identifier(role)))
     database = raw.info.dbname
     if raw.execute("select has_database_privilege(%s, %s, 'connect')", (role, database)).fetchone() != (True,):
-        raw.execute(sql.SQL("grant connect on database {} to {}").format(sql.Identifier(database), sql.Identifier(role)))
+        raw.execute(
+            sql.SQL("grant connect on database {} to {}").format(sql.Identifier(database), sql.Identifier(role))
+        )
 
 
 def create_bi_user(ledger: Ledger, name: str, kind: str, value: str | None = None) -> str:
     """Create a login that sees the views within one scope, and return its password, which is stored nowhere.
 
-    `kind`: group (all rows), province or branch with the `value` to be seen. A BI user that exists gets this scope instead of its
-    former ones, and a new password. Raises MartError for a name that is another role's, or a scope that says nothing.
+    `kind`: group (all rows), province or branch with the `value` to be seen. A BI user that exists gets this scope
+    instead of its former ones, and a new password. Raises MartError for a name that is another role's, or a scope that
+    says nothing.
     """
     mart, bi, group = f"{ledger.profile}_mart", f"{ledger.profile}_bi", reader_role(ledger.profile)
     _check(name, kind, value)
     password = secrets.token_urlsafe(24)
     with ledger.begin() as db:
         raw: psycopg.Connection[Any] = db.connection.driver_connection  # type: ignore[assignment]
-        if not _role_exists(raw, group) or raw.execute("select to_regclass(%s)", (f'"{mart}".role_scopes',)).fetchone() == (None,):
-            raise MartError(f"The mart of {ledger.profile} does not exist yet. It is made with the first release (or by mart.prepare).")
+        if not _role_exists(raw, group) or raw.execute(
+            "select to_regclass(%s)", (f'"{mart}".role_scopes',)
+        ).fetchone() == (None,):
+            raise MartError(f"The mart of {ledger.profile} does not exist yet. It is made with the first release.")
         exists = _role_exists(raw, name)
         if exists and not _is_member(raw, name, group):
             raise MartError(f"The role {name} exists and is not a BI user of {ledger.profile}. Choose another name.")
         role = sql.Identifier(name)
         # Only the verifier travels: the password itself could end in the server's log.
         verifier = raw.pgconn.encrypt_password(password.encode(), name.encode(), b"scram-sha-256").decode()
-        words = "alter role {} login password {}" if exists else "create role {} login nosuperuser nocreatedb nocreaterole password {}"
+        words = (
+            "alter role {} login password {}"
+            if exists
+            else "create role {} login nosuperuser nocreatedb nocreaterole password {}"
+        )
         _as_role_maker(raw, name, sql.SQL(words).format(role, sql.Literal(verifier)))
         if not exists:
             raw.execute(sql.SQL("grant {} to {}").format(sql.Identifier(group), role))
-        # Settings of a group are not inherited at login. They are a courtesy: what holds is that nothing but SELECT was granted.
-        for setting, to in (("default_transaction_read_only", "on"), ("search_path", bi), ("statement_timeout", "5min")):
+        # Settings of a group are not inherited at login. They are a courtesy: what holds is that nothing but SELECT
+        # was granted.
+        for setting, to in (
+            ("default_transaction_read_only", "on"),
+            ("search_path", bi),
+            ("statement_timeout", "5min"),
+        ):
             raw.execute(sql.SQL("alter role {} set {} = {}").format(role, sql.SQL(setting), sql.Literal(to)))
         scopes = sql.Identifier(mart, "role_scopes")
         raw.execute(sql.SQL("delete from {} where role = %s").format(scopes), (name,))
@@ -108,7 +124,9 @@ def add_scope(ledger: Ledger, name: str, kind: str, value: str) -> None:
         if not _is_member(raw, name, reader_role(ledger.profile)):
             raise MartError(f"{name} is not a BI user of {ledger.profile}. Create it first.")
         scopes = sql.Identifier(f"{ledger.profile}_mart", "role_scopes")
-        raw.execute(sql.SQL("insert into {} values (%s, %s, %s) on conflict do nothing").format(scopes), (name, kind, value))
+        raw.execute(
+            sql.SQL("insert into {} values (%s, %s, %s) on conflict do nothing").format(scopes), (name, kind, value)
+        )
 
 
 def drop_bi_user(ledger: Ledger, name: str) -> None:
@@ -123,7 +141,8 @@ def drop_bi_user(ledger: Ledger, name: str) -> None:
 
 
 def bi_login(ledger: Ledger, name: str, kind: str, value: str | None, secrets_folder: Path) -> BiLogin:
-    """The login of a BI user, created when it or its password file does not exist yet. The file stands in `secrets_folder`."""
+    """The login of a BI user, created when it or its password file does not exist yet. The file stands in
+    `secrets_folder`."""
     url = ledger.engine.url
     host, port, database = url.host or "127.0.0.1", url.port or 5432, url.database or "postgres"
     login = BiLogin(name, host, port, database, f"{ledger.profile}_bi", secrets_folder / f"bi_{name}.pgpass")
@@ -145,11 +164,15 @@ def _write_secret(path: Path, text: str) -> None:
 
 def _check(name: str, kind: str, value: str | None) -> None:
     if not ROLE_NAME.match(name):
-        raise MartError(f"{name!r} cannot name a BI user. Use 3 to 63 lower-case letters, digits and underscores, a letter first.")
+        raise MartError(
+            f"{name!r} cannot name a BI user. Use 3 to 63 lower-case letters, digits and underscores, a letter first."
+        )
     if kind not in KINDS:
         raise MartError(f"{kind!r} is not a scope. Use one of {', '.join(KINDS)}.")
     if (kind == "group") != (value in (None, EVERYTHING)):
-        raise MartError(f"Scope {kind} with value {value!r}: group takes no value; province and branch need the one to be seen.")
+        raise MartError(
+            f"Scope {kind} with value {value!r}: group takes no value; province and branch need the one to be seen."
+        )
 
 
 def _role_exists(raw: psycopg.Connection[Any], role: str) -> bool:
@@ -164,7 +187,7 @@ def _is_member(raw: psycopg.Connection[Any], role: str, group: str) -> bool:
     return raw.execute(query, (group, role)).fetchone() is not None
 
 
-def _as_role_maker(raw: psycopg.Connection[Any], role: str, statement: sql.Composable) -> None:
+def _as_role_maker(raw: psycopg.Connection[Any], role: str, statement: sql.Composed) -> None:
     try:
         raw.execute(statement)
     except psycopg.errors.InsufficientPrivilege as error:

@@ -43,7 +43,11 @@ DIMENSIONS = {
     "province_code": Label("Province", "省份"),
     "branch_id": Label("Branch", "网点"),
 }
-LEGAL_ENTITIES = {"bank": Label("Bank", "银行"), "securities": Label("Securities", "证券"), "life": Label("Life", "寿险")}
+LEGAL_ENTITIES = {
+    "bank": Label("Bank", "银行"),
+    "securities": Label("Securities", "证券"),
+    "life": Label("Life", "寿险"),
+}
 BUSINESS_LINES = {
     "savings": Label("Savings", "储蓄"),
     "insurance": Label("Insurance", "保险"),
@@ -54,16 +58,41 @@ BUSINESS_LINES = {
 }
 # GB/T 2260, first two digits.
 PROVINCES = {
-    "11": Label("Beijing", "北京"), "12": Label("Tianjin", "天津"), "13": Label("Hebei", "河北"), "14": Label("Shanxi", "山西"),
-    "15": Label("Inner Mongolia", "内蒙古"), "21": Label("Liaoning", "辽宁"), "22": Label("Jilin", "吉林"),
-    "23": Label("Heilongjiang", "黑龙江"), "31": Label("Shanghai", "上海"), "32": Label("Jiangsu", "江苏"),
-    "33": Label("Zhejiang", "浙江"), "34": Label("Anhui", "安徽"), "35": Label("Fujian", "福建"), "36": Label("Jiangxi", "江西"),
-    "37": Label("Shandong", "山东"), "41": Label("Henan", "河南"), "42": Label("Hubei", "湖北"), "43": Label("Hunan", "湖南"),
-    "44": Label("Guangdong", "广东"), "45": Label("Guangxi", "广西"), "46": Label("Hainan", "海南"), "50": Label("Chongqing", "重庆"),
-    "51": Label("Sichuan", "四川"), "52": Label("Guizhou", "贵州"), "53": Label("Yunnan", "云南"), "54": Label("Tibet", "西藏"),
-    "61": Label("Shaanxi", "陕西"), "62": Label("Gansu", "甘肃"), "63": Label("Qinghai", "青海"), "64": Label("Ningxia", "宁夏"),
-    "65": Label("Xinjiang", "新疆"), "71": Label("Taiwan", "台湾"), "81": Label("Hong Kong", "香港"), "82": Label("Macao", "澳门"),
-}  # fmt: skip
+    "11": Label("Beijing", "北京"),
+    "12": Label("Tianjin", "天津"),
+    "13": Label("Hebei", "河北"),
+    "14": Label("Shanxi", "山西"),
+    "15": Label("Inner Mongolia", "内蒙古"),
+    "21": Label("Liaoning", "辽宁"),
+    "22": Label("Jilin", "吉林"),
+    "23": Label("Heilongjiang", "黑龙江"),
+    "31": Label("Shanghai", "上海"),
+    "32": Label("Jiangsu", "江苏"),
+    "33": Label("Zhejiang", "浙江"),
+    "34": Label("Anhui", "安徽"),
+    "35": Label("Fujian", "福建"),
+    "36": Label("Jiangxi", "江西"),
+    "37": Label("Shandong", "山东"),
+    "41": Label("Henan", "河南"),
+    "42": Label("Hubei", "湖北"),
+    "43": Label("Hunan", "湖南"),
+    "44": Label("Guangdong", "广东"),
+    "45": Label("Guangxi", "广西"),
+    "46": Label("Hainan", "海南"),
+    "50": Label("Chongqing", "重庆"),
+    "51": Label("Sichuan", "四川"),
+    "52": Label("Guizhou", "贵州"),
+    "53": Label("Yunnan", "云南"),
+    "54": Label("Tibet", "西藏"),
+    "61": Label("Shaanxi", "陕西"),
+    "62": Label("Gansu", "甘肃"),
+    "63": Label("Qinghai", "青海"),
+    "64": Label("Ningxia", "宁夏"),
+    "65": Label("Xinjiang", "新疆"),
+    "71": Label("Taiwan", "台湾"),
+    "81": Label("Hong Kong", "香港"),
+    "82": Label("Macao", "澳门"),
+}
 # Names of measures that have no definition in the contracts yet but are named as guards of others.
 MEASURES = {
     "K1": Label("Online share of sales", "产品网络销售占比"),

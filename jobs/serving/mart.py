@@ -1,7 +1,8 @@
 """The PostgreSQL mart: a release's rows, all tables at once, in one transaction.
 
-A publication is one row of `<profile>_mart.publications`, unique by release: published twice, nothing changes; published by two at
-once, the second waits for the first and then finds the work done; killed before the commit, readers still see the former release.
+A publication is one row of `<profile>_mart.publications`, unique by release: published twice, nothing changes;
+published by two at once, the second waits for the first and then finds the work done; killed before the commit,
+readers still see the former release.
 """
 
 from __future__ import annotations
@@ -65,10 +66,12 @@ def mart_tables(catalog: Catalog) -> dict[str, MartTable]:
 def publish(
     ledger: Ledger, catalog: Catalog, release_id: int, frames: Mapping[str, pa.Table], run_id: str
 ) -> Published:
-    """Make a release visible to BI tools. `frames`: address of each mart table -> its rows: those of the released dates (keep: dates),
-    the whole current state (keep: current and scd2), or the statements that the release added (append tables).
+    """Make a release visible to BI tools. `frames`: address of each mart table -> its rows: those of the released
+    dates (keep: dates), the whole current state (keep: current and scd2), or the statements that the release added
+    (append tables).
 
-    Raises MartError, with the mart unchanged, when the release is unknown, a frame is missing or does not fit its contract.
+    Raises MartError, with the mart unchanged, when the release is unknown, a frame is missing or does not fit its
+    contract.
     """
     tables = mart_tables(catalog)
     with ledger.begin() as db:
@@ -86,7 +89,9 @@ def publish(
             frame = fitted(part.mart_table, frames[address])
             rows[address] = _replace(raw, mart, part, frame, release_id)
             raw.execute(
-                sql.SQL("insert into {} values (%s, %s, %s, %s, %s)").format(sql.Identifier(mart, "publication_tables")),
+                sql.SQL("insert into {} values (%s, %s, %s, %s, %s)").format(
+                    sql.Identifier(mart, "publication_tables")
+                ),
                 (release_id, address, part.from_date, part.to_date, rows[address]),
             )
         db.execute(update(Release).where(Release.release_id == release_id).values(mart_published_at=datetime.now(UTC)))
@@ -100,7 +105,9 @@ def _release(db: Connection, release_id: int) -> Any:
     return row
 
 
-def _parts(db: Connection, tables: Mapping[str, MartTable], release: Any, frames: Mapping[str, pa.Table]) -> dict[str, _Part]:
+def _parts(
+    db: Connection, tables: Mapping[str, MartTable], release: Any, frames: Mapping[str, pa.Table]
+) -> dict[str, _Part]:
     """The mart tables that the release names, each with its dates, after checking that the frames are exactly those."""
     query = select(ReleaseTable.table_name, ReleaseTable.from_date, ReleaseTable.to_date)
     named = {r.table_name: r for r in db.execute(query.where(ReleaseTable.release_id == release.release_id))}
@@ -110,31 +117,46 @@ def _parts(db: Connection, tables: Mapping[str, MartTable], release: Any, frames
         said = [f"no frame for {', '.join(missing)}"] if missing else []
         said += [f"a frame for {', '.join(surplus)}, not a mart table of this release"] if surplus else []
         raise MartError(
-            f"Release {release.release_id}: {'; '.join(said)}. Give one frame for each released table that has a `mart:` block."
+            f"Release {release.release_id}: {'; '.join(said)}. Give one frame for each released table with a `mart:` "
+            "block."
         )
     return {
-        address: _Part(tables[address], *((n.from_date, n.to_date) if (n := named.get(address)) else (release.from_date, release.to_date)))
+        address: _Part(
+            tables[address],
+            *((n.from_date, n.to_date) if (n := named.get(address)) else (release.from_date, release.to_date)),
+        )
         for address in sorted(expected)
-    }  # fmt: skip
+    }
 
 
 def _claim(raw: psycopg.Connection[Any], mart: str, release: Any, run_id: str) -> bool:
     """The publication's row; False when another publication of this release was first."""
     claimed = raw.execute(
         sql.SQL(
-            "insert into {} (release_id, from_date, to_date, version, kind, cause, expected_units, received_units, missing,"
-            " released_at, published_at, run_id) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+            "insert into {} (release_id, from_date, to_date, version, kind, cause, expected_units, received_units,"
+            " missing, released_at, published_at, run_id)"
+            " values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
             " on conflict (release_id) do nothing returning release_id"
         ).format(sql.Identifier(mart, "publications")),
         (
-            release.release_id, release.from_date, release.to_date, release.version, release.kind, release.cause,
-            release.expected_units, release.received_units, Jsonb(release.missing), release.released_at, datetime.now(UTC), run_id,
-        ),  # fmt: skip
+            release.release_id,
+            release.from_date,
+            release.to_date,
+            release.version,
+            release.kind,
+            release.cause,
+            release.expected_units,
+            release.received_units,
+            Jsonb(release.missing),
+            release.released_at,
+            datetime.now(UTC),
+            run_id,
+        ),
     )
     return claimed.fetchone() is not None
 
 
-# --- rows -------------------------------------------------------------------------------------------------------------------
+# --- rows ---
 
 
 def fitted(mart_table: MartTable, frame: pa.Table) -> pa.Table:
@@ -149,7 +171,10 @@ def fitted(mart_table: MartTable, frame: pa.Table) -> pa.Table:
     for wanted in mart_table.arrow_schema():
         array = frame.column(wanted.name)
         if pa.types.is_nested(array.type):
-            array = pa.array([None if v is None else json.dumps(v, default=str, ensure_ascii=False) for v in array.to_pylist()], pa.string())
+            array = pa.array(
+                [None if v is None else json.dumps(v, default=str, ensure_ascii=False) for v in array.to_pylist()],
+                pa.string(),
+            )
         try:
             arrays.append(array.cast(wanted.type))
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
@@ -200,13 +225,16 @@ def _dated(part: _Part, frame: pa.Table) -> str:
     nulls = frame.column(column).null_count
     if nulls or bounds["min"] < part.from_date or bounds["max"] > part.to_date:
         raise MartError(
-            f"{address}.{column}: rows from {bounds['min']} to {bounds['max']} and {nulls} without a date, where the release covers "
-            f"{part.from_date} to {part.to_date}. Give only the rows of the released dates; others could never be replaced."
+            f"{address}.{column}: rows from {bounds['min']} to {bounds['max']} and {nulls} without a date, "
+            f"where the release covers {part.from_date} to {part.to_date}. Give the rows of the released dates only: "
+            "others could never be replaced."
         )
     return column
 
 
-def _copy(raw: psycopg.Connection[Any], base: sql.Identifier, table: MartTable, frame: pa.Table, release_id: int) -> int:
+def _copy(
+    raw: psycopg.Connection[Any], base: sql.Identifier, table: MartTable, frame: pa.Table, release_id: int
+) -> int:
     """COPY in CSV: unquoted nothing is null, quoted nothing is empty text, which is how Arrow writes them."""
     frame = frame.append_column(RELEASE, pa.array([release_id] * frame.num_rows, pa.int64()))
     columns = sql.SQL(", ").join(map(sql.Identifier, frame.column_names))
@@ -219,11 +247,13 @@ def _copy(raw: psycopg.Connection[Any], base: sql.Identifier, table: MartTable, 
 
 
 def _mark_newest(raw: psycopg.Connection[Any], base: sql.Identifier, table: MartTable, dates: Sequence[date]) -> None:
-    """Of all statements of one figure, the newest is the one with the highest restatement number, then the latest release."""
+    """Of all statements of one figure, the newest is the one with the highest restatement number, then the latest
+    release."""
     order = [RELEASE] if "restatement_no" not in table.columns else ["restatement_no", RELEASE]
     statement = sql.SQL(
-        "update {base} b set {newest} = (r.place = 1) from (select ctid, row_number() over (partition by {cell} order by {order}) as place"
-        " from {base} where {day} = any (%s)) r where b.ctid = r.ctid and b.{newest} is distinct from (r.place = 1)"
+        "update {base} b set {newest} = (r.place = 1) from (select ctid, row_number() over"
+        " (partition by {cell} order by {order}) as place from {base} where {day} = any (%s)) r"
+        " where b.ctid = r.ctid and b.{newest} is distinct from (r.place = 1)"
     ).format(
         base=base,
         newest=sql.Identifier(NEWEST),
@@ -234,16 +264,16 @@ def _mark_newest(raw: psycopg.Connection[Any], base: sql.Identifier, table: Mart
     raw.execute(statement, (list(dates),))
 
 
-# --- tables and views ---------------------------------------------------------------------------------------------------------
+# --- tables and views ---
 
 OWN_TABLES = """
 create table if not exists {mart}.publications (
-  release_id bigint primary key, from_date date not null, to_date date not null, version bigint not null, kind text not null,
-  cause text not null, expected_units bigint not null, received_units bigint not null, missing jsonb not null,
+  release_id bigint primary key, from_date date not null, to_date date not null, version bigint not null, kind text not
+  null, cause text not null, expected_units bigint not null, received_units bigint not null, missing jsonb not null,
   released_at timestamptz not null, published_at timestamptz not null, run_id text not null);
 create table if not exists {mart}.publication_tables (
-  release_id bigint not null references {mart}.publications, table_name text not null, from_date date not null, to_date date not null,
-  row_count bigint not null, primary key (table_name, release_id));
+  release_id bigint not null references {mart}.publications, table_name text not null, from_date date not null, to_date
+  date not null, row_count bigint not null, primary key (table_name, release_id));
 create table if not exists {mart}.role_scopes (
   role text not null, kind text not null check (kind in ('group', 'province', 'branch')), value text not null,
   primary key (role, kind, value));
@@ -265,8 +295,8 @@ def prepare(ledger: Ledger, catalog: Catalog) -> None:
 
 
 def create_or_extend(raw: psycopg.Connection[Any], profile: str, tables: Mapping[str, MartTable]) -> None:
-    """Bring base tables and views to what the contracts say. Columns are added and widened, never taken away: a column that a
-    contract gave up stays in the base table with what it held, and leaves the view."""
+    """Bring base tables and views to what the contracts say. Columns are added and widened, never taken away: a column
+    that a contract gave up stays in the base table with what it held, and leaves the view."""
     mart, bi = schemas(profile)
     ensure_reader(raw, profile)
     for schema in (mart, bi):
@@ -306,16 +336,20 @@ def _base_table(raw: psycopg.Connection[Any], mart: str, bi: str, table: MartTab
             raw.execute(sql.SQL("alter table {base} add column {name} {kind}").format(**words))
         elif found[name] != kind:
             try:
-                raw.execute(sql.SQL("alter table {base} alter column {name} type {kind} using {name}::{kind}").format(**words))
+                raw.execute(
+                    sql.SQL("alter table {base} alter column {name} type {kind} using {name}::{kind}").format(**words)
+                )
             except psycopg.Error as error:
                 raise MartError(
-                    f"{mart}.{table.name}.{name} is {found[name]} and the contract now says {kind}, but the rows that are there do not "
-                    f"fit ({error}). Widen the type instead, or drop the base table and publish the releases again."
+                    f"{mart}.{table.name}.{name} is {found[name]} and the contract now says {kind}, but the rows "
+                    f"that are there do not fit ({error}). Widen the type instead, or drop the base table and "
+                    "publish the releases again."
                 ) from error
 
 
 def _indexes(raw: psycopg.Connection[Any], base: sql.Identifier, table: MartTable) -> None:
-    """The key, so that no row can stand twice whatever happens, and the columns by which rows are replaced and scoped."""
+    """The key, so that no row can stand twice whatever happens, and the columns by which rows are replaced and
+    scoped."""
     key = [name for name in table.table.primary_key if name in table.columns]
     if key == list(table.table.primary_key):
         if table.keep == "append":
@@ -327,8 +361,8 @@ def _indexes(raw: psycopg.Connection[Any], base: sql.Identifier, table: MartTabl
 
 
 def _views(raw: psycopg.Connection[Any], profile: str, wanted: Mapping[str, sql.Composed]) -> None:
-    """Create the views that are new or changed, and drop those whose contract is gone. An unchanged view is not touched: replacing it
-    would wait for every query that reads it, and make all later ones wait too."""
+    """Create the views that are new or changed, and drop those whose contract is gone. An unchanged view is not
+    touched: replacing it would wait for every query that reads it, and make all later ones wait too."""
     mart, bi = schemas(profile)
     definitions = sql.Identifier(mart, "view_definitions")
     known = dict(raw.execute(sql.SQL("select view_name, definition from {}").format(definitions)).fetchall())
@@ -336,7 +370,9 @@ def _views(raw: psycopg.Connection[Any], profile: str, wanted: Mapping[str, sql.
         _drop_view(raw, mart, bi, name)
     for name, statement in wanted.items():
         text = statement.as_string(raw)
-        if known.get(name) == text and raw.execute("select to_regclass(%s)", (f'"{bi}"."{name}"',)).fetchone() != (None,):
+        if known.get(name) == text and raw.execute("select to_regclass(%s)", (f'"{bi}"."{name}"',)).fetchone() != (
+            None,
+        ):
             continue
         _drop_view(raw, mart, bi, name)
         raw.execute(statement)
@@ -350,7 +386,9 @@ def _drop_view(raw: psycopg.Connection[Any], mart: str, bi: str, name: str) -> N
         raw.execute(sql.SQL("drop view if exists {}").format(sql.Identifier(bi, name)))
     except psycopg.errors.DependentObjectsStillExist as error:
         raise MartError(
-            f"The view {bi}.{name} must change with its contract, but others are built on it: {error.diag.message_detail}. "
-            "Drop those, publish, and make them again."
+            f"The view {bi}.{name} must change with its contract, but others are built on it: "
+            f"{error.diag.message_detail}. Drop those, publish, and make them again."
         ) from error
-    raw.execute(sql.SQL("delete from {} where view_name = %s").format(sql.Identifier(mart, "view_definitions")), (name,))
+    raw.execute(
+        sql.SQL("delete from {} where view_name = %s").format(sql.Identifier(mart, "view_definitions")), (name,)
+    )

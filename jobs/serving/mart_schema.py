@@ -1,7 +1,8 @@
 """What a contract looks like in PostgreSQL: the base table that is loaded, and the view that BI tools see.
 
-Two schemas a bank: `<profile>_mart` holds base tables and is closed to readers; `<profile>_bi` holds the views, which show a reader
-only the rows of their scope (`role_scopes`) and mask what names a person or an account. Nothing here talks to a database.
+Two schemas a bank: `<profile>_mart` holds base tables and is closed to readers; `<profile>_bi` holds the views, which
+show a reader only the rows of their scope (`role_scopes`) and mask what names a person or an account. Nothing here
+talks to a database.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from jobs.contracts.model import Column, Table
 
 # The date by which a table's rows are replaced, the first that the table has.
 DATE_COLUMNS = ("business_date", "as_of_date", "balance_date")
-# Machinery of a base table: the release that wrote a row; for append tables, whether no later statement of its cell exists.
+# Machinery of a base table: the release that wrote a row; for append tables, whether no later statement of its cell
+# exists.
 RELEASE, NEWEST = "__release", "__newest"
 # What tells two statements of one cell of an append table apart, and so is not part of the cell.
 STATEMENT = ("release_id", "definition_version", "restatement_no", "restatement_reason", "run_id")
@@ -64,7 +66,8 @@ class MartTable:
 
     @property
     def keep(self) -> str:
-        """`append` (statements are added), `dates` (rows of the released dates are replaced) or `current` (all rows are)."""
+        """`append` (statements are added), `dates` (rows of the released dates are replaced) or `current` (all rows
+        are)."""
         assert self.table.mart is not None
         if self.table.history == "append":
             return "append"
@@ -111,8 +114,8 @@ def arrow_type(contract_type: str) -> pa.DataType:
 
 
 def masked(table: Table, name: str, column: Column) -> bool:
-    """Does a reader see this column masked? Category C2 is what can name a person or an account (rule CL-5): free text and dates of
-    a person are; amounts, flags, listed codes and the dates by which the table is kept are not."""
+    """Does a reader see this column masked? Category C2 is what can name a person or an account (rule CL-5): free text
+    and dates of a person are; amounts, flags, listed codes and the dates by which the table is kept are not."""
     if not column.classification.startswith("C2/") or column.enum is not None or name in DATE_COLUMNS:
         return False
     return column.type in ("string", "date")
@@ -133,7 +136,8 @@ def shown(table: Table, name: str, column: Column) -> sql.Composable:
 def in_scope(mart_schema: str, scope: dict[str, str]) -> sql.Composable:
     """Is a row within the reader's scopes? Group readers see all; a table without scope columns is theirs alone.
 
-    The role is `current_user`: the login, or a narrower role it has switched to. Scopes are read once a query, not once a row.
+    The role is `current_user`: the login, or a narrower role it has switched to. Scopes are read once a query, not
+    once a row.
     """
     scopes = sql.Identifier(mart_schema, "role_scopes")
     tests: list[sql.Composable] = [
@@ -149,7 +153,8 @@ def in_scope(mart_schema: str, scope: dict[str, str]) -> sql.Composable:
 
 
 def views(mart_table: MartTable, mart_schema: str, bi_schema: str) -> dict[str, sql.Composed]:
-    """View name -> its create statement. An append table has two: the newest statement of each figure, and all of them."""
+    """View name -> its create statement. An append table has two: the newest statement of each figure, and all of
+    them."""
     columns = sql.SQL(", ").join(shown(mart_table.table, n, c) for n, c in mart_table.columns.items())
     base = sql.Identifier(mart_schema, mart_table.name)
     scope = in_scope(mart_schema, mart_table.scope)

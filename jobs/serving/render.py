@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import ROUND_HALF_EVEN, Decimal
 from functools import cache
 from pathlib import Path
@@ -17,13 +17,21 @@ NOT_AVAILABLE = "n/a"
 
 def render_html(data: Mapping[str, Any]) -> str:
     """`data` is what `report_data` gives. The language switch and its choice in print are done by style alone."""
-    return _environment().get_template("report.html.j2").render(report=data, css=(TEMPLATES / "report.css").read_text("utf-8"))
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(report=data, css=(TEMPLATES / "report.css").read_text("utf-8"))
+    )
 
 
 @cache
 def _environment() -> Environment:
     environment = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters |= {"figure": figure, "change": change, "percent": percent, "both": both, "grouped": grouped}
     environment.globals |= {"trend_line": trend_line, "share_of_largest": share_of_largest, "verdict": verdict}
@@ -34,10 +42,12 @@ def both(words: Mapping[str, str]) -> Markup:
     """A text in both languages, of which the style shows one."""
     if words["en"] == words["zh"]:
         return Markup("{}").format(words["en"])
-    return Markup('<span class="en" lang="en">{}</span><span class="zh" lang="zh">{}</span>').format(words["en"], words["zh"])
+    return Markup('<span class="en" lang="en">{}</span><span class="zh" lang="zh">{}</span>').format(
+        words["en"], words["zh"]
+    )
 
 
-# --- figures as people read them ----------------------------------------------------------------------------------------------
+# --- figures as people read them ---
 
 
 def percent(value: str | None) -> str:
@@ -103,20 +113,29 @@ def share_of_largest(value: str | None, lines: Sequence[Mapping[str, Any]]) -> i
     return 0 if value is None or largest == 0 else int(abs(Decimal(value)) / largest * 100)
 
 
-# --- the trend as a drawing -----------------------------------------------------------------------------------------------------
+# --- the trend as a drawing ---
 
 
 def trend_line(
-    points: Sequence[Mapping[str, Any]], unit: str, *, width: int, height: int, target: str | None = None, axis: bool = False
+    trend: Mapping[str, Any], unit: str, *, width: int, height: int, target: str | None = None, axis: bool = False
 ) -> Markup:
-    """An inline SVG of a series. A day without a value is a gap, not a nought. With `axis`: lowest, highest and the end dates in words."""
+    """An inline SVG of a series. A day without a value is a gap, not a nought; a month to date begins anew with each
+    month.
+
+    With `axis`: lowest, highest and the end dates in words, and the target where it lies near the series.
+    """
+    points = trend["points"]
     values = [None if p["value"] is None else Decimal(p["value"]) for p in points]
     known = [v for v in values if v is not None]
     if len(known) < 2:
         return Markup('<span class="none">–</span>')
     low, high = min(known), max(known)
     shown_target = None if target is None else Decimal(target)
-    if axis and shown_target is not None and abs(shown_target - (low + high) / 2) <= 3 * max(high - low, abs(high) / 20):
+    if (
+        axis
+        and shown_target is not None
+        and abs(shown_target - (low + high) / 2) <= 3 * max(high - low, abs(high) / 20)
+    ):
         low, high = min(low, shown_target), max(high, shown_target)
     else:
         shown_target = None
@@ -130,31 +149,40 @@ def trend_line(
         middle = Decimal("0.5") if high == low else (high - value) / span
         return round(top + float(middle) * (height - top - bottom), 1)
 
-    parts = [f'<polyline points="{run}"/>' for run in _runs(values, x, y)]
+    starts = {i for i, p in enumerate(points) if trend["period_kind"] == "mtd" and p["date"].endswith("-01")}
+    parts = [f'<polyline points="{run}"/>' for run in _runs(values, starts, x, y)]
     last = max(i for i, v in enumerate(values) if v is not None)
     parts.append(f'<circle cx="{x(last)}" cy="{y(known[-1])}" r="2.4"/>')
     if shown_target is not None:
-        parts.insert(0, f'<line class="target" x1="{left}" x2="{width - right}" y1="{y(shown_target)}" y2="{y(shown_target)}"/>')
+        parts.insert(
+            0, f'<line class="target" x1="{left}" x2="{width - right}" y1="{y(shown_target)}" y2="{y(shown_target)}"/>'
+        )
     if axis:
         words = {y(high): figure(str(high), unit), y(low): figure(str(low), unit)}
         parts += [f'<text class="end" x="{left - 6}" y="{at + 3}">{escape(word)}</text>' for at, word in words.items()]
-        parts.append(f'<line class="base" x1="{left}" x2="{width - right}" y1="{height - bottom + 3}" y2="{height - bottom + 3}"/>')
+        base = height - bottom + 3
+        parts.append(f'<line class="base" x1="{left}" x2="{width - right}" y1="{base}" y2="{base}"/>')
         parts.append(f'<text x="{left}" y="{height - 3}">{escape(points[0]["date"])}</text>')
         parts.append(f'<text class="end" x="{width - right}" y="{height - 3}">{escape(points[-1]["date"])}</text>')
-    said = escape(f"{points[0]['date']} – {points[-1]['date']}: {figure(str(known[0]), unit)} → {figure(str(known[-1]), unit)}")
+    said = escape(
+        f"{points[0]['date']} – {points[-1]['date']}: {figure(str(known[0]), unit)} → {figure(str(known[-1]), unit)}"
+    )
     kind = "chart" if axis else "spark"
     return Markup(
-        f'<svg class="{kind}" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img" aria-label="{said}">'
+        f'<svg class="{kind}" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img"'
+        f' aria-label="{said}">'
         f"{''.join(parts)}</svg>"
     )
 
 
-def _runs(values: Sequence[Decimal | None], x: Any, y: Any) -> list[str]:
-    """Points of each unbroken stretch."""
+def _runs(
+    values: Sequence[Decimal | None], starts: set[int], x: Callable[[int], float], y: Callable[[Decimal], float]
+) -> list[str]:
+    """Points of each unbroken stretch; a new one begins after a gap and at each of `starts`."""
     runs: list[list[str]] = [[]]
     for i, value in enumerate(values):
-        if value is None:
+        if value is None or i in starts:
             runs.append([])
-        else:
+        if value is not None:
             runs[-1].append(f"{x(i)},{y(value)}")
     return [" ".join(run) for run in runs if len(run) > 1]

@@ -1,7 +1,8 @@
 """The KPI report's content: one JSON-able dict from which HTML, JSON and the terminal's table are made.
 
-Figures travel as text, exactly as they are stored; null stays null and is shown as n/a (rules R3, R11). Nothing is computed here that
-is not on the face of the report: attainment, the difference from the previous period, and the place of a figure in its history.
+Figures travel as text, exactly as they are stored; null stays null and is shown as n/a (rules R3, R11). Nothing is
+computed here that is not on the face of the report: attainment, the difference from the previous period, and the place
+of a figure in its history.
 """
 
 from __future__ import annotations
@@ -17,9 +18,21 @@ from zoneinfo import ZoneInfo
 
 from jobs.contracts.catalog import Catalog
 from jobs.contracts.kpi import Kpi
+from jobs.ledger.database import Ledger
+from jobs.serving.figures import branch_names, former_figures
 from jobs.serving.labels import (
-    BUSINESS_LINES, CAUSES, DIMENSIONS, KINDS, LEGAL_ENTITIES, MEASURE_NAMES, MEASURES, PERIODS, PROVINCES, Label, label,
-)  # fmt: skip
+    BUSINESS_LINES,
+    CAUSES,
+    DIMENSIONS,
+    KINDS,
+    LEGAL_ENTITIES,
+    MEASURE_NAMES,
+    MEASURES,
+    PERIODS,
+    PROVINCES,
+    Label,
+    label,
+)
 
 TREND_DAYS = 30
 # Attainment never counts for more than this, nor below nought (kpis.md, appraisal).
@@ -38,9 +51,9 @@ def report_data(
 ) -> dict[str, Any]:
     """What the report of a release says of its last business date.
 
-    `values`: rows of kpi_values as of that date, at all grains; `history`: rows of earlier dates (the last 30 days and the month
-    before suffice; totals suffice), former statements of the same figures included. `release`: its row of the ledger.
-    `names`: branch or entity id -> name. Of several statements of one figure the newest is taken.
+    `values`: rows of kpi_values as of that date, at all grains; `history`: rows of earlier dates (the last 30 days and
+    the month before suffice; totals suffice), former statements of the same figures included. `release`: its row of
+    the ledger. `names`: branch or entity id -> name. Of several statements of one figure the newest is taken.
     """
     day: date = release["to_date"]
     book = _Book([*values, *history])
@@ -78,7 +91,7 @@ def _order(kpi: Kpi) -> tuple[int, str]:
     return (int(digits) if digits else 10**6, kpi.id)
 
 
-# --- figures ----------------------------------------------------------------------------------------------------------------
+# --- figures ---
 
 
 class _Book:
@@ -108,7 +121,8 @@ class _Book:
         return statements[-2] if len(statements) > 1 else None
 
     def along(self, kpi: str, measure: str, kind: str, as_of: date, dimension: str) -> dict[str, Row]:
-        """Value of the dimension -> newest row, of the rows divided by that dimension alone (a branch may name its province)."""
+        """Value of the dimension -> newest row, of the rows divided by that dimension alone (a branch may name its
+        province)."""
         implied = {"branch_id": {"branch_id", "province_code"}}.get(dimension, {dimension})
         found = {}
         for key, statements in self._statements.items():
@@ -180,12 +194,13 @@ def period_title(kind: str, day: date) -> dict[str, str]:
         return {"en": f"{day:%-d %b %Y}", "zh": f"{day.year}年{day.month}月{day.day}日"}
     if kind == "mtd":
         first = f"1–{day.day}" if day.day > 1 else "1"
-        return {"en": f"{first} {day:%b %Y}, to date", "zh": f"{day.year}年{day.month}月{first}日累计"}
+        return {"en": f"{first} {day:%b}, to date", "zh": f"{day.month}月{first}日累计"}
     return {"en": f"{day:%b %Y}", "zh": f"{day.year}年{day.month}月"}
 
 
 def _target(kpi: Kpi, value: Decimal | None, day: date) -> dict[str, Any] | None:
-    """The target in force and how far it is attained: value / target when higher is better, target / value when lower is, from 0 to 1.2."""
+    """The target in force and how far it is attained: value / target when higher is better, target / value when lower
+    is, from 0 to 1.2."""
     if kpi.target is None or (kpi.target.valid_from and kpi.target.valid_from > day):
         return None
     target = Decimal(str(kpi.target.value))
@@ -201,7 +216,8 @@ def _target(kpi: Kpi, value: Decimal | None, day: date) -> dict[str, Any] | None
 
 
 def _previous(kpi: Kpi, book: _Book, kind: str, day: date, value: Decimal | None) -> dict[str, Any]:
-    """Like for like: month to date is held against the same day of the month before, or else against that whole month."""
+    """Like for like: month to date is held against the same day of the month before, or else against that whole
+    month."""
     last_of_month_before = day.replace(day=1) - timedelta(days=1)
     candidates = {
         "day": [("day", day - timedelta(days=1))],
@@ -230,8 +246,12 @@ def _previous(kpi: Kpi, book: _Book, kind: str, day: date, value: Decimal | None
 
 
 def _trend(kpi: Kpi, book: _Book, day: date) -> dict[str, Any]:
-    """The last 30 days, of the day's own figures where the KPI has them: a month to date falls back on the first of each month."""
-    for kind in [k for k in ("day", "mtd") if k in kpi.periods] or ["month"]:
+    """The last 30 days, of the day's own figures where the KPI has them: a month to date falls back on the first of
+    each month."""
+    kind, points = "month", list[dict[str, Any]]()
+    for kind in ("day", "mtd", "month"):
+        if kind not in kpi.periods:
+            continue
         points = []
         for back in range(TREND_DAYS - 1, -1, -1):
             at = day - timedelta(days=back)
@@ -243,10 +263,18 @@ def _trend(kpi: Kpi, book: _Book, day: date) -> dict[str, Any]:
 
 
 def _guard(guard: str, book: _Book, day: date, catalog: Catalog) -> dict[str, Any]:
-    """The risk or cost measure beside a growth measure (R14). One that is not computed yet is shown as n/a, never left out."""
+    """The risk or cost measure beside a growth measure (R14). One that is not computed yet is shown as n/a, never left
+    out."""
     kpi = catalog.kpis.get(guard)
     if kpi is None:
-        return {"id": guard, "title": label(MEASURES, guard), "value": None, "unit": "ratio", "period": None, "is_computed": False}
+        return {
+            "id": guard,
+            "title": label(MEASURES, guard),
+            "value": None,
+            "unit": "ratio",
+            "period": None,
+            "is_computed": False,
+        }
     kind = _shown_period(kpi, book, day)
     row = book.total(kpi.id, kpi.headline, kind, day)
     return {
@@ -260,13 +288,16 @@ def _guard(guard: str, book: _Book, day: date, catalog: Catalog) -> dict[str, An
 
 
 def _measure(kpi: Kpi, name: str, book: _Book, day: date) -> dict[str, Any]:
-    """One measure in each declared period as of the day: numerator, denominator, value, and the expressions they are sums of."""
+    """One measure in each declared period as of the day: numerator, denominator, value, and the expressions they are
+    sums of."""
     periods = []
     for kind in kpi.periods:
         row = book.total(kpi.id, name, kind, day)
         if row is not None:
             figures = {c: _text(row[c]) for c in ("numerator", "denominator", "value")}
-            periods.append({"kind": kind, "title": PERIODS[kind].as_dict(), "period": period_title(kind, day), **figures})
+            periods.append(
+                {"kind": kind, "title": PERIODS[kind].as_dict(), "period": period_title(kind, day), **figures}
+            )
     measure = kpi.measures[name]
     return {
         "name": name,
@@ -300,8 +331,11 @@ def _restatement(row: Row | None, former: Row | None) -> dict[str, Any] | None:
 
 def _titled(dimension: str, key: str, names: Mapping[str, str]) -> dict[str, str]:
     words: dict[str, dict[str, Label]] = {
-        "business_line": BUSINESS_LINES, "province_code": PROVINCES, "legal_entity_id": LEGAL_ENTITIES, "branch_id": {},
-    }  # fmt: skip
+        "business_line": BUSINESS_LINES,
+        "province_code": PROVINCES,
+        "legal_entity_id": LEGAL_ENTITIES,
+        "branch_id": {},
+    }
     return label(words[dimension], key, names.get(key))
 
 
@@ -322,11 +356,20 @@ def _text(value: Any) -> str | None:
     return (text.rstrip("0").rstrip(".") or "0") if "." in text else text
 
 
-# --- files ------------------------------------------------------------------------------------------------------------------
+# --- files ---
+
+
+def write(ledger: Ledger, catalog: Catalog, release: Any, values: Iterable[Row], folder: Path) -> Path:
+    """Make and write the report of a release (its ledger row) from the rows of kpi_values that it added; see
+    `write_report`."""
+    release = dict(release._mapping)
+    former = former_figures(ledger, release["release_id"], release["to_date"])
+    return write_report(report_data(values, former, catalog, release, names=branch_names(ledger)), folder)
 
 
 def write_report(data: Mapping[str, Any], folder: Path) -> Path:
-    """Write `kpi_<date>_v<N>.html` and `.json`, and `latest.html` when no later report stands in the folder. Each appears whole.
+    """Write `kpi_<date>_v<N>.html` and `.json`, and `latest.html` when no later report stands in the folder. Each
+    appears whole.
 
     Returns the HTML's path. Written again for the same version, the files are replaced by equal ones.
     """

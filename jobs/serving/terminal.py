@@ -17,11 +17,14 @@ HEADS = {
 
 
 def kpi_table(data: Mapping[str, Any], language: Literal["en", "zh"] = "en") -> Table:
-    """One line a KPI from `report_data`: value, target, attainment, previous period, guards, deliveries received of those expected."""
+    """One line a KPI from `report_data`: value, target, attainment, previous period, guards, deliveries received of
+    those expected."""
     title = f"{data['bank'][language]} · {data['business_date']} · v{data['version']} · {data['kind_title'][language]}"
     table = Table(title=title, title_justify="left", show_lines=False, header_style="bold")
     for head in HEADS[language]:
-        table.add_column(head, justify="right" if head in HEADS[language][1:6] and head != HEADS[language][2] else "left")
+        table.add_column(
+            head, justify="right" if head in HEADS[language][1:6] and head != HEADS[language][2] else "left"
+        )
     for kpi in data["kpis"]:
         table.add_row(*_line(kpi, data["currency"], language))
     return table

@@ -21,7 +21,7 @@ def transform(incoming: DataFrame) -> DataFrame:
         "phone_token",
         "phone_valid",
         "birth_date",
-        "gender",
+        F.upper("gender").alias("gender"),
         "home_province_code",
         "branch_id",
         F.coalesce("acquisition_source", F.lit("own")).alias("acquisition_source"),

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import socket
+import random
 from collections.abc import Iterator
-from contextlib import ExitStack
+from itertools import islice
 from pathlib import Path
 
 import pytest
 
-from infra.local import services
+from infra.local import processes, services
 from jobs.settings import Settings
 from jobs.settings import settings as project_settings
 
@@ -44,8 +44,6 @@ def with_jars(installation: Settings) -> Settings:
 
 
 def free_ports(count: int) -> list[int]:
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
+    """Ports below those that the system gives to outgoing connections, which could take one between test and use."""
+    candidates = random.sample(range(20000, 32000), 50)
+    return list(islice(filter(processes.port_is_free, candidates), count))

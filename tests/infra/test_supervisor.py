@@ -8,7 +8,9 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import time
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -19,6 +21,9 @@ from infra.local.supervisor import Paths
 from jobs.settings import Settings
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(300)]
+
+
+up = partial(services.up, owner=os.getpid())
 
 
 def pid_of(name: str, settings: Settings) -> int | None:
@@ -57,7 +62,7 @@ def test_up_kill_and_down(with_jars: Settings) -> None:
     assert [(entry.name, entry.state) for entry in started] == [("postgres", "healthy"), ("spark", "healthy")]
     assert ("postgres", "healthy") in seen
 
-    again = services.up(["postgres", "spark"], settings)
+    again = up(["postgres", "spark"], settings)
     assert [entry.pid for entry in again] == [entry.pid for entry in started], "a second `up` is harmless"
 
     for name in ("postgres", "spark"):
@@ -77,7 +82,7 @@ def test_up_kill_and_down(with_jars: Settings) -> None:
 
 
 def test_databases_need_their_passwords_and_keep_apart(installation: Settings) -> None:
-    services.up(["postgres"], installation)
+    up(["postgres"], installation)
     address = {"host": "127.0.0.1", "port": installation.postgres_port, "connect_timeout": 3}
     passwords = {
         name: (installation.home / "secrets" / f"postgres_{name}").read_text().strip()
@@ -100,25 +105,33 @@ def test_databases_need_their_passwords_and_keep_apart(installation: Settings) -
 
 
 def test_a_killed_supervisor_takes_its_services_along_and_up_begins_anew(installation: Settings) -> None:
-    services.up(["postgres"], installation)
+    up(["postgres"], installation)
     supervisor, server = services.supervisor_pid(installation), pid_of("postgres", installation)
     assert supervisor is not None and server is not None
     os.kill(supervisor, signal.SIGKILL)
     assert processes.wait_until(lambda: processes.start_time(server) is None, 20), "PostgreSQL outlived its supervisor"
     assert services.supervisor_pid(installation) is None, "the state file is stale, and known to be"
 
-    (entry,) = services.up(["postgres"], installation)
+    (entry,) = up(["postgres"], installation)
     assert entry.ready and entry.pid != server
 
 
+def test_services_end_with_the_process_they_were_started_for(installation: Settings) -> None:
+    owner = subprocess.Popen(["sleep", "60"])
+    services.up(["postgres"], installation, owner=owner.pid)
+    owner.kill()
+    owner.wait()
+    assert processes.wait_until(lambda: belongings(installation) == [], 20)
+
+
 def test_a_pid_file_of_a_server_that_is_gone_does_not_hinder_the_next(installation: Settings) -> None:
-    services.up(["postgres"], installation)
+    up(["postgres"], installation)
     file = postgres.data_folder(installation) / "postmaster.pid"
     left_by_a_crash = file.read_text()
     services.down(installation)
     # The number now belongs to somebody else: this test.
     file.write_text(left_by_a_crash.replace(left_by_a_crash.split()[0], str(os.getpid()), 1))
-    assert services.up(["postgres"], installation)[0].ready
+    assert up(["postgres"], installation)[0].ready
 
 
 def test_a_state_file_that_names_another_process_is_not_believed(installation: Settings) -> None:
@@ -133,29 +146,29 @@ def test_a_taken_port_is_named_with_its_setting_and_remedy(installation: Setting
         other.bind(("127.0.0.1", installation.postgres_port))
         other.listen()
         with pytest.raises(services.ServicesError) as refusal:
-            services.up(["postgres"], installation)
+            up(["postgres"], installation)
     message = str(refusal.value)
     assert f"port {installation.postgres_port} is taken by process {os.getpid()}" in message
     assert "LEDGERLAKE_POSTGRES_PORT" in message
-    assert services.up(["postgres"], installation)[0].ready, "once the port is free, `up` succeeds"
+    assert up(["postgres"], installation)[0].ready, "once the port is free, `up` succeeds"
 
 
 def test_changed_ports_are_refused_while_the_services_run(installation: Settings) -> None:
-    services.up(["postgres"], installation)
+    up(["postgres"], installation)
     moved = installation.model_copy(update={"postgres_port": installation.postgres_port + 1})
     with pytest.raises(services.ServicesError, match=r"LEDGERLAKE_POSTGRES_PORT now says .*ledgerlake down"):
-        services.up(["postgres"], moved)
+        up(["postgres"], moved)
 
 
 def test_missing_jars_are_named_with_the_remedy(installation: Settings) -> None:
     with pytest.raises(services.ServicesError, match=r"delta-kernel-api.*make setup"):
-        services.up(["spark"], installation)
+        up(["spark"], installation)
 
 
 @pytest.mark.timeout(600)
 def test_airflow_comes_up_and_its_killed_scheduler_leaves_nobody(with_jars: Settings) -> None:
     settings = with_jars
-    services.up(settings=settings)
+    up(None, settings)
     assert set(airflow.logins(settings)) == {"admin", "viewer"}
 
     former = pid_of("airflow-scheduler", settings)

@@ -1,13 +1,9 @@
-"""A PostgreSQL server of its own for the mart's tests, with the roles and rights that production has: the ledger's user is no superuser."""
+"""A small bank for the mart's tests, on a server with the roles and rights that production has: the ledger's
+user is no superuser."""
 
 from __future__ import annotations
 
 import itertools
-import pwd
-import signal
-import socket
-import subprocess
-import tempfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -16,54 +12,24 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, insert, text
 
-from infra.local import postgres
-from infra.local.processes import wait_until
 from infra.local.secrets import secret
 from jobs.contracts.catalog import Catalog, Profile
 from jobs.contracts.model import Table
 from jobs.ledger.database import Ledger
 from jobs.ledger.models import Base, DayRun, Release, ReleaseTable
 from jobs.settings import Settings
+from tests.postgres import postgres  # noqa: F401  (a fixture)
 
 NOW = datetime(2026, 9, 16, 3, tzinfo=UTC)
 PROFILES = itertools.count(1)
 
 
-@pytest.fixture(scope="session")
-def server() -> Iterator[Settings]:
-    """A running server; its settings give the port and the secrets. Not in pytest's folder: each pytest closes that to other users,
-    and PostgreSQL may have to run as one."""
-    with tempfile.TemporaryDirectory(prefix="ledgerlake_mart_", ignore_cleanup_errors=True) as home:
-        yield from _running(Path(home))
-
-
-def _running(home: Path) -> Iterator[Settings]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    settings = Settings(home=home, postgres_port=port)
-    postgres.prepare(settings)
-    options = ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "fsync=off"]
-    command = [str(postgres.binaries() / "postgres"), "-D", str(postgres.data_folder(settings)), "-p", str(port), *options]
-    with (settings.home / "postgres.log").open("w") as log:
-        uid = postgres.server_uid()
-        who = {} if uid is None else {"user": uid, "group": pwd.getpwuid(uid).pw_gid, "extra_groups": []}
-        process = subprocess.Popen(command, stdout=log, stderr=log, cwd="/", **who)
-    try:
-        assert wait_until(lambda: postgres.answers(settings), timeout=30), (settings.home / "postgres.log").read_text()
-        postgres.create_databases(settings)
-        yield settings
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(timeout=30)
-
-
 @pytest.fixture
-def ledger(server: Settings) -> Iterator[Ledger]:
+def ledger(postgres: Settings) -> Iterator[Ledger]:  # noqa: F811
     """An empty ledger of a bank of its own, so that tests do not meet each other's roles and schemas."""
     profile = f"bank{next(PROFILES)}"
-    password = secret(server, "postgres_ledgerlake")
-    url = f"postgresql+psycopg://ledgerlake:{password}@127.0.0.1:{server.postgres_port}/ledgerlake"
+    password = secret(postgres, "postgres_ledgerlake")
+    url = f"postgresql+psycopg://ledgerlake:{password}@127.0.0.1:{postgres.postgres_port}/ledgerlake"
     engine = create_engine(url, connect_args={"options": f"-csearch_path={profile}_ledger"})
     made = Ledger(profile, engine)
     with made.begin() as db:
@@ -75,7 +41,7 @@ def ledger(server: Settings) -> Iterator[Ledger]:
 
 def table(address: str, columns: dict, **rest: object) -> Table:
     """A contract with only what the mart looks at."""
-    words = dict(version="1.0.0", description="d", grain="g", owner="o", steward="s")
+    words = {"version": "1.0.0", "description": "d", "grain": "g", "owner": "o", "steward": "s"}
     return Table.model_validate({"table": address, "columns": columns, **words, **rest})
 
 
@@ -135,7 +101,9 @@ PRODUCTS = table(
 
 
 def catalog_of(*tables: Table) -> Catalog:
-    profile = Profile(profile="demo", title={"en": "Demo", "zh": "示范"}, zone="Asia/Shanghai", currency="CNY", calendar="every_day")
+    profile = Profile(
+        profile="demo", title={"en": "Demo", "zh": "示范"}, zone="Asia/Shanghai", currency="CNY", calendar="every_day"
+    )
     return Catalog(profile, {t.table: t for t in tables}, {}, {}, {})
 
 
@@ -148,38 +116,94 @@ def catalog() -> Catalog:
 def released(ledger: Ledger) -> Callable[..., int]:
     """released(day, version=1, to_date=None) -> a release of the four tables."""
 
-    def release(day: date, version: int = 1, to_date: date | None = None, tables: tuple[Table, ...] = (KPI_VALUES, DAILY, BRANCHES, PRODUCTS)) -> int:
+    def release(
+        day: date,
+        version: int = 1,
+        to_date: date | None = None,
+        tables: tuple[Table, ...] = (KPI_VALUES, DAILY, BRANCHES, PRODUCTS),
+    ) -> int:
         last = to_date or day
-        units = dict(expected_units=14, received_units=14, missing=[])
+        units = {"expected_units": 14, "received_units": 14, "missing": []}
         with ledger.begin() as db:
             key = f"{day}..{last}|v{version}"
-            db.execute(insert(DayRun).values(run_key=key, from_date=day, to_date=last, version=version, cause="first", state="released", coverage={}, requested_at=NOW, **units))
+            db.execute(
+                insert(DayRun).values(
+                    run_key=key,
+                    from_date=day,
+                    to_date=last,
+                    version=version,
+                    cause="first",
+                    state="released",
+                    coverage={},
+                    requested_at=NOW,
+                    **units,
+                )
+            )
             row = insert(Release).values(
-                run_key=key, from_date=day, to_date=last, version=version, kind="final", cause="first", run_id="r1", released_at=NOW, **units
+                run_key=key,
+                from_date=day,
+                to_date=last,
+                version=version,
+                kind="final",
+                cause="first",
+                run_id="r1",
+                released_at=NOW,
+                **units,
             )
             release_id = db.execute(row.returning(Release.release_id)).scalar_one()
             for t in tables:
                 db.execute(
-                    insert(ReleaseTable).values(release_id=release_id, table_name=t.table, delta_version=1, batch_id=1, from_date=day, to_date=last)
+                    insert(ReleaseTable).values(
+                        release_id=release_id,
+                        table_name=t.table,
+                        delta_version=1,
+                        batch_id=1,
+                        from_date=day,
+                        to_date=last,
+                    )
                 )
         return release_id
 
     return release
 
 
-def kpi(day: date, value: str | None, *, release: str = "r1", province: str | None = None, branch: str | None = None, no: int = 0, kpi_id: str = "K1") -> dict:
+def kpi(
+    day: date,
+    value: str | None,
+    *,
+    release: str = "r1",
+    province: str | None = None,
+    branch: str | None = None,
+    no: int = 0,
+    kpi_id: str = "K1",
+) -> dict:
     return {
-        "release_id": release, "kpi_id": kpi_id, "period_kind": "day", "as_of_date": day, "province_code": province, "branch_id": branch,
-        "measure": "count_share", "value": None if value is None else Decimal(value), "restatement_no": no,
-    }  # fmt: skip
+        "release_id": release,
+        "kpi_id": kpi_id,
+        "period_kind": "day",
+        "as_of_date": day,
+        "province_code": province,
+        "branch_id": branch,
+        "measure": "count_share",
+        "value": None if value is None else Decimal(value),
+        "restatement_no": no,
+    }
 
 
 def customer(party: str, day: date, province: str = "11", balance: str = "10.00", **rest: object) -> dict:
     return {
-        "party_id": party, "business_date": day, "account_no": f"core:62170000{party}0001", "birth_date": date(1980, 5, 17), "gender": "F",
-        "balance": Decimal(balance), "holdings": [{"product": "fund", "count": 2}], "seen_at": datetime(2026, 9, 15, 2, tzinfo=UTC),
-        "province_code": province, "note": None, **rest,
-    }  # fmt: skip
+        "party_id": party,
+        "business_date": day,
+        "account_no": f"core:62170000{party}0001",
+        "birth_date": date(1980, 5, 17),
+        "gender": "F",
+        "balance": Decimal(balance),
+        "holdings": [{"product": "fund", "count": 2}],
+        "seen_at": datetime(2026, 9, 15, 2, tzinfo=UTC),
+        "province_code": province,
+        "note": None,
+        **rest,
+    }
 
 
 def branch(branch_id: str, province: str, is_rural: bool = False) -> dict:

@@ -25,22 +25,39 @@ Login = Callable[..., psycopg.Connection]
 @pytest.fixture
 def bank(ledger: Ledger, catalog: Catalog, released: Callable[..., int]) -> Ledger:
     """Two provinces, three branches; the figure of the bank was restated once."""
-    first = [kpi(DAY, "0.48"), kpi(DAY, "0.40", province="11"), kpi(DAY, "0.56", province="37"), kpi(DAY, "0.44", province="37", branch="b03")]
+    first = [
+        kpi(DAY, "0.48"),
+        kpi(DAY, "0.40", province="11"),
+        kpi(DAY, "0.56", province="37"),
+        kpi(DAY, "0.44", province="37", branch="b03"),
+    ]
     customers = [customer("p1", DAY, "11", note="1"), customer("p2", DAY, "37", note="SECRET OF 37")]
     branches = [branch("b01", "11"), branch("b02", "11"), branch("b03", "37")]
-    mart.publish(ledger, catalog, released(DAY), frames(first, customers, branches, [{"product_id": "fund", "as_of_date": DAY}]), "r")
-    mart.publish(ledger, catalog, released(DAY, version=2), frames([kpi(DAY, "0.50", release="r2", no=1)], customers, branches), "r")
+    mart.publish(
+        ledger,
+        catalog,
+        released(DAY),
+        frames(first, customers, branches, [{"product_id": "fund", "as_of_date": DAY}]),
+        "r",
+    )
+    mart.publish(
+        ledger,
+        catalog,
+        released(DAY, version=2),
+        frames([kpi(DAY, "0.50", release="r2", no=1)], customers, branches),
+        "r",
+    )
     return ledger
 
 
 @pytest.fixture
-def login(bank: Ledger, server: Settings) -> Callable[..., psycopg.Connection]:
+def login(bank: Ledger, postgres: Settings) -> Callable[..., psycopg.Connection]:
     opened = []
 
     def log_in(kind: str, value: str | None = None) -> psycopg.Connection:
         name = f"{bank.profile}_{kind}_{value or 'all'}"
         password = bi.create_bi_user(bank, name, kind, value)
-        address = dict(host="127.0.0.1", port=server.postgres_port, dbname="ledgerlake")
+        address = {"host": "127.0.0.1", "port": postgres.postgres_port, "dbname": "ledgerlake"}
         opened.append(psycopg.connect(user=name, password=password, autocommit=True, **address))
         return opened[-1]
 
@@ -64,9 +81,13 @@ def test_a_province_reader_sees_its_province(login: Login) -> None:
     reader = login("province", "11")
     assert seen(reader, "select branch_id from branches order by 1") == ["b01", "b02"]
     assert seen(reader, "select party_id from customer_360_daily") == ["p1"]
-    assert seen(reader, "select value::text from kpi_values") == ["0.400000"], "neither the bank's figure nor the other province's"
+    assert seen(reader, "select value::text from kpi_values") == ["0.400000"], (
+        "neither the bank's figure nor the other province's"
+    )
     assert seen(reader, "select party_id from customer_360_daily where province_code = '37'") == []
-    assert seen(reader, "select product_id from product_sums") == [], "a table without scope columns is for group readers"
+    assert seen(reader, "select product_id from product_sums") == [], (
+        "a table without scope columns is for group readers"
+    )
 
 
 def test_a_branch_reader_sees_its_branch(login: Login) -> None:
@@ -97,9 +118,11 @@ def test_only_the_newest_statement_counts_and_all_can_be_read(login: Login) -> N
 
 
 def test_what_names_a_person_is_masked_for_everyone(login: Login) -> None:
-    row = login("group").execute(
-        "select account_no, birth_date, gender, balance::text from customer_360_daily where party_id = 'p1'"
-    ).fetchone()
+    row = (
+        login("group")
+        .execute("select account_no, birth_date, gender, balance::text from customer_360_daily where party_id = 'p1'")
+        .fetchone()
+    )
     assert row == ("****0001", date(1980, 1, 1), "F", "10.00")
 
 
@@ -153,7 +176,7 @@ def test_a_reader_is_read_only_from_the_start(login: Login) -> None:
         login("group").execute("create table x (a int)")
 
 
-def test_another_bank_and_another_database_are_closed(bank: Ledger, login: Login, server: Settings) -> None:
+def test_another_bank_and_another_database_are_closed(bank: Ledger, login: Login, postgres: Settings) -> None:
     reader = login("group")
     with bank.begin() as db:
         db.execute(text("create schema if not exists other_bi"))
@@ -162,14 +185,21 @@ def test_another_bank_and_another_database_are_closed(bank: Ledger, login: Login
         reader.execute("select * from other_bi.branches")
     password = bi.create_bi_user(bank, f"{bank.profile}_group_all", "group")
     with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
-        psycopg.connect(host="127.0.0.1", port=server.postgres_port, user=f"{bank.profile}_group_all", password=password, dbname="airflow")
+        psycopg.connect(
+            host="127.0.0.1",
+            port=postgres.postgres_port,
+            user=f"{bank.profile}_group_all",
+            password=password,
+            dbname="airflow",
+        )
 
 
 LEAKY = "select count(*) from {b}.customer_360_daily where note::int = 1"
 
 
 def test_a_predicate_that_tells_what_it_sees_sees_only_the_scope(bank: Ledger, login: Login) -> None:
-    """A cast names the value it fails on in its error: pushed below the scope, it would tell of other provinces' rows."""
+    """A cast names the value it fails on in its error: pushed below the scope, it would tell of other provinces'
+    rows."""
     reader, b = login("province", "11"), mart.schemas(bank.profile)[1]
     assert seen(reader, LEAKY.format(b=b)) == [1]
     with bank.begin() as db:  # the control: without the barrier the same query does leak
@@ -196,13 +226,13 @@ def test_a_user_before_the_mart_gets_a_clear_answer(ledger: Ledger) -> None:
         bi.create_bi_user(ledger, "too_early", "group")
 
 
-def test_a_dropped_user_cannot_come_back(bank: Ledger, login: Login, server: Settings) -> None:
+def test_a_dropped_user_cannot_come_back(bank: Ledger, login: Login, postgres: Settings) -> None:
     login("branch", "b01").close()
     name = f"{bank.profile}_branch_b01"
     bi.drop_bi_user(bank, name)
     bi.drop_bi_user(bank, name)
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
-        psycopg.connect(host="127.0.0.1", port=server.postgres_port, user=name, password="x", dbname="ledgerlake")
+        psycopg.connect(host="127.0.0.1", port=postgres.postgres_port, user=name, password="x", dbname="ledgerlake")
 
 
 def test_the_psql_line_works_and_hides_the_password(bank: Ledger, passwords: Path) -> None:
@@ -213,7 +243,9 @@ def test_the_psql_line_works_and_hides_the_password(bank: Ledger, passwords: Pat
     assert login.psql.startswith("psql postgresql://") or login.psql.startswith("psql 'postgresql://")
     with psycopg.connect(login.url) as connection:
         assert seen(connection, "select count(*) from kpi_values") == [4]
-    assert bi.bi_login(bank, login.user, "group", None, passwords).passfile.read_text().strip().endswith(password), "asked again: the same"
+    assert bi.bi_login(bank, login.user, "group", None, passwords).passfile.read_text().strip().endswith(password), (
+        "asked again: the same"
+    )
     login.passfile.unlink()
     with psycopg.connect(bi.bi_login(bank, login.user, "group", None, passwords).url) as connection:
         assert seen(connection, "select 1") == [1]
@@ -223,4 +255,7 @@ def test_a_reader_cannot_hand_its_rights_on(bank: Ledger, login: Login) -> None:
     reader, b = login("group"), mart.schemas(bank.profile)[1]
     reader.execute("set default_transaction_read_only = off")
     reader.execute(f"grant select on {b}.branches to public")  # PostgreSQL only warns that nothing was granted
-    assert seen(reader, f"select count(*) from pg_class, aclexplode(relacl) a where oid = '{b}.branches'::regclass and a.grantee = 0") == [0]
+    assert seen(
+        reader,
+        f"select count(*) from pg_class, aclexplode(relacl) a where oid = '{b}.branches'::regclass and a.grantee = 0",
+    ) == [0]

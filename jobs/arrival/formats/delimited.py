@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import BinaryIO
+from typing import BinaryIO, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +17,7 @@ from pyarrow import csv
 
 from jobs.arrival.errors import Cut, Refused
 from jobs.arrival.records import Malformed, Rows, parse_record, parse_trailer, split_ends, text_array
-from jobs.arrival.text import BOM, Block, blocks, codec_name, to_utf8
+from jobs.arrival.text import BOM, Block, beginning, blocks, codec_name, to_utf8
 from jobs.contracts.model import Column
 from jobs.contracts.source import Delimited
 
@@ -27,6 +27,8 @@ LONGEST_RECORD = 32 << 20  # bytes of one record with line breaks inside quotes
 
 
 class Reader:
+    seeks: ClassVar[bool] = False
+
     def __init__(self, stream: BinaryIO, fmt: Delimited, columns: Mapping[str, Column]):
         self.header: dict[str, str] = {}
         self.trailer: dict[str, str] = {}
@@ -59,7 +61,9 @@ class Reader:
             if data:
                 yield self._split(data, line, strict)
         if not named:
-            raise Cut("The file ends before its line of column names. Expected at least that line; send the whole file again.")
+            raise Cut(
+                "The file ends before its line of column names. Expected at least that line; send the whole file again."
+            )
 
     # --- ends --------------------------------------------------------------------------------------------------------------------
 
@@ -70,15 +74,16 @@ class Reader:
         line = block.line
         if line == 1 and data.startswith(BOM):
             data = data[len(BOM) :]
-        end_line = line + data.count(NEW_LINE) - data.endswith(b"\n")
         head, data, tail = split_ends(
             data, first=line == 1, last=block.last, header=self._fmt.header, trailer=self._fmt.trailer
         )
         if head is not None and self._fmt.header:
-            self.header = parse_record(head.decode().strip("\r\n"), self._fmt.header, self._fmt.separator, "header", line)
+            self.header = parse_record(
+                head.decode().strip("\r\n"), self._fmt.header, self._fmt.separator, "header", line
+            )
             line += 1
         if tail is not None and self._fmt.trailer:
-            self.trailer = parse_trailer(tail, self._fmt.trailer, self._fmt.separator, end_line)
+            self.trailer = parse_trailer(tail, self._fmt.trailer, self._fmt.separator, block.last_line)
         return data, line
 
     def _column_line(self, data: bytes, line: int) -> tuple[bytes, int]:
@@ -86,7 +91,10 @@ class Reader:
         names = [n.strip() for n in self._slow_fields(data[:end].decode().rstrip("\r\n"))]
         twice = sorted({n for n in names if names.count(n) > 1})
         if twice:
-            raise Refused("column_twice", f"Line {line} names the column {twice[0]!r} twice. Expected each once; correct the file and send it again.")
+            raise Refused(
+                "column_twice",
+                f"Line {line} names the column {twice[0]!r} twice. Expected each once; correct the file and send it again.",
+            )
         wanted = {source: name for name, source in self._wanted.items()}
         missing = [source for source in wanted if source not in names]
         if missing:
@@ -162,7 +170,11 @@ class Reader:
         columns = {n: _one_chunk(table.column(n)) for n in self._wanted}
         starts, bad_starts = self._line_numbers(data, line, table.num_rows, bad, has_quotes)
         malformed = [
-            Malformed(at, self._wrong_count(row.actual_columns), row.text.replace(separator.decode(), self._fmt.separator).encode())
+            Malformed(
+                at,
+                self._wrong_count(row.actual_columns),
+                row.text.replace(separator.decode(), self._fmt.separator).encode(),
+            )
             for at, row in zip(bad_starts, bad, strict=True)
         ]
         return Rows(pa.array(starts), columns, malformed)
@@ -175,7 +187,9 @@ class Reader:
         if has_quotes and data.count(NEW_LINE) + (not data.endswith(b"\n")) != total:
             assert self._patterns is not None
             ends = [m.end() for m in self._patterns.record.finditer(data) if m.end() > m.start()]
-            breaks = np.array([data.count(NEW_LINE, a, b) for a, b in zip([0, *ends[:-1]], ends, strict=True)], dtype=np.int64)
+            breaks = np.array(
+                [data.count(NEW_LINE, a, b) for a, b in zip([0, *ends[:-1]], ends, strict=True)], dtype=np.int64
+            )
             starts = line + np.concatenate([[0], np.cumsum(breaks)[:-1]])
         else:
             starts = np.arange(line, line + total, dtype=np.int64)
@@ -230,11 +244,16 @@ class Reader:
         return f"{found} columns instead of {len(self._names)}"
 
 
-def column_names(head: bytes, fmt: Delimited) -> list[str]:
-    """The names in the line of column names, if the format has one, out of the first (clear) bytes of a file."""
+def column_names(stream: BinaryIO, fmt: Delimited) -> list[str]:
+    """The names in the line of column names, if the format has one."""
     if not fmt.column_line:
         return []
-    lines = head.removeprefix(BOM).decode(codec_name(fmt.encoding), errors="replace").splitlines()
+    lines = (
+        beginning(stream, fmt.compression)
+        .removeprefix(BOM)
+        .decode(codec_name(fmt.encoding), errors="replace")
+        .splitlines()
+    )
     at = 1 if fmt.header else 0
     return [value for value, _ in _fields(lines[at], fmt.separator, fmt.quote)] if len(lines) > at else []
 
@@ -278,4 +297,10 @@ class _Patterns:
 
 
 def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
-    return column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks) if column.num_chunks else text_array([])
+    return (
+        column.chunk(0)
+        if column.num_chunks == 1
+        else pa.concat_arrays(column.chunks)
+        if column.num_chunks
+        else text_array([])
+    )

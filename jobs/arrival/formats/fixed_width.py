@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from itertools import accumulate
-from typing import BinaryIO
+from typing import BinaryIO, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +24,8 @@ NEW_LINE = 0x0A
 
 
 class Reader:
+    seeks: ClassVar[bool] = False
+
     def __init__(self, stream: BinaryIO, fmt: FixedWidth, columns: Mapping[str, Column]):
         self.header: dict[str, str] = {}
         self.trailer: dict[str, str] = {}
@@ -41,14 +43,15 @@ class Reader:
             data, line = block.data, block.line
             if line == 1 and self._codec == "utf-8":
                 data = data.removeprefix(BOM)
-            end_line = line + data.count(b"\n") - data.endswith(b"\n")
-            head, data, tail = split_ends(data, first=line == 1, last=block.last, header=fmt.header, trailer=fmt.trailer)
+            head, data, tail = split_ends(
+                data, first=line == 1, last=block.last, header=fmt.header, trailer=fmt.trailer
+            )
             if head is not None and fmt.header:
                 text = to_utf8(head, self._codec, 0, 1).decode().strip("\r\n")
                 self.header = parse_record(text, fmt.header, fmt.record_separator, "header", 1)
                 line += 1
             if tail is not None and fmt.trailer:
-                self.trailer = parse_trailer(tail, fmt.trailer, fmt.record_separator, end_line)
+                self.trailer = parse_trailer(tail, fmt.trailer, fmt.record_separator, block.last_line)
             if data:
                 yield self._split(data.replace(b"\r\n", b"\n"), line)
 
@@ -58,7 +61,11 @@ class Reader:
         table = np.frombuffer(data, dtype=np.uint8)
         if len(data) % step == 0:
             table = table.reshape(-1, step)
-            if (table[:, -1] == NEW_LINE).all() and np.count_nonzero(table == NEW_LINE) == len(table) and b"\0" not in data:
+            if (
+                (table[:, -1] == NEW_LINE).all()
+                and np.count_nonzero(table == NEW_LINE) == len(table)
+                and b"\0" not in data
+            ):
                 columns = self._columns(table)
                 if columns is not None:
                     return Rows(pa.array(np.arange(line, line + len(table), dtype=np.int64)), columns)
@@ -112,7 +119,7 @@ class Reader:
         return fields, ""
 
 
-def column_names(head: bytes, fmt: FixedWidth) -> list[str]:
+def column_names(stream: BinaryIO, fmt: FixedWidth) -> list[str]:
     """A fixed-width file names no columns."""
     return []
 

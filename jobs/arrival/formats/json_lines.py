@@ -8,14 +8,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, ClassVar
 
 import pyarrow as pa
 
-from jobs.arrival.errors import Refused
 from jobs.arrival.forbidden import FORBIDDEN_KEY, forbidden
 from jobs.arrival.records import Malformed, Rows, text_array
-from jobs.arrival.text import BOM, blocks, codec_name, to_utf8
+from jobs.arrival.text import BOM, beginning, blocks, codec_name, to_utf8
 from jobs.contracts.model import Column
 from jobs.contracts.source import JsonLines
 
@@ -32,6 +31,8 @@ SCANNER = json.JSONDecoder(parse_int=Number, parse_float=Number, parse_constant=
 
 
 class Reader:
+    seeks: ClassVar[bool] = False
+
     def __init__(self, stream: BinaryIO, fmt: JsonLines, columns: Mapping[str, Column]):
         self.header: dict[str, str] = {}
         self.trailer: dict[str, str] = {}
@@ -59,16 +60,17 @@ class Reader:
             record, why = _record(raw)
             if why:
                 malformed.append(Malformed(number, why, raw.encode()))
-            elif record is not None:
+            elif record is not None:  # an empty line is no record
                 lines.append(number)
                 records.append(record)
         columns = {name: text_array(_column(records, path)) for name, path in self._paths.items()}
         return Rows(pa.array(lines, pa.int64()), columns, malformed)
 
 
-def column_names(head: bytes, fmt: JsonLines) -> list[str]:
+def column_names(stream: BinaryIO, fmt: JsonLines) -> list[str]:
     """The keys of the first record, nested ones too."""
-    first = head.removeprefix(BOM).split(b"\n")[0].decode(codec_name(fmt.encoding), errors="replace")
+    head = beginning(stream, fmt.compression).removeprefix(BOM)
+    first = head.split(b"\n")[0].decode(codec_name(fmt.encoding), errors="replace")
     record, _ = _record(first)
     return _keys(record)
 
@@ -78,19 +80,23 @@ def _record(raw: str) -> tuple[dict[str, Any] | None, str]:
     start = SPACE.match(raw).end()  # type: ignore[union-attr]
     if start == len(raw):
         return None, ""
-    if "\0" in raw or "\\u0000" in raw:
-        return None, "the line holds a NUL character"
     try:
         record, end = SCANNER(raw, start)
     except StopIteration as error:
         return None, f"not JSON at character {error.value + 1}"
     except (json.JSONDecodeError, RecursionError) as error:
-        where = f" at character {error.pos + 1} ({error.msg})" if isinstance(error, json.JSONDecodeError) else " (nested too deep)"
+        where = (
+            f" at character {error.pos + 1} ({error.msg})"
+            if isinstance(error, json.JSONDecodeError)
+            else " (nested too deep)"
+        )
         return None, f"not JSON{where}"
     if SPACE.match(raw, end).end() != len(raw):  # type: ignore[union-attr]
         return None, f"more than one JSON value: the first ends at character {end}"
     if not isinstance(record, dict):
         return None, "a JSON value that is not an object"
+    if "\\u" in raw and not all(_is_character(c) for c in _text(record, plain=True)):
+        return None, "an escape that is no character (NUL or half of a pair)"
     return record, ""
 
 
@@ -111,8 +117,12 @@ def _at(value: Any, path: list[str]) -> Any:
     return value
 
 
-def _text(value: Any) -> str:
-    """JSON text of a boolean or a container, its numbers as they were written."""
+def _is_character(character: str) -> bool:
+    return character != "\0" and not "\ud800" <= character <= "\udfff"
+
+
+def _text(value: Any, *, plain: bool = False) -> str:
+    """JSON text of a boolean or a container, its numbers as they were written. `plain`: strings unescaped, to look at their characters."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -120,10 +130,10 @@ def _text(value: Any) -> str:
     if isinstance(value, Number):
         return str(value)
     if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)
+        return value if plain else json.dumps(value, ensure_ascii=False)
     if isinstance(value, list):
-        return "[" + ",".join(_text(v) for v in value) + "]"
-    return "{" + ",".join(f"{json.dumps(k, ensure_ascii=False)}:{_text(v)}" for k, v in value.items()) + "}"
+        return "[" + ",".join(_text(v, plain=plain) for v in value) + "]"
+    return "{" + ",".join(f"{_text(k, plain=plain)}:{_text(v, plain=plain)}" for k, v in value.items()) + "}"
 
 
 def _keys(value: Any) -> list[str]:
@@ -132,6 +142,3 @@ def _keys(value: Any) -> list[str]:
     if not isinstance(value, dict):
         return []
     return [*value, *(k for v in value.values() for k in _keys(v))]
-
-
-__all__ = ["Reader", "Refused", "column_names"]

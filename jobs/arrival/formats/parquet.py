@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import BinaryIO
+from typing import BinaryIO, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +20,8 @@ MAGIC = b"PAR1"
 
 
 class Reader:
+    seeks: ClassVar[bool] = True
+
     def __init__(self, stream: BinaryIO, fmt: ParquetFile, columns: Mapping[str, Column]):
         """`stream` must be able to seek: the description of a Parquet file stands at its end."""
         self.header: dict[str, str] = {}
@@ -47,12 +49,16 @@ class Reader:
                 yield Rows(pa.array(np.arange(row, row + batch.num_rows, dtype=np.int64)), columns)
                 row += batch.num_rows
         except (OSError, pa.ArrowInvalid) as error:
-            raise Refused("bad_parquet", f"The Parquet data do not read at row {row}: {error}. Expected a whole file; send it again.") from error
+            raise Refused(
+                "bad_parquet",
+                f"The Parquet data do not read at row {row}: {error}. Expected a whole file; send it again.",
+            ) from error
 
 
-def column_names(stream: BinaryIO) -> list[str]:
+def column_names(stream: BinaryIO, fmt: ParquetFile) -> list[str]:
     """All names in the schema, nested ones too."""
-    return [part for path in _open(stream).schema.names for part in path.split(".")]
+    file = _open(stream)
+    return [*file.schema_arrow.names, *file.schema.names]
 
 
 def _open(stream: BinaryIO) -> pq.ParquetFile:
@@ -62,14 +68,20 @@ def _open(stream: BinaryIO) -> pq.ParquetFile:
     starts_right = stream.read(4) == MAGIC
     stream.seek(max(0, size - 4))
     if not starts_right:
-        raise Refused("bad_parquet", "The file does not begin with PAR1. Expected a Parquet file; send it again in that format.")
+        raise Refused(
+            "bad_parquet", "The file does not begin with PAR1. Expected a Parquet file; send it again in that format."
+        )
     if stream.read(4) != MAGIC:
-        raise Cut(f"The Parquet file ends after {size} bytes without its end mark PAR1. Expected a whole file; send it again.")
+        raise Cut(
+            f"The Parquet file ends after {size} bytes without its end mark PAR1. Expected a whole file; send it again."
+        )
     stream.seek(0)
     try:
         return pq.ParquetFile(stream)
     except (OSError, pa.ArrowInvalid) as error:
-        raise Refused("bad_parquet", f"The Parquet footer does not read: {error}. Expected a whole file; send it again.") from error
+        raise Refused(
+            "bad_parquet", f"The Parquet footer does not read: {error}. Expected a whole file; send it again."
+        ) from error
 
 
 def _text(name: str, values: pa.Array) -> pa.Array:
@@ -77,7 +89,8 @@ def _text(name: str, values: pa.Array) -> pa.Array:
     if pa.types.is_floating(kind):
         # Money in binary floating point is wrong before it arrives: refuse instead of writing digits that nobody sent.
         raise Refused(
-            "float_column", f"The Parquet column {name} is {kind}. Expected decimal, integer or text; ask the sender to write it as decimal(p,s)."
+            "float_column",
+            f"The Parquet column {name} is {kind}. Expected decimal, integer or text; ask the sender to write it as decimal(p,s).",
         )
     if pa.types.is_timestamp(kind):
         if kind.tz is not None:
@@ -86,6 +99,7 @@ def _text(name: str, values: pa.Array) -> pa.Array:
         return pc.strftime(values, "%Y-%m-%dT%H:%M:%S")
     if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
         raise Refused(
-            "unreadable_type", f"The Parquet column {name} is {kind}. Expected a flat column of text, numbers or dates; agree the type with the sender."
+            "unreadable_type",
+            f"The Parquet column {name} is {kind}. Expected a flat column of text, numbers or dates; agree the type with the sender.",
         )
     return pc.cast(values, pa.string())

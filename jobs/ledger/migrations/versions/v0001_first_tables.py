@@ -34,7 +34,8 @@ def upgrade() -> None:
     sa.Column('finished_at', sa.DateTime(timezone=True), nullable=True),
     sa.PrimaryKeyConstraint('batch_id')
     )
-    op.create_index('batches_subject', 'batches', ['table_name', 'subject'], unique=False)
+    op.create_index('batches_subject', 'batches', ['subject', 'table_name'], unique=False)
+    op.create_index('batches_open', 'batches', ['table_name'], unique=False, postgresql_where=sa.text("state IN ('started', 'written')"))
     op.create_table('cases',
     sa.Column('case_id', sa.BigInteger(), sa.Identity(always=False), nullable=False),
     sa.Column('kind', sa.Text(), nullable=False),
@@ -56,6 +57,8 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('case_id'),
     sa.UniqueConstraint('table_name', 'cause', 'subject')
     )
+    op.create_index('cases_delivery', 'cases', ['delivery_id'], unique=False)
+    op.create_index('cases_open', 'cases', ['case_id'], unique=False, postgresql_where=sa.text("state = 'open'"))
     op.create_table('clock',
     sa.Column('id', sa.Integer(), nullable=False),
     sa.Column('bank_now', sa.DateTime(timezone=True), nullable=True),
@@ -81,7 +84,8 @@ def upgrade() -> None:
     sa.Column('reason', sa.Text(), nullable=True),
     sa.PrimaryKeyConstraint('run_key')
     )
-    op.create_index(op.f('ix_day_runs_from_date'), 'day_runs', ['from_date'], unique=False)
+    op.create_index('day_runs_dates', 'day_runs', ['to_date', 'from_date'], unique=False)
+    op.create_index('day_runs_state', 'day_runs', ['state'], unique=False)
     op.create_table('deliveries',
     sa.Column('delivery_id', sa.Text(), nullable=False),
     sa.Column('feed', sa.Text(), nullable=False),
@@ -120,9 +124,11 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('delivery_id'),
     sa.UniqueConstraint('claim_key')
     )
-    op.create_index('deliveries_lane', 'deliveries', ['feed', 'business_date', 'entity'], unique=False)
+    op.create_index('deliveries_lane', 'deliveries', ['business_date', 'feed', 'entity'], unique=False)
+    op.create_index('deliveries_load_batch', 'deliveries', ['load_batch'], unique=False)
     op.create_index('deliveries_sha256', 'deliveries', ['sha256'], unique=False)
     op.create_index('deliveries_state', 'deliveries', ['state'], unique=False)
+    op.create_index('deliveries_superseded_by', 'deliveries', ['superseded_by'], unique=False)
     op.create_table('dirty_dates',
     sa.Column('dirty_id', sa.BigInteger(), sa.Identity(always=False), nullable=False),
     sa.Column('business_date', sa.Date(), nullable=False),
@@ -224,7 +230,7 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('release_id'),
     sa.UniqueConstraint('run_key')
     )
-    op.create_index(op.f('ix_releases_from_date'), 'releases', ['from_date'], unique=False)
+    op.create_index('releases_dates', 'releases', ['to_date', 'from_date'], unique=False)
     op.create_table('release_tables',
     sa.Column('release_id', sa.BigInteger(), nullable=False),
     sa.Column('table_name', sa.Text(), nullable=False),
@@ -241,28 +247,17 @@ def downgrade() -> None:
     op.execute(sa.schema.DropSequence(sa.Sequence("wave_numbers")))
     op.execute(sa.schema.DropSequence(sa.Sequence("delivery_numbers")))
     op.drop_table('release_tables')
-    op.drop_index(op.f('ix_releases_from_date'), table_name='releases')
     op.drop_table('releases')
-    op.drop_index(op.f('ix_gate_results_table_name'), table_name='gate_results')
     op.drop_table('gate_results')
-    op.drop_index(op.f('ix_delivery_events_delivery_id'), table_name='delivery_events')
     op.drop_table('delivery_events')
-    op.drop_index(op.f('ix_delivery_dates_business_date'), table_name='delivery_dates')
     op.drop_table('delivery_dates')
-    op.drop_index(op.f('ix_balances_table_name'), table_name='balances')
     op.drop_table('balances')
     op.drop_table('units')
     op.drop_table('leases')
-    op.drop_index(op.f('ix_dirty_dates_business_date'), table_name='dirty_dates')
     op.drop_table('dirty_dates')
-    op.drop_index('deliveries_state', table_name='deliveries')
-    op.drop_index('deliveries_sha256', table_name='deliveries')
-    op.drop_index('deliveries_lane', table_name='deliveries')
     op.drop_table('deliveries')
-    op.drop_index(op.f('ix_day_runs_from_date'), table_name='day_runs')
     op.drop_table('day_runs')
     op.drop_table('clock')
     op.drop_table('cases')
-    op.drop_index('batches_subject', table_name='batches')
     op.drop_table('batches')
     op.drop_table('alerts')

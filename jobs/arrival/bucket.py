@@ -1,0 +1,214 @@
+"""A bucket (S3 or what speaks like it) as inbox, with a queue (SQS) of its notifications as doorbell.
+
+The bucket's listing decides what waits; the queue only says that something came. So a lost, doubled or early
+notification does no harm: `waiting` first takes the messages that are there, then lists; they are deleted only after
+the ledger knows what the listing showed.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any, BinaryIO
+from urllib.parse import unquote_plus, urlsplit
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from jobs.arrival.inbox import SIGNAL_ENDS, Arrived, Gone, InboxUnavailable, Signal, is_signal, is_unfinished
+from jobs.settings import settings
+
+MISSING = {"404", "NoSuchKey", "NotFound", "412", "PreconditionFailed"}
+READ = 8 << 20  # bytes that a stream fetches ahead
+SWEEP_SECONDS = 20.0
+MESSAGES = 10  # the most that SQS gives or takes at once
+
+
+class Bucket:
+    """Objects under `s3://bucket/prefix`. Objects appear whole, so nothing here is ever half written."""
+
+    def __init__(self, uri: str, *, s3: Any = None, sqs: Any = None, queue: str | None = None):
+        parts = urlsplit(uri)
+        self.uri, self.bucket = uri.rstrip("/"), parts.netloc
+        self.prefix = parts.path.strip("/") + "/" if parts.path.strip("/") else ""
+        options = {"endpoint_url": settings().s3_endpoint, "config": Config(retries={"mode": "standard"})}
+        self.s3 = s3 or boto3.client("s3", **options)
+        self.queue = queue or settings().sqs_queue
+        self.sqs = sqs or (boto3.client("sqs", **options) if self.queue else None)
+        self._looked_at = float("-inf")
+        self._receipts: list[str] = []  # of the messages that led to the last listing
+
+    def waiting(self) -> list[Arrived]:
+        with _one_clear_message(self.uri):
+            self._receipts += [message["ReceiptHandle"] for message in self._messages()]
+            return list(self._list())
+
+    def look(self) -> list[Arrived]:
+        """Lists only when the queue says that something came, or after a while: a notification may have been lost."""
+        due = time.monotonic() - self._looked_at >= SWEEP_SECONDS
+        if self.sqs is not None and not due and not self.announced():
+            return []
+        self._looked_at = time.monotonic()
+        with _one_clear_message(self.uri):
+            return list(self._list())
+
+    def announced(self) -> int:
+        """Roughly how many notifications wait in the queue; nothing is received."""
+        if self.sqs is None:
+            return 0
+        with _one_clear_message(self.uri):
+            asked = self.sqs.get_queue_attributes(
+                QueueUrl=self.queue, AttributeNames=["ApproximateNumberOfMessages"]
+            )
+            return int(asked["Attributes"]["ApproximateNumberOfMessages"])
+
+    def open(self, arrived: Arrived) -> BinaryIO:
+        with _one_clear_message(arrived.uri):
+            return io.BufferedReader(_Object(self.s3, self.bucket, self.prefix + arrived.path, arrived), READ)  # type: ignore[return-value]
+
+    def remove(self, arrived: Arrived) -> None:
+        with _one_clear_message(arrived.uri):
+            self._remove(arrived.path, arrived.version)
+            for end in SIGNAL_ENDS if arrived.signal else ():
+                self._remove(arrived.path + end, arrived.signal.version)  # type: ignore[union-attr]
+
+    def acknowledge(self) -> None:
+        with _one_clear_message(self.uri):
+            while self._receipts:
+                entries = [{"Id": str(i), "ReceiptHandle": r} for i, r in enumerate(self._receipts[:MESSAGES])]
+                self.sqs.delete_message_batch(QueueUrl=self.queue, Entries=entries)
+                del self._receipts[:MESSAGES]
+
+    def _messages(self) -> Iterator[dict[str, Any]]:
+        """All messages that are there now; each stays in the queue, unseen for a while, until it is deleted."""
+        while self.sqs is not None:
+            answer = self.sqs.receive_message(QueueUrl=self.queue, MaxNumberOfMessages=MESSAGES, WaitTimeSeconds=0)
+            if not answer.get("Messages"):
+                return
+            yield from answer["Messages"]
+
+    def _list(self) -> Iterator[Arrived]:
+        found: dict[str, dict[str, Any]] = {}
+        for page in self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self.prefix):
+            for item in page.get("Contents", []):
+                path = item["Key"].removeprefix(self.prefix)
+                if path and not path.endswith("/") and not is_unfinished(path.rsplit("/", 1)[-1]):
+                    found[path] = item
+        for path in sorted(p for p in found if not is_signal(p)):
+            signal = next((path + end for end in SIGNAL_ENDS if path + end in found), None)
+            told = self._signal(signal, found[signal]) if signal else None
+            item = found[path]
+            yield Arrived(path, f"s3://{self.bucket}/{self.prefix}{path}", item["Size"], _version(item), None, told)
+
+    def _signal(self, path: str, item: dict[str, Any]) -> Signal | None:
+        try:
+            body = self.s3.get_object(Bucket=self.bucket, Key=self.prefix + path)["Body"].read()
+        except ClientError as error:
+            if _code(error) in MISSING:
+                return None  # settled by another run between the listing and the look at it
+            raise
+        return Signal(body.decode("utf-8", errors="replace"), _version(item))
+
+    def _remove(self, path: str, version: str) -> None:
+        place = {"Bucket": self.bucket, "Key": self.prefix + path}
+        try:
+            head = self.s3.head_object(**place)
+        except ClientError as error:
+            if _code(error) in MISSING:
+                return
+            raise
+        if _version({**head, "Size": head["ContentLength"]}) == version:
+            self.s3.delete_object(**place)
+
+
+class _Object(io.RawIOBase):
+    """One version of an object as a stream that may seek: one request from where reading starts, another after a jump."""
+
+    def __init__(self, s3: Any, bucket: str, key: str, arrived: Arrived):
+        self._s3, self._size = s3, arrived.size
+        self._place = {"Bucket": bucket, "Key": key, "IfMatch": arrived.version.split("|")[0]}
+        self._position, self._body_at = 0, -1
+        self._body: Any = None
+        self._ask(s3.head_object)
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        self._position = max(0, base + offset)
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        if self._position >= self._size:
+            return 0
+        if self._body is None or self._body_at != self._position:
+            self._end()
+            self._body = self._ask(self._s3.get_object, Range=f"bytes={self._position}-")["Body"]
+        data = self._body.read(len(buffer))
+        buffer[: len(data)] = data
+        self._position += len(data)
+        self._body_at = self._position
+        return len(data)
+
+    def close(self) -> None:
+        self._end()
+        super().close()
+
+    def _end(self) -> None:
+        if self._body is not None:
+            self._body.close()
+            self._body = None
+
+    def _ask(self, call: Any, **more: Any) -> Any:
+        try:
+            return call(**self._place, **more)
+        except ClientError as error:
+            if _code(error) in MISSING:
+                where = f"s3://{self._place['Bucket']}/{self._place['Key']}"
+                raise Gone(f"{where} is no longer in the inbox, or was written again") from error
+            raise
+
+
+@contextmanager
+def _one_clear_message(uri: str) -> Iterator[None]:
+    try:
+        yield
+    except (ClientError, BotoCoreError) as error:
+        raise InboxUnavailable(
+            f"The inbox {uri} does not answer as it should: {error}. "
+            "Check its address, LEDGERLAKE_S3_ENDPOINT and your rights; what was sent waits there."
+        ) from error
+
+
+def keys_in(body: str) -> list[str]:
+    """Object keys in an S3 notification, decoded. S3's first test message, and anything else, holds none."""
+    try:
+        message = json.loads(body)
+    except ValueError:
+        return []
+    if not isinstance(message, dict):
+        return []
+    if "Records" not in message and isinstance(message.get("Message"), str):
+        return keys_in(message["Message"])  # sent on by SNS, which wraps it
+    return [unquote_plus(r["s3"]["object"]["key"]) for r in message.get("Records", []) if "s3" in r]
+
+
+def _version(item: dict[str, Any]) -> str:
+    changed: datetime = item["LastModified"]
+    return f"{item['ETag']}|{changed:%Y%m%dT%H%M%S}-{item['Size']}"
+
+
+def _code(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code"))

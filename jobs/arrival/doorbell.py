@@ -1,0 +1,32 @@
+"""Does something wait? Asked often, by the doorbell's trigger: no parser, no database, no Spark is loaded."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from jobs.arrival.errors import Refused
+from jobs.arrival.inbox import Arrived, Inbox
+from jobs.arrival.naming import lane_of
+from jobs.contracts.catalog import Catalog
+
+# Seconds without a change after which a file counts as completely written. Only asked where nothing else tells:
+# a file that no source knows, and one that ends too early or does not have the signalled hash.
+SETTLE_SECONDS = 20.0
+
+
+def waiting_count(catalog: Catalog, inbox: Inbox, settle_seconds: float = SETTLE_SECONDS) -> int:
+    """Files that `land` would take up now: their signal is there, or their source needs none."""
+    return sum(is_ready(catalog, arrived, settle_seconds) for arrived in inbox.look())
+
+
+def is_ready(catalog: Catalog, arrived: Arrived, settle_seconds: float = SETTLE_SECONDS) -> bool:
+    try:
+        source = lane_of(catalog, arrived.path).source
+    except Refused:
+        return has_settled(arrived, settle_seconds)
+    return source.files.signal == "none" or arrived.signal is not None
+
+
+def has_settled(arrived: Arrived, settle_seconds: float) -> bool:
+    """Real time, never the bank's: it is about a file being written on a disk."""
+    return arrived.changed_at is None or (datetime.now(UTC) - arrived.changed_at).total_seconds() >= settle_seconds

@@ -1,0 +1,99 @@
+"""A folder as inbox."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO
+
+from jobs.arrival.inbox import SIGNAL_ENDS, Arrived, Gone, InboxUnavailable, Signal, is_signal, is_unfinished
+
+SIGNAL_BYTES = 1 << 20
+
+
+class Folder:
+    """Files under a folder, at any depth. Names that begin with a dot or end like `.part` are not looked at."""
+
+    def __init__(self, root: Path | str):
+        self.root = Path(root)
+
+    def waiting(self) -> list[Arrived]:
+        self.root.mkdir(parents=True, exist_ok=True)
+        found = dict(self._walk(self.root, ""))
+        signals = {path for path in found if is_signal(path)}
+        files = []
+        for path in sorted(found.keys() - signals):
+            signal = next((s for end in SIGNAL_ENDS if (s := path + end) in signals), None)
+            try:
+                told = self._signal(signal, found[signal]) if signal else None
+            except FileNotFoundError:
+                told = None
+            status = found[path]
+            changed = datetime.fromtimestamp(status.st_mtime, UTC)
+            files.append(Arrived(path, (self.root / path).as_uri(), status.st_size, _version(status), changed, told))
+        return files
+
+    def look(self) -> list[Arrived]:
+        return self.waiting()
+
+    def open(self, arrived: Arrived) -> BinaryIO:
+        try:
+            file = (self.root / arrived.path).open("rb", buffering=0)
+        except FileNotFoundError as error:
+            raise Gone(f"{arrived.uri} is no longer in the inbox") from error
+        if _version(os.fstat(file.fileno())) != arrived.version:
+            file.close()
+            raise Gone(f"{arrived.uri} was written again")
+        return file
+
+    def remove(self, arrived: Arrived) -> None:
+        self._remove(self.root / arrived.path, arrived.version)
+        if arrived.signal:
+            for end in SIGNAL_ENDS:
+                self._remove(self.root / (arrived.path + end), arrived.signal.version)
+
+    def acknowledge(self) -> None:
+        """A folder notifies nobody."""
+
+    def _walk(self, folder: Path, prefix: str) -> Iterator[tuple[str, os.stat_result]]:
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if is_unfinished(entry.name):
+                        continue
+                    if entry.is_dir(follow_symlinks=False):
+                        yield from self._walk(Path(entry.path), f"{prefix}{entry.name}/")
+                    elif entry.is_file(follow_symlinks=False):
+                        try:
+                            yield prefix + entry.name, entry.stat()
+                        except FileNotFoundError:
+                            continue  # removed by another run between the listing and the look at it
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise InboxUnavailable(
+                f"The inbox folder {folder} cannot be listed: {error.strerror}. Correct its rights or path."
+            ) from error
+
+    def _signal(self, path: str, status: os.stat_result) -> Signal:
+        with (self.root / path).open("rb") as file:
+            return Signal(file.read(SIGNAL_BYTES).decode("utf-8", errors="replace"), _version(status))
+
+    def _remove(self, path: Path, version: str) -> None:
+        """Renamed first, so that a file that a sender writes meanwhile under the same name is not lost with it."""
+        aside = path.with_name(f".settled.{secrets.token_hex(4)}.{path.name}")
+        try:
+            path.rename(aside)
+        except FileNotFoundError:
+            return
+        if _version(aside.stat()) == version or path.exists():
+            aside.unlink()
+        else:
+            aside.rename(path)
+
+
+def _version(status: os.stat_result) -> str:
+    return f"{status.st_mtime_ns}-{status.st_size}"

@@ -1,0 +1,181 @@
+"""One pass over one file: hash, sealed copy, strict decode, split, count, sum, tokens, `rows`. What it means is decided in land.py."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import BinaryIO
+
+from jobs.arrival.errors import Refused
+from jobs.arrival.forbidden import ForbiddenColumn, check_contract, check_names
+from jobs.arrival.formats import format_module
+from jobs.arrival.lane_check import LaneCheck
+from jobs.arrival.naming import Lane
+from jobs.arrival.records import Reader, Rows
+from jobs.arrival.rows import RowsWriter
+from jobs.arrival.totals import Counter, Stated, Totals, stated_in_trailer
+from jobs.contracts.model import Table
+from jobs.privacy.identify import Identifier
+from jobs.privacy.keys import Keys
+from jobs.privacy.seal import SealedWriter, open_sealed
+from jobs.privacy.vault import Vault
+
+DRAIN = 8 << 20
+
+
+@dataclass
+class Intake:
+    """What one pass found. `refusal` is what the file itself is to blame for; comparing with the signal comes after."""
+
+    sha256: str
+    size: int
+    totals: Totals = field(default_factory=Totals)
+    stated: Stated = field(default_factory=Stated)
+    extra: list[str] = field(default_factory=list)
+    ends_itself: bool = False
+    refusal: Refused | None = None
+
+
+class _Tee:
+    """A stream of which every byte that is read is hashed and sealed, once."""
+
+    def __init__(self, stream: BinaryIO, seal: SealedWriter):
+        self._stream, self._seal, self._hash, self.size = stream, seal, hashlib.sha256(), 0
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._stream.read(size)
+        self._hash.update(data)
+        self._seal.write(data)
+        self.size += len(data)
+        return data
+
+    def drain(self) -> None:
+        while self.read(DRAIN):
+            continue
+
+    @property
+    def sha256(self) -> str:
+        return self._hash.hexdigest()
+
+
+def take_in(
+    stream: BinaryIO, *, lane: Lane, table: Table, delivery_id: str, raw: Path, rows: Path, keys: Keys, vault: Vault,
+    keep: Callable[[Intake], Refused | None],
+) -> Intake:  # fmt: skip
+    """Reads `stream` once. Leaves the sealed bytes at `raw`, and the rows at `rows` if nothing is wrong with the file.
+
+    `keep` is asked before `rows` appears: it compares with what was signalled. Raises ForbiddenColumn, with nothing kept at all.
+    """
+    fmt = lane.source.format
+    check_contract(table)
+    module = format_module(fmt.kind)
+    _check_own_names(module, stream, lane)
+    stream.seek(0)
+    with SealedWriter(raw, keys) as seal:
+        tee = _Tee(stream, seal)
+        if module.Reader.seeks:
+            # Read from the sealed copy, so that the sender's bytes are still read only once and nothing clear is written anywhere.
+            tee.drain()
+            seal.close()
+            with open_sealed(raw, keys) as copy:
+                reader = module.Reader(copy, fmt, table.columns)
+                return _read(
+                    reader,
+                    tee,
+                    lane,
+                    table,
+                    RowsWriter(rows, table, delivery_id, _identifier(lane, table, keys, vault), keys),
+                    keep,
+                )
+        reader = module.Reader(tee, fmt, table.columns)
+        return _read(
+            reader,
+            tee,
+            lane,
+            table,
+            RowsWriter(rows, table, delivery_id, _identifier(lane, table, keys, vault), keys),
+            keep,
+        )
+
+
+def keep_unread(stream: BinaryIO, raw: Path, keys: Keys) -> Intake:
+    """Hash and sealed copy only: of a file that no source knows."""
+    with SealedWriter(raw, keys) as seal:
+        tee = _Tee(stream, seal)
+        tee.drain()
+    return Intake(tee.sha256, tee.size)
+
+
+def _read(
+    reader: Reader, tee: _Tee, lane: Lane, table: Table, writer: RowsWriter, keep: Callable[[Intake], Refused | None]
+) -> Intake:
+    check = LaneCheck(lane, list(table.columns))
+    summed = lane.source.control.get("sum")
+    counter = Counter(summed, table.columns[summed] if summed else None)
+    intake = Intake("", 0, counter.totals)
+    reasons: set[str] = set()
+    header_checked = False
+    try:
+        for part in reader:
+            if not header_checked:
+                check.header(reader.header)
+                header_checked = True
+            check.body(part)
+            counter.add(part)
+            if len(reasons) < 3:
+                reasons |= {m.why for m in part.malformed}
+            writer.write(part)
+        if not header_checked:
+            check.header(reader.header)
+        _check_any_row_fits(counter.totals, reasons)
+        intake.stated = stated_in_trailer(reader.trailer)
+    except ForbiddenColumn:
+        writer.discard()
+        raise
+    except Refused as refusal:
+        intake.refusal = refusal
+    except BaseException:
+        writer.discard()
+        raise
+    tee.drain()
+    intake.sha256, intake.size = tee.sha256, tee.size
+    intake.extra, intake.ends_itself = reader.extra, reader.ends_itself
+    try:
+        intake.refusal = keep(intake)
+    except BaseException:
+        writer.discard()
+        raise
+    if intake.refusal:
+        writer.discard()
+    else:
+        writer.close()
+    return intake
+
+
+def _identifier(lane: Lane, table: Table, keys: Keys, vault: Vault) -> Identifier:
+    return Identifier(table, lane.source.system, lane.business_date, keys, vault)
+
+
+def _check_own_names(module: ModuleType, stream: BinaryIO, lane: Lane) -> None:
+    """Looks for forbidden columns before a byte is kept. A file that does not even begin right is judged by its reader afterwards."""
+    try:
+        names = module.column_names(stream, lane.source.format)
+    except Refused:
+        return
+    check_names(names, f"the file's own column names ({lane.feed})")
+
+
+def _check_any_row_fits(totals: Totals, reasons: set[str]) -> None:
+    """A column added to or taken from a file without column names shows as one and the same fault in every line."""
+    if totals.rows and totals.malformed == totals.rows and len(reasons) == 1:
+        raise Refused(
+            "column_count",
+            f"All {totals.rows} lines have {reasons.pop()}. Expected the columns of the contract; "
+            "ask the sender what changed, and change the contract with its consumers.",
+        )
+
+
+__all__ = ["Intake", "Rows", "keep_unread", "take_in"]

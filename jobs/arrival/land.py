@@ -1,0 +1,430 @@
+"""Landing: every file that waits becomes a delivery, and every delivery is verified, refused, ignored or left to its sender.
+
+Safe when run twice at once, and from wherever a run died: a claim is a unique row of the ledger, one process at a time works on a delivery
+(a lock that dies with its connection), files appear whole under their final names, and the inbox is emptied only of what the ledger has settled.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import structlog
+from sqlalchemy import Connection, Row, text
+from sqlalchemy.exc import OperationalError
+
+from jobs.arrival.doorbell import SETTLE_SECONDS, has_settled, is_ready
+from jobs.arrival.errors import Cut, Refused
+from jobs.arrival.forbidden import ForbiddenColumn
+from jobs.arrival.inbox import Arrived, Gone, Inbox
+from jobs.arrival.intake import Intake, keep_unread, take_in
+from jobs.arrival.naming import UNKNOWN, Lane, lane_of
+from jobs.arrival.totals import Stated, compare, stated_in_signal
+from jobs.contracts.catalog import Catalog
+from jobs.ledger import Ledger, batches, clock, deliveries
+from jobs.privacy.keys import Keys, load_keys
+from jobs.privacy.vault import Vault
+from jobs.seams import seam
+from jobs.settings import settings
+
+log = structlog.get_logger()
+NOBODY = "-"  # entity of a file whose name says none
+STEWARD = "data-engineering"  # owner of files that no source knows
+
+
+class LandingStopped(Exception):
+    """Something around the files failed (disk, database). Nothing is half done; the next run goes on."""
+
+
+@dataclass(frozen=True)
+class Landed:
+    """What became of one delivery in this run. `state` is `arriving` while the sender still writes."""
+
+    delivery_id: str
+    feed: str
+    entity: str
+    business_date: date
+    state: str
+    file_name: str
+    rows: int | None = None
+    money: Decimal | None = None
+    cause: str | None = None
+    reason: str | None = None
+
+
+class _StillWriting(Exception):
+    """The file is not whole yet and was changed a moment ago."""
+
+
+def land(
+    catalog: Catalog,
+    ledger: Ledger,
+    inbox: Inbox,
+    run_id: str,
+    *,
+    progress: Callable[[Landed], None] | None = None,
+    settle_seconds: float = SETTLE_SECONDS,
+    keys: Keys | None = None,
+    vault: Vault | None = None,
+) -> list[Landed]:
+    """Takes up all that waits in the inbox and finishes what a dead run began. Returns what it settled, in the order of the files' paths.
+
+    Raises LedgerUnavailable, VaultUnavailable, InboxUnavailable, KeysUnavailable or LandingStopped with one clear message.
+    """
+    keys = keys or load_keys()
+    landed: list[Landed] = []
+    with vault or Vault(catalog.profile.profile, keys) as the_vault:
+        landing = _Landing(catalog, ledger, inbox, run_id, settle_seconds, keys, the_vault)
+        try:
+            for one in landing.all():
+                landed.append(one)
+                if progress:
+                    progress(one)
+        except OSError as error:
+            raise LandingStopped(_disk_message(error)) from error
+        except OperationalError as error:
+            raise LandingStopped(
+                f"The ledger's database went away while landing: {error.orig}. Nothing is half done; start it (`ledgerlake up`) and land again."
+            ) from error
+    return landed
+
+
+class _Landing:
+    def __init__(
+        self,
+        catalog: Catalog,
+        ledger: Ledger,
+        inbox: Inbox,
+        run_id: str,
+        settle_seconds: float,
+        keys: Keys,
+        vault: Vault,
+    ):
+        self.catalog, self.ledger, self.inbox, self.run_id = catalog, ledger, inbox, run_id
+        self.settle_seconds, self.keys, self.vault = settle_seconds, keys, vault
+        self.home = settings().bank(catalog.profile.profile)
+
+    def all(self) -> Iterator[Landed]:
+        with self.ledger.begin() as db:
+            begun = {row.delivery_id: row for row in deliveries.find(db, states=["arriving"])}
+        waiting = [a for a in self.inbox.waiting() if is_ready(self.catalog, a, self.settle_seconds)]
+        claimed = self._claim(waiting)
+        self.inbox.acknowledge()
+        seam("after_claim")
+        for arrived, delivery_id in claimed:
+            begun.pop(delivery_id, None)
+            with self._lock(delivery_id) as mine:
+                landed = self._settle(arrived, delivery_id) if mine else None
+            if landed:
+                yield landed
+        for delivery_id, row in begun.items():
+            with self._lock(delivery_id) as mine:
+                landed = self._vanished(delivery_id, row) if mine else None
+            if landed:
+                yield landed
+
+    # --- claims ------------------------------------------------------------------------------------------------------------------
+
+    def _claim(self, waiting: list[Arrived]) -> list[tuple[Arrived, str]]:
+        """Each file with its delivery, new or claimed before. One transaction; sorted by path, so two runs do not block each other for ever."""
+        claimed: list[tuple[Arrived, str]] = []
+        with self.ledger.begin() as db:
+            today = clock.now(db).date()
+            known = deliveries.by_claim(db, [_claim_key(a) for a in waiting])
+            for arrived in waiting:
+                key = _claim_key(arrived)
+                if key in known:
+                    claimed.append((arrived, known[key].delivery_id))
+                    continue
+                lane = self._lane(arrived)
+                new = deliveries.claim(
+                    db,
+                    claim_key=key,
+                    feed=lane.feed if lane else UNKNOWN,
+                    entity=lane.entity if lane else NOBODY,
+                    business_date=lane.business_date if lane else today,
+                    seq=lane.seq if lane else 1,
+                    file_name=arrived.name,
+                    uri=arrived.uri,
+                    run_id=self.run_id,
+                )
+                claimed.append((arrived, new or deliveries.by_claim(db, [key])[key].delivery_id))
+        return claimed
+
+    def _lane(self, arrived: Arrived) -> Lane | None:
+        try:
+            return lane_of(self.catalog, arrived.path)
+        except Refused:
+            return None
+
+    @contextmanager
+    def _lock(self, delivery_id: str) -> Iterator[bool]:
+        """Does this process work on the delivery? The lock belongs to a connection of its own and ends with it, also by SIGKILL."""
+        key = {"k": f"{self.ledger.schema}.{delivery_id}"}
+        with self.ledger.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as db:
+            mine = db.execute(text("select pg_try_advisory_lock(hashtextextended(:k, 0))"), key).scalar_one()
+            try:
+                yield mine
+            finally:
+                if mine:
+                    db.execute(text("select pg_advisory_unlock(hashtextextended(:k, 0))"), key)
+
+    # --- one delivery --------------------------------------------------------------------------------------------------------------
+
+    def _settle(self, arrived: Arrived, delivery_id: str) -> Landed | None:
+        with self.ledger.begin() as db:
+            delivery = deliveries.get(db, delivery_id)
+        if delivery.state != "arriving":
+            self.inbox.remove(arrived)  # settled before; the run that did it died before it emptied the inbox
+            return None
+        self._sweep_drafts(delivery)
+        try:
+            landed = self._take(arrived, delivery)
+        except Gone as gone:
+            log.info("file_changed_while_landing", delivery=delivery_id, what=str(gone))
+            return None
+        except _StillWriting:
+            return _landed(
+                delivery, "arriving", reason="The file is still being written; it is read again when it is whole."
+            )
+        self.inbox.remove(arrived)
+        return landed
+
+    def _take(self, arrived: Arrived, delivery: Row[Any]) -> Landed:
+        raw, rows = self._path("raw", delivery, "sealed"), self._path("rows", delivery, "parquet")
+        try:
+            lane = lane_of(self.catalog, arrived.path)
+        except Refused as unknown:
+            with self.inbox.open(arrived) as stream:
+                return self._refuse(delivery, unknown, keep_unread(stream, raw, self.keys), raw)
+        try:
+            self._check_environment(lane)
+            with self.inbox.open(arrived) as stream:
+                intake = take_in(
+                    stream,
+                    lane=lane,
+                    table=self.catalog.bronze(lane.feed),
+                    delivery_id=delivery.delivery_id,
+                    raw=raw,
+                    rows=rows,
+                    keys=self.keys,
+                    vault=self.vault,
+                    keep=lambda found: self._compare(found, arrived),
+                )
+        except Refused as refusal:
+            # Refused before anything was kept: forbidden columns, real data in a test installation.
+            raw.unlink(missing_ok=True)
+            return self._refuse(delivery, refusal, None, None)
+        if intake.refusal:
+            return self._refuse(delivery, intake.refusal, intake, raw)
+        seam("after_rows")
+        return self._accept(delivery, lane, intake, raw, rows)
+
+    def _compare(self, intake: Intake, arrived: Arrived) -> Refused | None:
+        """What is wrong with the file as a whole; None if nothing. The signal's hash comes first: it tells a cut file from a wrong one."""
+        try:
+            signal = stated_in_signal(arrived.signal.text, arrived.name) if arrived.signal else Stated()
+        except Refused as refusal:
+            return refusal
+        wrong_hash = signal.sha256 is not None and signal.sha256 != intake.sha256
+        cut = isinstance(intake.refusal, Cut)
+        if (cut or (wrong_hash and not intake.ends_itself)) and not has_settled(arrived, self.settle_seconds):
+            raise _StillWriting
+        if cut:
+            return intake.refusal
+        if wrong_hash:
+            return Refused(
+                "ok_hash",
+                f"The signal states SHA-256 {signal.sha256}, the {intake.size} bytes of the file have {intake.sha256}. "
+                "Expected equal hashes; ask the sender for the file and its signal again.",
+            )
+        if intake.refusal:
+            return intake.refusal
+        try:
+            compare(intake.totals, intake.stated, "trailer")
+            compare(intake.totals, signal, "signal")
+        except Refused as refusal:
+            return refusal
+        intake.stated = Stated(
+            signal.rows if intake.stated.rows is None else intake.stated.rows,
+            signal.money if intake.stated.money is None else intake.stated.money,
+            signal.sha256,
+        )
+        return None
+
+    def _check_environment(self, lane: Lane) -> None:
+        if self.catalog.profile.environment == "test" and not lane.source.synthetic:
+            raise Refused(
+                "real_data_in_test",
+                f"The bank {self.catalog.profile.profile} is a test environment and the feed {lane.feed} is not marked synthetic. "
+                "Expected invented or de-identified data there (rule CL-6); mark the source `synthetic: true` if they are.",
+            )
+
+    # --- outcomes ------------------------------------------------------------------------------------------------------------------
+
+    def _accept(self, delivery: Row[Any], lane: Lane, intake: Intake, raw: Path, rows: Path) -> Landed:
+        """Verified, unless the same bytes came before. The hash is locked, so that of two equal files one is second."""
+        read = _read_values(intake, raw)
+        with self.ledger.begin() as db:
+            db.execute(
+                text("select pg_advisory_xact_lock(hashtextextended(:h, 1))"),
+                {"h": f"{self.ledger.schema}.{intake.sha256}"},
+            )
+            twin = self._twin(db, delivery, intake)
+            if twin is None:
+                values = {**read, "rows_uri": str(rows), "verified_at": datetime.now(UTC)}
+                note = (
+                    f"columns the contract does not have were held back: {', '.join(intake.extra)}"
+                    if intake.extra
+                    else None
+                )
+                deliveries.set_state(db, delivery.delivery_id, "verified", self.run_id, reason=note, **values)
+                self._close_refused(db, delivery)
+                return _landed(delivery, "verified", rows=intake.totals.rows, money=intake.totals.money, reason=note)
+            lane_of_twin = (twin.entity, twin.business_date)
+            if lane_of_twin == (lane.entity, lane.business_date):
+                reason = (
+                    f"The same bytes as {twin.delivery_id} ({twin.file_name}), which counts; nothing was loaded twice."
+                )
+                deliveries.set_state(
+                    db,
+                    delivery.delivery_id,
+                    "ignored_duplicate",
+                    self.run_id,
+                    reason=reason,
+                    cause="same_bytes",
+                    **{**read, "raw_uri": None},
+                )
+                outcome = _landed(delivery, "ignored_duplicate", cause="same_bytes", reason=reason)
+            else:
+                outcome = None
+        if outcome is None:
+            rows.unlink(missing_ok=True)
+            return self._refuse(delivery, _other_lane(twin), intake, raw)
+        for path in (rows, raw):
+            path.unlink(missing_ok=True)
+        return outcome
+
+    def _twin(self, db: Connection, delivery: Row[Any], intake: Intake) -> Row[Any] | None:
+        """The first earlier delivery of equal bytes that forbids this one: in the same lane always, in another lane of an increment."""
+        if not intake.totals.rows:
+            return None  # empty files look alike
+        twins = [t for t in deliveries.same_bytes(db, intake.sha256, delivery.delivery_id) if t.feed == delivery.feed]
+        lane = (delivery.entity, delivery.business_date)
+        same_lane = next((t for t in twins if (t.entity, t.business_date) == lane), None)
+        if same_lane or not twins:
+            return same_lane
+        return twins[0] if self.catalog.sources[delivery.feed].kind in ("increment", "events") else None
+
+    def _refuse(self, delivery: Row[Any], refusal: Refused, intake: Intake | None, raw: Path | None) -> Landed:
+        source = self.catalog.sources.get(delivery.feed)
+        values = _read_values(intake, raw) if intake else {}
+        totals = intake.totals if intake else None
+        with self.ledger.begin() as db:
+            deliveries.set_state(
+                db, delivery.delivery_id, "refused", self.run_id, reason=refusal.reason, cause=refusal.cause, **values
+            )
+            batches.open_case(
+                db,
+                kind="incident" if isinstance(refusal, ForbiddenColumn) else "file",
+                table=f"bronze.{delivery.feed}",
+                cause=refusal.cause,
+                subject=delivery.delivery_id,
+                reason=refusal.reason,
+                affected_rows=totals.rows if totals else 0,
+                money=totals.money if totals else None,
+                owner=source.owner if source else STEWARD,
+                run_id=self.run_id,
+                feed=delivery.feed,
+                entity=delivery.entity,
+                business_date=delivery.business_date,
+                delivery_id=delivery.delivery_id,
+            )
+        log.warning(
+            "delivery_refused",
+            delivery=delivery.delivery_id,
+            file=delivery.file_name,
+            cause=refusal.cause,
+            reason=refusal.reason,
+        )
+        return _landed(
+            delivery, "refused", rows=totals.rows if totals else None, money=totals.money if totals else None,
+            cause=refusal.cause, reason=refusal.reason,
+        )  # fmt: skip
+
+    def _close_refused(self, db: Connection, delivery: Row[Any]) -> None:
+        """A good file settles the cases of refused ones that it replaces."""
+        lane = {"feed": delivery.feed, "business_date": delivery.business_date, "entity": delivery.entity}
+        for refused in deliveries.find(db, **lane, states=["refused"]):
+            if refused.seq == delivery.seq:
+                batches.close_cases(db, delivery_id=refused.delivery_id, note=f"sent again as {delivery.delivery_id}")
+
+    def _vanished(self, delivery_id: str, row: Row[Any]) -> Landed | None:
+        with self.ledger.begin() as db:
+            if deliveries.get(db, delivery_id).state != "arriving":
+                return None
+        self._sweep_drafts(row)
+        gone = Refused(
+            "vanished",
+            f"The file {row.uri} was claimed, but left the inbox or was written again before it was read. "
+            "Expected it to stay until it is settled; if no newer one came, ask the sender for it again.",
+        )
+        return self._refuse(row, gone, None, None)
+
+    # --- places ----------------------------------------------------------------------------------------------------------------------
+
+    def _path(self, kind: str, delivery: Row[Any], ending: str) -> Path:
+        return self.home / kind / delivery.feed / f"{delivery.delivery_id}.{ending}"
+
+    def _sweep_drafts(self, delivery: Row[Any]) -> None:
+        """Drafts of a run that died on this delivery: we hold its lock, so nobody writes them any more."""
+        for kind in ("raw", "rows"):
+            for draft in (self.home / kind / delivery.feed).glob(f".{delivery.delivery_id}.*.part"):
+                draft.unlink(missing_ok=True)
+
+
+def _claim_key(arrived: Arrived) -> str:
+    """Where it lies and which bytes: those that a signal announced, or, without a signal, the file's own version.
+
+    A file that grows after its signal keeps its claim; a file that is sent again gets another.
+    """
+    return f"{arrived.path}|{arrived.signal.version if arrived.signal else arrived.version}"
+
+
+def _read_values(intake: Intake, raw: Path | None) -> dict[str, Any]:
+    return {
+        "sha256": intake.sha256,
+        "size": intake.size,
+        "stated_rows": intake.stated.rows,
+        "stated_money": intake.stated.money,
+        "received_rows": intake.totals.rows,
+        "received_money": intake.totals.money,
+        "raw_uri": str(raw) if raw else None,
+    }
+
+
+def _landed(delivery: Row[Any], state: str, **found: Any) -> Landed:
+    return Landed(
+        delivery.delivery_id, delivery.feed, delivery.entity, delivery.business_date, state, delivery.file_name, **found
+    )
+
+
+def _other_lane(twin: Row[Any]) -> Refused:
+    return Refused(
+        "same_bytes_elsewhere",
+        f"The same bytes came as {twin.delivery_id} ({twin.file_name}) for {twin.entity} on {twin.business_date}. "
+        "Expected new rows for each branch and day of an increment; ask the sender for the right file.",
+    )
+
+
+def _disk_message(error: OSError) -> str:
+    where = f" ({error.filename})" if error.filename else ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"The disk is full{where}. Nothing is half done and the files are still in the inbox: make room and land again."
+    return f"Landing cannot read or write{where}: {error.strerror or error}. Nothing is half done: correct that and land again."

@@ -1,0 +1,60 @@
+"""Which lane a file belongs to, by its name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from jobs.arrival.errors import Refused
+from jobs.contracts.catalog import Catalog
+from jobs.contracts.source import Source
+
+UNKNOWN = "unknown"  # the feed of files that no source knows
+TAKE_ON = "TAKEON"  # the entity of deliveries that bring years of history at once
+
+
+@dataclass(frozen=True)
+class Lane:
+    """Feed, entity, business date and batch number, as the name says them."""
+
+    source: Source
+    entity: str
+    business_date: date
+    seq: int
+
+    @property
+    def feed(self) -> str:
+        return self.source.feed
+
+
+def lane_of(catalog: Catalog, path: str) -> Lane:
+    """The lane of a file in the inbox. Raises Refused(unknown_file) with the names that are known.
+
+    The name decides; the folders `<feed>/<entity>/<date>/` are only asked where two sources give their files the same name, or where the
+    pattern names no entity.
+    """
+    folders, _, name = path.rpartition("/")
+    parts = folders.split("/") if folders else []
+    matches = [(s, found) for s in catalog.sources.values() if (found := s.conforms_to_name(name)) is not None]
+    if not matches:
+        raise Refused("unknown_file", _unknown(catalog, path))
+    source, found = next(((s, f) for s, f in matches if parts and s.feed == parts[0]), matches[0])
+    try:
+        business_date = datetime.strptime(found["date"], "%Y%m%d").date()
+    except ValueError as error:
+        raise Refused(
+            "unknown_file",
+            f"The name {name} holds the date {found['date']}, which no calendar has. Expected {source.files.pattern}; rename the file and send it again.",
+        ) from error
+    entity = found.get("entity") or (parts[1] if len(parts) > 1 else source.system)
+    return Lane(source, entity, business_date, int(found.get("seq") or 1))
+
+
+def _unknown(catalog: Catalog, path: str) -> str:
+    folder = path.split("/")[0]
+    likely = catalog.sources.get(folder)
+    patterns = [likely.files.pattern] if likely else sorted(s.files.pattern for s in catalog.sources.values())
+    return (
+        f"No source knows the file {path}. Expected a name like {', '.join(patterns)}; rename the file and send it again, "
+        "or declare its source in expectations/sources."
+    )

@@ -1,0 +1,149 @@
+"""Control totals: what was counted and summed, what the sender stated, and whether the two agree."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from jobs.arrival.errors import Refused
+from jobs.arrival.records import Rows
+from jobs.contracts.model import Column
+
+EXACT = pa.decimal128(38, 6)
+IMPLIED = re.compile(r"^implied\((\d+)\)$")
+HASH = re.compile(r"^[0-9a-f]{64}$")
+
+
+@dataclass
+class Totals:
+    """Rows and money of a file as read. `without_money` counts rows whose amount could not be read (malformed lines too)."""
+
+    rows: int = 0
+    malformed: int = 0
+    money: Decimal | None = None
+    without_money: int = 0
+
+
+class Counter:
+    """Counts rows and sums the control column, exactly."""
+
+    def __init__(self, column_name: str | None, column: Column | None):
+        self.totals = Totals(money=Decimal(0) if column else None)
+        self._name, self._parse = column_name, column.parse if column else None
+
+    def add(self, rows: Rows) -> None:
+        totals = self.totals
+        totals.rows += len(rows)
+        totals.malformed += len(rows.malformed)
+        totals.without_money += len(rows.malformed)
+        if self._name is not None:
+            money, unread = sum_of(rows.columns[self._name], self._parse)
+            totals.money = (totals.money or Decimal(0)) + money
+            totals.without_money += unread
+
+
+def sum_of(values: pa.Array, parse: str | None) -> tuple[Decimal, int]:
+    """(exact sum, number of values that are no amount). Empty values are amounts of nothing."""
+    implied = IMPLIED.match(parse or "")
+    if parse == "trailing_minus":
+        values = pc.replace_substring_regex(values, r"^\s*(.*?)-\s*$", r"-\1")
+    try:
+        total = pc.sum(pc.cast(values, EXACT)).as_py() or Decimal(0)
+        unread = 0
+    except pa.ArrowInvalid:
+        amounts = [_amount(v) for v in values.to_pylist() if v is not None]
+        unread = sum(a is None for a in amounts)
+        total = sum((a for a in amounts if a is not None), Decimal(0))
+    return (total.scaleb(-int(implied.group(1))) if implied else total), unread
+
+
+def _amount(text: str) -> Decimal | None:
+    try:
+        amount = Decimal(text.strip())
+    except InvalidOperation:
+        return None
+    return amount if amount.is_finite() else None
+
+
+@dataclass(frozen=True)
+class Stated:
+    """What a sender says of a file: its number of rows, its sum of money, its hash. None where nothing is said."""
+
+    rows: int | None = None
+    money: Decimal | None = None
+    sha256: str | None = None
+
+
+def stated_in_signal(text: str, file_name: str) -> Stated:
+    """Reads `file_name|record_count|amount_sum|sha256`, one line a file of the batch. Raises Refused when the file has no line there."""
+    expected = f"Expected one line {file_name}|record_count|amount_sum|sha256; write the signal again"
+    lines = [line.strip().lstrip("\ufeff").split("|") for line in text.splitlines() if line.strip()]
+    mine = next((parts for parts in lines if parts[0] == file_name), None)
+    if mine is None:
+        raise Refused(
+            "signal_unreadable",
+            f"The signal has no line for {file_name} (it names {_names(lines)}). {expected} and send both.",
+        )
+    parts = [part.strip() for part in [*mine[1:], "", "", ""][:3]]
+    if parts[2] and not HASH.match(parts[2].lower()):
+        raise Refused(
+            "signal_unreadable", f"The signal's hash {parts[2][:70]!r} is no SHA-256. {expected} and send both."
+        )
+    return Stated(_count(parts[0], "signal"), _money(parts[1], "signal"), parts[2].lower() or None)
+
+
+def stated_in_trailer(trailer: dict[str, str]) -> Stated:
+    return Stated(_count(trailer.get("record_count", ""), "trailer"), _money(trailer.get("amount_sum", ""), "trailer"))
+
+
+def compare(totals: Totals, stated: Stated, where: str) -> None:
+    """Raises Refused(trailer_count, signal_sum, ...) when a stated figure is not what was read.
+
+    Where amounts of single rows cannot be read, the sum of the others proves nothing: those rows are rejected one by one instead, and the
+    difference is their money.
+    """
+    if stated.rows is not None and stated.rows != totals.rows:
+        raise Refused(
+            f"{where}_count",
+            f"The {where} states {stated.rows} records, the file holds {totals.rows} (difference {totals.rows - stated.rows:+d}). "
+            "Expected equal numbers; ask the sender for the whole, right file.",
+        )
+    if stated.money is None or totals.money is None or totals.without_money:
+        return
+    if stated.money != totals.money:
+        raise Refused(
+            f"{where}_sum",
+            f"The {where} states a sum of {stated.money:f}, the amounts add up to {totals.money:f} (difference {totals.money - stated.money:+f}). "
+            "Expected equal sums; ask the sender for the right file.",
+        )
+
+
+def _count(text: str, where: str) -> int | None:
+    if not text:
+        return None
+    if not text.isascii() or not text.isdigit():
+        raise Refused(
+            f"{where}_unreadable",
+            f"The {where} states the record count {text[:40]!r}. Expected digits; send the file again.",
+        )
+    return int(text)
+
+
+def _money(text: str, where: str) -> Decimal | None:
+    if not text:
+        return None
+    amount = _amount(text)
+    if amount is None:
+        raise Refused(
+            f"{where}_unreadable",
+            f"The {where} states the sum {text[:40]!r}. Expected an amount such as 1234.56; send the file again.",
+        )
+    return amount
+
+
+def _names(lines: list[list[str]]) -> str:
+    return ", ".join(parts[0] for parts in lines[:5]) or "none"

@@ -1,0 +1,85 @@
+"""From strict YAML to typed objects: every mistake of a model is told with the line on which it stands."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
+
+from pydantic import ValidationError
+
+from jobs.contracts.errors import ContractError, Mistake, Wrong, nearest
+from jobs.contracts.model import Rule, Strict
+from jobs.contracts.yaml_file import Place, YamlFile
+
+M = TypeVar("M", bound=Strict)
+
+
+def typed(file: YamlFile, model: type[M]) -> M:
+    """Raises ContractError with every mistake that the model finds. Only the YAML's own key names are taken, not those of the Python fields."""
+    try:
+        return model.model_validate(file.data, by_alias=True, by_name=False)
+    except ValidationError as error:
+        raise ContractError([m for e in error.errors() for m in _mistakes(file, e, model)]) from error
+
+
+def _mistakes(file: YamlFile, error: Any, model: type[Strict]) -> list[Mistake]:
+    location: Place = error["loc"]
+    own = error.get("ctx", {}).get("error")
+    if isinstance(own, Wrong):
+        return [Mistake(file.path, _line(file, (*location, *place)), found, remedy) for place, found, remedy in own.found]
+    where = ".".join(str(part) for part in location) or file.path.stem
+    if error["type"] == "extra_forbidden":
+        found, remedy = f"unknown key {where}", _known_keys(model, location)
+    elif error["type"] == "missing":
+        found, remedy = f"{where} is missing", "Add it"
+    else:
+        found, remedy = f"{where}: {error['msg'].removeprefix('Value error, ')}", "Correct it"
+    return [Mistake(file.path, _line(file, location), found, remedy)]
+
+
+def _line(file: YamlFile, location: Place) -> int:
+    """Line of a model's location. The model knows parts that the file has not: the tag of a variant, a column's options as if they were its own."""
+    place: Place = ()
+    here = file.data
+    for part in location:
+        if isinstance(here, list) and isinstance(part, str) and len(here) == 2 and isinstance(here[1], dict) and part in here[1]:
+            place, here = (*place, 1), here[1]
+        if (isinstance(here, dict) and part in here) or (isinstance(here, list) and isinstance(part, int) and part < len(here)):
+            place, here = (*place, part), here[part]
+    return file.line(place)
+
+
+def _known_keys(model: type[Strict], location: Place) -> str:
+    """The remedy for a key that does not exist: the nearest one that does, and all of them."""
+    inner = _model_at(model, location[:-1])
+    known = sorted(field.alias or name for name, field in inner.model_fields.items()) if inner else []
+    if inner is Rule:
+        known = ["id", "onFail", "description", "expect_..."]
+    return f"{nearest(str(location[-1]), known)} Keys here: {', '.join(known)}"
+
+
+def _model_at(kind: Any, location: Place) -> type[Strict] | None:
+    """The model that stands at a location below `kind`; None where no model does."""
+    for part in location:
+        kind = _inner(kind, part)
+    while get_origin(kind) is Annotated:
+        kind = get_args(kind)[0]
+    models = [k for k in (kind, *get_args(kind)) if isinstance(k, type) and issubclass(k, Strict)]
+    return models[0] if models else None
+
+
+def _inner(kind: Any, part: str | int) -> Any:
+    """One step down: a field of a model, a value of a mapping, an item of a list, or the variant that a tag names."""
+    while get_origin(kind) is Annotated:
+        kind = get_args(kind)[0]
+    if isinstance(kind, type) and issubclass(kind, Strict):
+        return next((f.annotation for name, f in kind.model_fields.items() if part in (f.alias, name)), None)
+    if get_origin(kind) in (dict, list):
+        return get_args(kind)[-1]
+    for variant in get_args(kind):
+        if isinstance(variant, type) and issubclass(variant, Strict):
+            tag = variant.model_fields.get("kind")
+            if tag is None:
+                return _inner(variant, part)
+            if get_origin(tag.annotation) is Literal and part in get_args(tag.annotation):
+                return variant
+    return None

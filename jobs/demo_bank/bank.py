@@ -1,0 +1,236 @@
+"""The bank in a box: its days, one after another, and the files in which it tells of them."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from jobs.demo_bank import activity
+from jobs.demo_bank.encoding import Writer, yuan
+from jobs.demo_bank.faults import Plan, Spoilt, plan, spoil
+from jobs.demo_bank.feeds import FEEDS, ONCE_AT_TAKE_ON, Feed
+from jobs.demo_bank.population import Population
+from jobs.demo_bank.scale import LAST_DAY_OF_HISTORY, SCALES
+from jobs.demo_bank.truth import Day, Transaction
+
+TAKE_ON = "TAKEON"
+ONE_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Sent:
+    """One file as a sender puts it into the inbox. Its signal is written last; `signal` None: the sender forgot it.
+
+    `replaces` names the file that this one corrects or repeats: send it when that one has been dealt with.
+    """
+
+    feed: str
+    entity: str
+    business_date: date
+    seq: int
+    file_name: str
+    data: bytes
+    signal: str | None
+    rows: int
+    money: int | None
+    fault: str | None = None
+    replaces: str | None = None
+
+    @property
+    def path(self) -> Path:
+        """Within the inbox."""
+        return Path(self.feed) / self.entity / self.business_date.isoformat() / self.file_name
+
+    def write(self, inbox: Path) -> Path:
+        target = inbox / self.path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(self.data)
+        if self.signal is not None:
+            Path(f"{target}.ok").write_text(self.signal, encoding="utf-8")
+        return target
+
+
+class Bank:
+    """Days are told in order; asking for an earlier one begins again from the seed. The last days told are kept."""
+
+    def __init__(self, seed: int = 20260915, scale: str = "S") -> None:
+        if scale not in SCALES:
+            raise ValueError(f"there is no scale {scale}; known: {', '.join(SCALES)}")
+        self.seed, self.scale_name = seed, scale
+        self.scale = SCALES[scale]
+        self.last_of_history = LAST_DAY_OF_HISTORY
+        self.first = LAST_DAY_OF_HISTORY - timedelta(days=self.scale.history_days - 1)
+        self._start()
+
+    def _start(self) -> None:
+        self.people = Population(self.seed, self.scale, self.first)
+        self._balances = {a.account_no: a.balance for a in self.people.accounts}
+        self._carried: dict[str, list[Transaction]] = {}
+        self._told: dict[date, Day] = {}
+
+    @property
+    def first_live_day(self) -> date:
+        return self.last_of_history + ONE_DAY
+
+    def day(self, wanted: date) -> Day:
+        """What is true of one business day. Raises ValueError before the history begins."""
+        if wanted < self.first:
+            raise ValueError(f"the bank's history begins on {self.first}; {wanted} is before it")
+        if wanted not in self._told:
+            if self.people.grown >= wanted:
+                self._start()
+            while self.people.grown < wanted:
+                made = self._next()
+                self._told[made.date] = made
+                self._told.pop(made.date - 3 * ONE_DAY, None)
+        return self._told[wanted]
+
+    def days(self, first: date, last: date) -> Iterator[Day]:
+        for n in range((last - first).days + 1):
+            yield self.day(first + n * ONE_DAY)
+
+    def _next(self) -> Day:
+        people = self.people
+        day = people.grown + ONE_DAY
+        is_first = day == self.first
+        records, accounts, loans = people.grow(day)
+        self._balances.update({a.account_no: 0 for a in accounts})
+        rate = activity.rates(self.seed, day)
+        transactions: list[Transaction] = []
+        carried: dict[str, list[Transaction]] = {}
+        for branch in people.outlets:
+            opened = [a for a in accounts if a.branch_id == branch.branch_id]
+            wanted = activity.intents(self.seed, people, branch, day, opened)
+            rng = activity.rng_of(self.seed, "carried", branch.branch_id, day)
+            wanted += [activity.reversal(rng, t, 30_000 + rng.randrange(20_000)) for t in self._carried.get(branch.branch_id, [])]
+            posted, carried[branch.branch_id] = activity.book(self.seed, branch, day, wanted, self._balances, rate)
+            transactions += posted
+        self._carried = carried
+        told_records = (people.records[: people.base_records] if is_first else []) + records + people.changed_records(day)
+        told_accounts = (people.accounts[: people.base_accounts] if is_first else []) + accounts + people.changed_accounts(day)
+        told_loans = (people.loans[: people.base_loans] if is_first else []) + loans
+        standing = [(a, self._balances[a.account_no]) for a in people.accounts if a.closed_on is None or a.closed_on > day]
+        return Day(
+            day, tuple(told_records), tuple(told_accounts), tuple(standing), tuple(transactions), tuple(activity.sales(self.seed, people, day)),
+            tuple(activity.events(self.seed, people, day, self.scale.events)), tuple(activity.processes(self.seed, people, day)),
+            tuple(told_loans), tuple(activity.loan_states(people.loans, day)), rate,
+        )  # fmt: skip
+
+    def take_on(self, inbox: Path, *, until: date | None = None) -> list[Path]:
+        """Write the history: one delivery a feed, of all branches and business dates, its date the last of them. Signals come last."""
+        last = until or self.last_of_history
+        with ExitStack() as stack:
+            streams = [_Stream(feed, inbox, last, stack) for feed in FEEDS.values()]
+            for day in self.days(self.first, last):
+                for stream in streams:
+                    if day.date == self.first or stream.feed.name not in ONCE_AT_TAKE_ON:
+                        stream.add(self, day)
+            for stream in streams:
+                stream.close()
+        for stream in streams:
+            stream.write_signal()
+        return [stream.path for stream in streams]
+
+    def day_files(self, date: date, faults: Sequence[str] = (), *, branch: str | None = None) -> Iterator[Sent]:
+        """The files of one business day in the order of their sending: streams, head office, branches, then repeats and corrections.
+
+        `faults` are ids of the catalogue, such as "F11" or "F11:core_transactions:b03" (see `jobs.demo_bank.faults`).
+        `branch` narrows to the files of one branch.
+        """
+        if any(f.startswith("F25") for f in faults) and date > self.first:
+            self.day(date - ONE_DAY)
+        day = self.day(date)
+        planned = self.plan(date, faults)
+        later: list[Sent] = []
+        for feed in FEEDS.values():
+            if feed.sender == "configuration":
+                continue
+            for entity in [b.branch_id for b in self.people.outlets] if feed.sender == "branch" else [feed.entity]:
+                if branch not in (None, entity):
+                    continue
+                for seq in range(1, feed.parts + 1):
+                    for n, sent in enumerate(self._files(feed, entity, seq, day, planned)):
+                        if n:
+                            later.append(sent)
+                        else:
+                            yield sent
+        yield from later
+
+    def plan(self, date: date, faults: Sequence[str]) -> Plan:
+        """Which faults happen where on a day, what must be caught and what does not count. Raises ValueError for faults that cannot be."""
+        day = self.day(date)
+        return plan(
+            self.seed, day, faults, lambda feed, entity: FEEDS[feed].items(self.people, day, entity),
+            lambda feed, item: FEEDS[feed].money(item) if FEEDS[feed].money else 0,
+        )  # fmt: skip
+
+    def send_day(self, inbox: Path, date: date, *, faults: Sequence[str] = (), branch: str | None = None) -> list[Sent]:
+        """Write a day's files at once."""
+        files = list(self.day_files(date, faults, branch=branch))
+        for sent in files:
+            sent.write(inbox)
+        return files
+
+    def _files(self, feed: Feed, entity: str, seq: int, day: Day, planned: Plan) -> Iterator[Sent]:
+        items = list(feed.items(self.people, day, entity))
+        if feed.hour is not None:
+            items = [i for i in items if feed.hour(i) * feed.parts // 24 == seq - 1]
+            if not items:
+                return  # a stream with nothing to tell sends nothing
+        yesterday = self._told.get(day.date - ONE_DAY)
+        before = list(feed.items(self.people, yesterday, entity)) if yesterday else []
+        for spoilt in spoil(planned, feed.name, entity, seq, items, before):
+            yield self._sent(feed, entity, day, spoilt)
+
+    def _sent(self, feed: Feed, entity: str, day: Day, spoilt: Spoilt) -> Sent:
+        out = io.BytesIO()
+        writer = feed.encoder.open(out, entity, day.date)
+        row_date = spoilt.row_date or day.date
+        writer.add([feed.row(self.people, item, row_date) for item in spoilt.items])
+        count, money = len(spoilt.items), sum(map(feed.money, spoilt.items)) if feed.money else None
+        writer.close(count + spoilt.count_off, yuan(money + spoilt.sum_off) if money is not None else "")
+        data = spoilt.bytes_of(out.getvalue())
+        name = feed.file_name(entity, day.date, spoilt.seq)
+        signal = f"{name}|{count}|{yuan(money) if money is not None else ''}|{hashlib.sha256(data).hexdigest()}\n"
+        return Sent(
+            feed.name, entity, day.date, spoilt.seq, name, data, signal if spoilt.has_signal else None, count, money, spoilt.fault,
+            feed.file_name(entity, day.date, spoilt.replaces) if spoilt.replaces else None,
+        )  # fmt: skip
+
+
+class _Stream:
+    """One feed's take-on file while it grows day by day."""
+
+    def __init__(self, feed: Feed, inbox: Path, last: date, stack: ExitStack) -> None:
+        self.feed, self.count, self.money = feed, 0, 0
+        folder = inbox / feed.name / TAKE_ON / last.isoformat()
+        folder.mkdir(parents=True, exist_ok=True)
+        self.path = folder / feed.file_name(TAKE_ON, last, 1)
+        self._out: BinaryIO = stack.enter_context(self.path.open("wb"))
+        self._writer: Writer = feed.encoder.open(self._out, TAKE_ON, last)
+
+    def add(self, bank: Bank, day: Day) -> None:
+        people, feed = bank.people, self.feed
+        entities = [b.branch_id for b in people.outlets] if feed.sender == "branch" else [feed.entity]
+        items: list[Any] = [item for entity in entities for item in feed.items(people, day, entity)]
+        self._writer.add([feed.row(people, item, day.date) for item in items])
+        self.count += len(items)
+        self.money += sum(map(feed.money, items)) if feed.money else 0
+
+    @property
+    def stated(self) -> str:
+        return yuan(self.money) if self.feed.money else ""
+
+    def close(self) -> None:
+        self._writer.close(self.count, self.stated)
+
+    def write_signal(self) -> None:
+        with self.path.open("rb") as data:
+            digest = hashlib.file_digest(data, "sha256").hexdigest()
+        Path(f"{self.path}.ok").write_text(f"{self.path.name}|{self.count}|{self.stated}|{digest}\n", encoding="utf-8")

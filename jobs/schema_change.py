@@ -1,0 +1,237 @@
+"""What the contracts would change in live tables, and bringing those tables to their contracts.
+
+A column is added in place. A wider type is put in place by rewriting the table in one commit: Delta's own type widening is a table feature that the
+mart's and the report's reader (delta-rs) does not know. Whatever loses values (a narrower or other type) is never done to a live table.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from jobs.bank import Bank
+from jobs.contracts import Catalog, Table
+from jobs.lake import session
+from jobs.lake.tables import business_date_column, schema_of
+from jobs.lease import WRITER
+from jobs.ledger import leases, releases
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+    from pyspark.sql import SparkSession
+
+STATISTICS = "delta.dataSkippingStatsColumns"
+# Longer than the rewrite of a large table; given back when done.
+LEASE_SECONDS = 3600
+HOLDER = "contracts apply"
+DECIMAL = re.compile(r"^decimal\((\d+),(\d+)\)$")
+PRIMITIVES = {"long": "bigint", "integer": "int"}
+
+
+class NotNow(Exception):
+    """Tables are being written, or a run left them half written: nothing was changed."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """One difference between a live table and its contract. kind: added, widened, removed, retyped or statistics.
+
+    `before` and `after` are types (or, for statistics, lists of columns); null where there is none. `in_place`: apply does it.
+    """
+
+    kind: str
+    table: str
+    column: str | None
+    before: str | None
+    after: str | None
+    in_place: bool
+    tables: tuple[str, ...] = ()
+    kpis: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        what = {
+            "added": f"add {self.after}; rows of earlier builds hold null",
+            "widened": f"widen {self.before} to {self.after} (the table is rewritten once)",
+            "removed": f"the contract no longer has it ({self.before})",
+            "retyped": f"{self.before} cannot become {self.after} without loss",
+            "statistics": f"keep statistics of {self.after} (now: {self.before or 'the default'})",
+        }[self.kind]
+        name = f"{self.table}.{self.column}" if self.column else self.table
+        reach = f" Reaches {', '.join(self.tables)}" + (f"; KPIs {', '.join(self.kpis)}" if self.kpis else "") + "." if self.tables else ""
+        return f"{name}: {what}.{reach}" + ("" if self.in_place else f" Not in place: {self.remedy}")
+
+    @property
+    def remedy(self) -> str:
+        """What to do instead of a change that is not made in place."""
+        if self.kind == "removed":
+            return (
+                "the column stays, and rows written from now on hold null in it. If it was renamed, nothing more is to be done: the new name is "
+                "filled from now on, and in older days when they are built again."
+            )
+        if self.table.startswith("bronze."):
+            return f"give it a new name in the contract, with `from: {self.column}` for the file's field; the new column is added in place and the old one kept."
+        return "give it a new name in the contract; the new column is added in place, filled from now on, and in older days when they are built again."
+
+    def as_dict(self) -> dict[str, Any]:
+        """For machines: the fields, with `from` and `to`, and `affected` = {tables, kpis}."""
+        values = asdict(self)
+        return {
+            "kind": self.kind,
+            "table": self.table,
+            "column": self.column,
+            "from": values["before"],
+            "to": values["after"],
+            "in_place": self.in_place,
+            "affected": {"tables": list(self.tables), "kpis": list(self.kpis)},
+            "remedy": None if self.in_place else self.remedy,
+        }
+
+
+def plan(bank: Bank) -> list[Change]:
+    """Every difference between the live tables and their contracts, in the order of the layers. A table that was never written has none."""
+    from deltalake import DeltaTable
+
+    changes = []
+    for table in bank.catalog.tables.values():
+        if bank.lake.exists(table.table):
+            live = DeltaTable(bank.lake.path(table.table), without_files=True)
+            changes += _differences(bank.catalog, table, live)
+    return changes
+
+
+def _differences(catalog: Catalog, table: Table, live: DeltaTable) -> Iterator[Change]:
+    have = {field.name: type_name(json.loads(field.to_json())["type"]) for field in live.schema().fields}
+    want = {name: kind.replace(" ", "").lower() for name, kind in schema_of(table).items()}
+    tables, kpis = affected(catalog, table.table)
+    for name, kind in want.items():
+        if name not in have:
+            yield Change("added", table.table, name, None, kind, True, tables, kpis)
+        elif have[name] != kind:
+            wider = is_wider(have[name], kind)
+            yield Change("widened" if wider else "retyped", table.table, name, have[name], kind, wider, tables, kpis)
+    for name, kind in have.items():
+        if name not in want:
+            yield Change("removed", table.table, name, kind, None, False, tables, kpis)
+    kept, wanted = live.metadata().configuration.get(STATISTICS), ",".join(statistics_of(table))
+    if kept != wanted:
+        yield Change("statistics", table.table, None, kept, wanted, True)
+
+
+def statistics_of(table: Table) -> list[str]:
+    """The columns of which Delta keeps minimum and maximum."""
+    if table.layer == "bronze":
+        return [*table.statistics, "__batch", "__business_date"]
+    by_date = [business_date_column(table)] if table.history in ("fact", "snapshot") else []
+    return [*(table.statistics or by_date), "batch"]
+
+
+def type_name(kind: Any) -> str:
+    """A type of Delta's schema JSON in Spark's words, without spaces."""
+    if isinstance(kind, str):
+        return PRIMITIVES.get(kind, kind.replace(" ", ""))
+    if kind["type"] == "array":
+        return f"array<{type_name(kind['elementType'])}>"
+    if kind["type"] == "map":
+        return f"map<{type_name(kind['keyType'])},{type_name(kind['valueType'])}>"
+    return "struct<" + ",".join(f"{f['name']}:{type_name(f['type'])}" for f in kind["fields"]) + ">"
+
+
+def is_wider(before: str, after: str) -> bool:
+    """Whether every value of one type is one of the other: int in bigint, a decimal in one of more digits and the same scale."""
+    if (before, after) == ("int", "bigint"):
+        return True
+    old, new = DECIMAL.match(before), DECIMAL.match(after)
+    return bool(old and new) and old[2] == new[2] and int(new[1]) > int(old[1])  # type: ignore[index]
+
+
+def affected(catalog: Catalog, address: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The tables that read a table, directly or through others, and the KPIs whose base stands on one of all these."""
+    reached: list[str] = []
+    todo = [address]
+    while todo:
+        here = todo.pop(0)
+        readers = [t.table for t in catalog.tables.values() if here in t.reads] + list(catalog.tables[here].conforms)
+        for reader in readers:
+            if reader not in reached and reader != address:
+                reached.append(reader)
+                todo.append(reader)
+    names = {name.split(".")[1] for name in (address, *reached)}
+    kpis = [kpi.id for kpi in catalog.kpis.values() if names & _stands_on(kpi.base)]
+    return tuple(reached), tuple(kpis)
+
+
+def _stands_on(base: str) -> set[str]:
+    """Names of the tables that a KPI's base reads: the parameters of its function."""
+    from jobs.kpi.bases import BASES
+
+    return set(inspect.signature(BASES[base].rows).parameters) if base in BASES else set()
+
+
+def apply(bank: Bank, changes: Sequence[Change], spark: SparkSession | None = None) -> Iterator[str]:
+    """Make the changes that can be made in place, one commit each; a line for every change, also for those that are not made.
+
+    Raises NotNow, before anything is changed, when a run writes or has left something unreleased.
+    """
+    wanted = [change for change in changes if change.in_place]
+    with ExitStack() as stack:
+        if wanted:
+            _alone(bank, stack)
+            spark = spark or stack.enter_context(session())
+        for change in changes:
+            if not change.in_place:
+                yield f"Not done. {change}"
+                continue
+            assert spark is not None
+            _make(spark, bank.lake.path(change.table), change)
+            yield f"Done. {change.table}{f'.{change.column}' if change.column else ''}: {change.kind}, now {change.after}."
+
+
+def _alone(bank: Bank, stack: ExitStack) -> None:
+    """Hold the writer's lease; a run that was not released would put a table back to before the change."""
+    with bank.ledger.begin() as db:
+        if leases.acquire(db, WRITER, HOLDER, LEASE_SECONDS) is None:
+            raise NotNow("A business day is being written. Nothing was changed; run this again when it is released (`ledgerlake status`).")
+        stack.callback(_give_back, bank)
+        left = releases.unreleased(db, but="")
+    if left:
+        runs = ", ".join(sorted({batch.subject for batch in left}))
+        raise NotNow(f"Run {runs} was begun and not released. Nothing was changed; let it end first (`ledgerlake releases`, `ledgerlake gates`).")
+
+
+def _give_back(bank: Bank) -> None:
+    with bank.ledger.begin() as db:
+        leases.release(db, WRITER, HOLDER)
+
+
+def _make(spark: SparkSession, path: str, change: Change) -> None:
+    if change.kind == "added":
+        spark.sql(f"ALTER TABLE delta.`{path}` ADD COLUMNS (`{change.column}` {change.after})")
+    elif change.kind == "statistics":
+        spark.sql(f"ALTER TABLE delta.`{path}` SET TBLPROPERTIES ('{STATISTICS}' = '{change.after}')")
+    else:
+        _rewrite(spark, path, change)
+
+
+def _rewrite(spark: SparkSession, path: str, change: Change) -> None:
+    """The whole table with one column in its wider type, as one commit.
+
+    Rows that a load of bronze commits between the reading and the writing would be missing from what is written: then the commit is taken back.
+    """
+    from deltalake import DeltaTable
+    from pyspark.sql import functions as F
+
+    before = DeltaTable(path, without_files=True).version()
+    rows = spark.read.format("delta").option("versionAsOf", before).load(path)
+    wider = rows.withColumn(str(change.column), F.col(f"`{change.column}`").cast(str(change.after)))
+    metadata = json.dumps({"schema_change": f"{change.table}.{change.column}", "from": change.before, "to": change.after, "read": before})
+    wider.write.format("delta").mode("overwrite").option("overwriteSchema", "true").option("userMetadata", metadata).save(path)
+    history = DeltaTable(path, without_files=True).history(50)
+    own = next(int(commit["version"]) for commit in history if commit.get("userMetadata") == metadata)
+    if own != before + 1:
+        spark.sql(f"RESTORE TABLE delta.`{path}` TO VERSION AS OF {own - 1}")
+        raise NotNow(f"{change.table} was written while it was being widened; the change was taken back. Run this again when nothing is loaded.")

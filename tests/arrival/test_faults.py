@@ -1,0 +1,297 @@
+"""Faults of the catalogue that arrival must catch (F..), each through the whole of landing: caught, named, and nothing else stopped."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from jobs.arrival.doorbell import waiting_count
+from jobs.arrival.land import Landed
+from jobs.ledger import deliveries
+from jobs.privacy.seal import open_bytes, open_sealed
+from tests.arrival.conftest import DAY, DELIMITED, Bank, movements
+
+NAME = f"CORE_b01_TXN_{DAY}_1.txt"
+GOOD = movements(("1", "10.00", "工资"), ("2", "2.50", "利息"))
+
+
+def refused(bank: Bank, landed: Landed) -> tuple[str, str]:
+    """(cause, reason) of a refused delivery that has a case, is kept sealed, has no rows and left the inbox."""
+    assert landed.state == "refused"
+    delivery = bank.delivery(landed)
+    assert (delivery.state, delivery.cause, delivery.reason) == ("refused", landed.cause, landed.reason)
+    (case,) = [c for c in bank.cases() if c.delivery_id == landed.delivery_id]
+    assert (case.cause, case.owner, case.feed, case.kind) == (landed.cause, "payments", landed.feed, "file")
+    assert bank.stored() == [f"{landed.delivery_id}.sealed"]
+    assert bank.waiting() == []
+    return str(landed.cause), str(landed.reason)
+
+
+def test_f01_a_bad_byte_refuses_the_file_with_its_place(bank: Bank) -> None:
+    content = GOOD.replace("利息".encode("gb18030"), b"\xff\xff")
+    bank.send("movements", content, NAME)
+    cause, reason = refused(bank, bank.land()[0])
+    assert cause == "bad_byte"
+    assert f"ff ff at byte {content.index(bytes([0xFF]))} (line 3," in reason.replace("Bytes ", "")
+    with open_sealed(next((bank.home / "raw").rglob("*.sealed")), bank.keys) as raw:
+        assert raw.read() == content
+
+
+def test_f02_four_byte_characters_in_a_gbk_file_are_refused(bank: Bank) -> None:
+    gbk = bank.with_source("movements", format=bank.catalog.sources["movements"].format.model_copy(update={"encoding": "gbk"}))
+    gbk.send("movements", movements(("1", "1.00", "\U00020087")), NAME)
+    assert refused(bank, gbk.land()[0])[0] == "bad_byte"
+
+
+@pytest.mark.parametrize("character", ["億", "誠"], ids=["F03 second byte is |", "F04 second byte is \\"])
+def test_f03_f04_text_is_decoded_before_it_is_split(bank: Bank, character: str) -> None:
+    assert {"億": b"|", "誠": b"\\"}[character] == character.encode("gb18030")[1:]
+    bank.send("movements", movements(("1", "1.00", character)), NAME)
+    (landed,) = bank.land()
+    assert [row["remark"] for row in bank.rows(landed)] == [character]
+
+
+def test_f08_a_line_with_nul_is_one_malformed_row(bank: Bank) -> None:
+    bank.send("movements", movements(("1", "1.00", "a\0b"), ("2", "2.00", "１２"), total="3.00"), NAME)
+    (landed,) = bank.land()
+    assert [(r["__line"], r["__malformed"]) for r in bank.rows(landed)] == [(3, None), (2, "the line holds a NUL character")]
+
+
+def test_f10_a_delimiter_inside_a_value_is_one_malformed_row_kept_sealed(bank: Bank) -> None:
+    bank.send("movements", movements(("1", "1.00", "a|b"), ("2", "2.00", "")), NAME)
+    (landed,) = bank.land()
+    assert landed.state == "verified"
+    good, bad = bank.rows(landed)
+    assert (good["journal_no"], good["__line"], good["__malformed"]) == ("2", 3, None)
+    assert (bad["__line"], bad["__malformed"], bad["journal_no"]) == (2, "6 columns instead of 5", None)
+    assert open_bytes(bad["__sealed"], bank.keys) == f"b01|1|{DAY}|1.00|a|b".encode()
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_f11_trailer_count(bank: Bank, count: int) -> None:
+    bank.send("movements", movements(("1", "10.00", ""), ("2", "2.50", ""), count=count), NAME)
+    cause, reason = refused(bank, bank.land()[0])
+    assert cause == "trailer_count"
+    assert f"states {count} records, the file holds 2" in reason
+
+
+def test_f12_trailer_sum_one_cent_off(bank: Bank) -> None:
+    bank.send("movements", movements(("1", "10.00", ""), ("2", "2.50", ""), total="12.51"), NAME)
+    cause, reason = refused(bank, bank.land()[0])
+    assert cause == "trailer_sum"
+    assert "states a sum of 12.51, the amounts add up to 12.5" in reason
+
+
+def test_f13_signal_hash_of_another_file(bank: Bank) -> None:
+    bank.send("movements", GOOD, NAME, signal=f"{NAME}|2|12.50|{'0' * 64}")
+    # The trailer says that the file is whole: no need to wait for more of it.
+    cause, reason = refused(bank, bank.land(settle_seconds=3600)[0])
+    assert cause == "ok_hash"
+    assert hashlib.sha256(GOOD).hexdigest() in reason
+
+
+@pytest.mark.parametrize(("stated", "cause"), [("3|12.50", "signal_count"), ("2|12.49", "signal_sum"), ("two|", "signal_unreadable")])
+def test_a_signal_that_states_other_figures(bank: Bank, stated: str, cause: str) -> None:
+    bank.send("movements", GOOD, NAME, signal=f"{NAME}|{stated}|")
+    assert refused(bank, bank.land()[0])[0] == cause
+
+
+def test_f14_without_its_signal_a_file_is_not_read(bank: Bank) -> None:
+    bank.send("movements", GOOD, NAME, signal=None)
+    assert bank.land() == []
+    assert waiting_count(bank.catalog, bank.inbox, 0) == 0
+    assert bank.waiting() == [NAME]
+
+
+def test_f15_a_signal_before_its_file_waits(bank: Bank) -> None:
+    path = bank.send("movements", GOOD, NAME)
+    content = path.read_bytes()
+    path.unlink()
+    assert bank.land() == []
+    path.write_bytes(content)
+    assert waiting_count(bank.catalog, bank.inbox, 0) == 1
+    assert [one.state for one in bank.land()] == ["verified"]
+
+
+def test_f16_a_growing_file_is_arriving_until_it_is_whole(bank: Bank) -> None:
+    path = bank.send("movements", GOOD, NAME)
+    path.write_bytes(GOOD[:40])
+    (half,) = bank.land("run-1", settle_seconds=60)
+    assert (half.state, bank.delivery(half).state) == ("arriving", "arriving")
+    assert bank.stored() == []
+    path.write_bytes(GOOD)
+    (whole,) = bank.land("run-2", settle_seconds=60)
+    assert (whole.state, whole.delivery_id) == ("verified", half.delivery_id)
+
+
+def test_f17_a_truncated_file_is_refused_once_it_does_not_change_any_more(bank: Bank) -> None:
+    path = bank.send("movements", GOOD, NAME)
+    path.write_bytes(GOOD[:-20])
+    os.utime(path, (time.time() - 61, time.time() - 61))
+    cause, reason = refused(bank, bank.land(settle_seconds=60)[0])
+    assert cause == "truncated"
+    assert "line 3 without its trailer record T" in reason
+
+
+def test_f17_a_truncated_gzip_file(bank: Bank) -> None:
+    packed = bank.with_source("movements", format=type(bank.catalog.sources["movements"].format).model_validate({**DELIMITED, "separator": "|", "compression": "gzip"}))
+    content = gzip.compress(GOOD)
+    packed.send("movements", content[: int(len(content) * 0.7)], NAME, signal=f"{NAME}|2|12.50|{hashlib.sha256(content).hexdigest()}")
+    assert refused(bank, packed.land()[0])[0] == "truncated"
+
+
+def test_f18_an_empty_file_with_a_right_trailer_counts_as_received(bank: Bank) -> None:
+    bank.send("movements", movements(), NAME)
+    (landed,) = bank.land()
+    assert (landed.state, landed.rows, bank.rows(landed)) == ("verified", 0, [])
+
+
+def test_f20_the_same_bytes_under_a_new_name_are_ignored(bank: Bank) -> None:
+    bank.send("movements", GOOD, NAME)
+    (first,) = bank.land()
+    bank.send("movements", GOOD, f"CORE_b01_TXN_{DAY}_2.txt")
+    (again,) = bank.land()
+    assert (again.state, again.cause) == ("ignored_duplicate", "same_bytes")
+    assert first.delivery_id in str(again.reason)
+    assert bank.stored() == [f"{first.delivery_id}.parquet", f"{first.delivery_id}.sealed"]
+    assert bank.cases() == []
+
+
+def test_f20_two_equal_files_at_once(bank: Bank) -> None:
+    bank.send("movements", GOOD, NAME)
+    bank.send("movements", GOOD, f"CORE_b01_TXN_{DAY}_2.txt")
+    assert [one.state for one in bank.land()] == ["verified", "ignored_duplicate"]
+
+
+def test_f19_a_corrected_file_under_the_same_name_is_a_delivery_of_its_own(bank: Bank) -> None:
+    bank.send("movements", GOOD, NAME)
+    (first,) = bank.land()
+    bank.send("movements", movements(("1", "10.00", ""), ("2", "3.50", "")), NAME)
+    (second,) = bank.land()
+    assert (second.state, second.delivery_id != first.delivery_id) == ("verified", True)
+
+
+def test_a_good_file_closes_the_case_of_the_refused_one(bank: Bank) -> None:
+    bank.send("movements", movements(("1", "10.00", ""), count=2), NAME)
+    (bad,) = bank.land()
+    assert [c.delivery_id for c in bank.cases()] == [bad.delivery_id]
+    bank.send("movements", movements(("1", "10.00", "")), NAME)
+    assert [one.state for one in bank.land()] == ["verified"]
+    assert bank.cases() == []
+
+
+def test_f24_header_of_another_branch(bank: Bank) -> None:
+    bank.send("movements", movements(("1", "1.00", ""), header_branch="b02"), NAME)
+    cause, reason = refused(bank, bank.land()[0])
+    assert cause == "wrong_branch"
+    assert "names b02, the file's name b01" in reason
+
+
+def test_f24_rows_of_another_branch(bank: Bank) -> None:
+    bank.send("movements", movements(("1", "1.00", ""), branch="b02", header_branch="b01"), NAME)
+    cause, reason = refused(bank, bank.land()[0])
+    assert cause == "wrong_branch"
+    assert "Line 2 is of branch b02" in reason
+
+
+def test_f25_yesterdays_rows_under_todays_name(bank: Bank) -> None:
+    content = movements(("1", "1.00", ""), day="20260914").replace(b"H|core|b01|20260914|", f"H|core|b01|{DAY}|".encode())
+    bank.send("movements", content, NAME)
+    cause, reason = refused(bank, bank.land()[0])
+    assert cause == "wrong_date"
+    assert "Line 2 is of business date 20260914. Expected rows of 2026-09-15 only" in reason
+
+
+def test_f25_yesterdays_bytes_in_todays_lane(bank: Bank) -> None:
+    """A file without dates inside: only its bytes tell that it came before."""
+    bank.send("tickets", b"ticket_no,service,note\n1,a,b\n", "QUE_b01_TIC_20260914_1.csv", day="20260914")
+    bank.send("tickets", b"ticket_no,service,note\n1,a,b\n", f"QUE_b01_TIC_{DAY}_1.csv")
+    yesterday, today = bank.land()
+    assert (yesterday.state, today.state, today.cause) == ("verified", "refused", "same_bytes_elsewhere")
+    assert f"came as {yesterday.delivery_id}" in str(today.reason)
+
+
+def test_an_unchanged_snapshot_is_welcome(bank: Bank) -> None:
+    snapshot = bank.with_source("tickets", kind="snapshot")
+    snapshot.send("tickets", b"ticket_no,service,note\n1,a,b\n", "QUE_b01_TIC_20260914_1.csv", day="20260914")
+    snapshot.send("tickets", b"ticket_no,service,note\n1,a,b\n", f"QUE_b01_TIC_{DAY}_1.csv")
+    assert [one.state for one in snapshot.land()] == ["verified", "verified"]
+
+
+def test_f26_a_new_named_column_is_held_back(bank: Bank) -> None:
+    bank.send("tickets", b"ticket_no,colour,service,note\n1,red,a,b\n", f"QUE_b01_TIC_{DAY}_1.csv")
+    (landed,) = bank.land()
+    assert landed.state == "verified"
+    assert "colour" in str(bank.delivery(landed).reason)
+    assert bank.rows(landed)[0]["service"] == "a"
+
+
+def test_f27_a_named_column_is_gone(bank: Bank) -> None:
+    bank.send("tickets", b"ticket_no,note\n1,b\n", f"QUE_b01_TIC_{DAY}_1.csv")
+    cause, reason = refused(bank, bank.land()[0])
+    assert cause == "column_removed"
+    assert "service" in reason
+
+
+def test_f27_every_line_lacks_a_column(bank: Bank) -> None:
+    content = GOOD.replace("|工资".encode("gb18030"), b"").replace("|利息".encode("gb18030"), b"")
+    bank.send("movements", content, NAME)
+    cause, reason = refused(bank, bank.land()[0])
+    assert cause == "column_count"
+    assert "All 2 lines have 4 columns instead of 5" in reason
+
+
+@pytest.mark.parametrize("place", ["column line", "json key", "later json key", "contract"])
+def test_f57_a_c3_column_never_lands(bank: Bank, place: str) -> None:
+    secret = b"cvn-4711"
+    if place == "column line":
+        bank.send("tickets", b"ticket_no,service,note,CVN2\n1,a,b," + secret + b"\n", f"QUE_b01_TIC_{DAY}_1.csv")
+    elif place == "contract":
+        columns = {**bank.catalog.bronze("tickets").columns}
+        columns["note"] = columns["note"].model_copy(update={"classification": "C3/5"})
+        table = bank.catalog.bronze("tickets").model_copy(update={"columns": columns})
+        bank.catalog.tables["bronze.tickets"] = table
+        bank.send("tickets", b"ticket_no,service,note\n1,a," + secret + b"\n", f"QUE_b01_TIC_{DAY}_1.csv")
+    else:
+        first = b'{"event_id":"0"}\n' if place == "later json key" else b""
+        line = first + b'{"event_id":"1","payload":{"pay_password":"' + secret + b'"}}\n'
+        bank.send("events", gzip.compress(line), f"APP_app_EVT_{DAY}_1.jsonl.gz", signal=None, entity="app")
+    (landed,) = bank.land()
+    assert (landed.state, landed.cause) == ("refused", "c3_column")
+    assert [c.kind for c in bank.cases()] == ["incident"]
+    assert bank.stored() == []
+    assert bank.waiting() == []
+    assert all(secret not in p.read_bytes() for p in bank.home.rglob("*") if p.is_file())
+
+
+def test_one_bad_branch_stops_nobody_else(bank: Bank) -> None:
+    bank.send("movements", movements(("1", "1.00", ""), count=9), NAME)
+    other = f"CORE_b02_TXN_{DAY}_1.txt"
+    bank.send("movements", movements(("1", "1.00", ""), branch="b02"), other, entity="b02")
+    assert {one.entity: one.state for one in bank.land()} == {"b01": "refused", "b02": "verified"}
+
+
+def test_every_change_of_state_is_in_the_history(bank: Bank) -> None:
+    bank.send("movements", GOOD, NAME)
+    bank.land("run-7")
+    with bank.ledger.begin() as db:
+        from sqlalchemy import text
+
+        history = db.execute(text("select state, run_id from delivery_events order by event_id")).all()
+        assert [tuple(row) for row in history] == [("arriving", "run-7"), ("verified", "run-7")]
+        assert deliveries.counts(db) == {"verified": 1}
+        assert deliveries.find(db)[0].received_at <= datetime.now(UTC)
+
+
+def test_unfinished_names_are_not_looked_at(bank: Bank) -> None:
+    bank.send("movements", GOOD, f"{NAME}.part", signal=None)
+    bank.send("movements", GOOD, f".{NAME}", signal=None)
+    assert bank.land() == []
+    assert waiting_count(bank.catalog, bank.inbox, 0) == 0
+    assert Path(bank.inbox.root).exists()

@@ -1,0 +1,105 @@
+"""A branch's files from the inbox to `rows`: what is taken, what is refused, and that nothing is taken twice."""
+
+from __future__ import annotations
+
+import io
+from decimal import Decimal
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from jobs.privacy.seal import open_sealed
+from tests.arrival.conftest import DAY, Bank, gz, movements
+
+NAME = f"CORE_b01_TXN_{DAY}_1.txt"
+
+
+def test_a_good_file_becomes_verified_rows_and_leaves_the_inbox(bank: Bank) -> None:
+    bank.send("movements", movements(("1", "10.00", "工资"), ("2", "2.50", "")), NAME)
+    (landed,) = bank.land()
+    assert (landed.state, landed.rows, landed.money) == ("verified", 2, Decimal("12.50"))
+    delivery = bank.delivery(landed)
+    assert (delivery.feed, delivery.entity, delivery.business_date.isoformat(), delivery.seq) == ("movements", "b01", "2026-09-15", 1)
+    assert (delivery.stated_rows, delivery.stated_money) == (2, Decimal("12.50"))
+    assert bank.rows(landed) == [
+        {"__delivery_id": landed.delivery_id, "__line": 2, "__malformed": None, "__sealed": None, "branch_id": "b01", "journal_no": "1",
+         "business_date": DAY, "amount": "10.00", "remark": "工资"},
+        {"__delivery_id": landed.delivery_id, "__line": 3, "__malformed": None, "__sealed": None, "branch_id": "b01", "journal_no": "2",
+         "business_date": DAY, "amount": "2.50", "remark": None},
+    ]  # fmt: skip
+    assert bank.waiting() == []
+    assert bank.land("run-2") == []
+
+
+def test_customers_arrive_as_tokens_only(bank: Bank) -> None:
+    person = "b01|+|0001|+|张三|+|991101199003071238|+|139 0000 0001"
+    same_elsewhere = "b01|+|0002|+|张 三|+|991101199003071238|+|+8613900000001"
+    wrong = "b01|+|0003|+|李四|+|991101199003071239|+|"
+    lines = [f"H|+|core|+|b01|+|{DAY}|+|x", person, same_elsewhere, wrong, "T|+|3|+|", ""]
+    bank.send("customers", "\n".join(lines).encode("gb18030"), f"CORE_b01_CUS_{DAY}_1.txt")
+    (landed,) = bank.land()
+    first, second, third = bank.rows(landed)
+    assert first["id_number_token"] == second["id_number_token"] != third["id_number_token"]
+    assert (first["id_number_valid"], third["id_number_valid"]) == ("true", "false")
+    assert (first["id_number_birth_date"], first["id_number_gender"], first["id_number_kind"]) == ("1990-03-07", "m", "resident_id")
+    assert (third["id_number_birth_date"], third["phone_token"], third["phone_valid"]) == (None, None, None)
+    assert first["name_token"] != second["name_token"]
+    assert first["name_normal_token"] == second["name_normal_token"]
+    assert first["phone_token"] == second["phone_token"]
+    assert first["phone_last4"] == "0001"
+    assert first["customer_no"] == "0001"
+    assert first["customer_no_keyed"] == bank.keys.party_id("core", "0001")
+    written = b"".join(p.read_bytes() for p in bank.home.rglob("*") if p.is_file())
+    for clear in ("张三", "991101199003071238", "13900000001"):
+        assert clear.encode() not in written
+        assert clear.encode("gb18030") not in written
+    assert list(first) == ["__delivery_id", "__line", "__malformed", "__sealed", *bank.catalog.bronze("customers").physical_columns]
+
+
+def test_each_format_ends_as_rows(bank: Bank) -> None:
+    table = pa.table({"loan_id": ["L1"], "principal": pa.array([Decimal("10.50")], pa.decimal128(18, 2))})
+    parquet = io.BytesIO()
+    pq.write_table(table, parquet)
+    fixed = f"H|core|b01|{DAY}|x\nA00001{'账户':<6}{1250:>10}\nT|1|12.50\n"
+    bank.send("loans", parquet.getvalue(), f"LOAN_HO_CON_{DAY}_1.parquet", entity="HO")
+    bank.send("balances", fixed.encode("gb18030"), f"CORE_b01_BAL_{DAY}_1.dat")
+    bank.send("events", gz('{"event_id":"e1","payload":{"amount":1.10,"clicks":9007199254740993}}\n'), f"APP_app_EVT_{DAY}_1.jsonl.gz", signal=None)
+    bank.send("tickets", b'\xef\xbb\xbfservice,ticket_no,note\nloan,7,"two\nlines"\n,8,""\n', f"QUE_b01_TIC_{DAY}_1.csv")
+    landed = {one.feed: one for one in bank.land()}
+    assert {one.state for one in landed.values()} == {"verified"}, landed
+
+    def values(feed: str) -> list[dict[str, object]]:
+        return [{k: v for k, v in row.items() if k not in ("__delivery_id", "__malformed", "__sealed")} for row in bank.rows(landed[feed])]
+
+    assert values("loans") == [{"__line": 1, "loan_id": "L1", "principal": "10.50"}]
+    assert values("balances") == [{"__line": 2, "account_no": "A00001", "name": "账户", "balance": "1250"}]
+    assert values("events") == [{"__line": 1, "event_id": "e1", "amount": "1.10", "clicks": "9007199254740993"}]
+    assert values("tickets") == [
+        {"__line": 2, "ticket_no": "7", "service": "loan", "note": "two\nlines"},
+        {"__line": 4, "ticket_no": "8", "service": None, "note": ""},
+    ]
+
+
+def test_a_file_no_source_knows_is_refused_and_kept_sealed(bank: Bank) -> None:
+    bank.send("movements", b"what is this", "report.docx", signal=None)
+    (landed,) = bank.land()
+    assert (landed.feed, landed.state, landed.cause) == ("unknown", "refused", "unknown_file")
+    assert "CORE_{entity}_TXN_{date}_{seq}.txt" in str(landed.reason)
+    assert bank.stored() == [f"{landed.delivery_id}.sealed"]
+    with open_sealed(Path(bank.delivery(landed).raw_uri), bank.keys) as raw:
+        assert raw.read() == b"what is this"
+
+
+def test_take_on_brings_many_branches_and_dates(bank: Bank) -> None:
+    body = "b01|1|20260901|1.00|\nb02|2|20260914|2.00|\n"
+    content = f"H|core|TAKEON|20260914|x\n{body}T|2|3.00\n".encode()
+    bank.send("movements", content, "CORE_TAKEON_TXN_20260914_1.txt", entity="TAKEON", day="20260914")
+    assert [one.state for one in bank.land()] == ["verified"]
+
+
+def test_real_data_does_not_enter_a_test_environment(bank: Bank) -> None:
+    bank.send("movements", movements(("1", "1.00", "")), NAME)
+    (landed,) = bank.with_source("movements", synthetic=False).land()
+    assert (landed.state, landed.cause) == ("refused", "real_data_in_test")
+    assert bank.stored() == []

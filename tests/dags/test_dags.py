@@ -1,0 +1,55 @@
+"""The five DAGs: they import fast and light, and the day's tasks follow the contracts."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import subprocess
+import sys
+
+import pytest
+
+from jobs.contracts import load
+from jobs.contracts.model import INCOMING, PREVIOUS
+from jobs.settings import PROJECT
+
+NAMES = ("landing", "load", "business_day", "roll_call", "maintenance")
+
+
+@pytest.fixture(scope="module")
+def dags(tmp_path_factory):
+    """DAG id -> DAG, of all five files; parsing needs Airflow's settings, and no database."""
+    os.environ.setdefault("AIRFLOW_HOME", str(tmp_path_factory.mktemp("airflow")))
+    found = {}
+    for name in NAMES:
+        module = importlib.import_module(f"dags.{name}")
+        found |= {d.dag_id: d for d in vars(module).values() if type(d).__name__ == "DAG"}
+    return found
+
+
+def test_every_bank_has_its_five_dags(dags):
+    assert set(NAMES) <= set(dags)
+    assert {f"berka_{name}" for name in NAMES} <= set(dags)
+
+
+def test_dag_files_import_neither_spark_nor_great_expectations(tmp_path):
+    code = "import sys; " + "; ".join(f"import dags.{n}" for n in NAMES) + "; print([m for m in ('pyspark', 'great_expectations') if m in sys.modules])"
+    env = os.environ | {"AIRFLOW_HOME": str(tmp_path), "PYTHONPATH": str(PROJECT)}
+    said = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, env=env, capture_output=True, text=True, check=True).stdout
+    assert said.strip().endswith("[]")
+
+
+def test_a_table_is_built_after_the_gates_of_all_it_reads(dags):
+    day, catalog = dags["business_day"], load("demo")
+    for table in catalog.build_order():
+        build = day.get_task(f"{table.layer}.{table.name}.build")
+        upstream = {t.split(".", 2)[1] + "." + t.split(".", 2)[2] for t in build.upstream_task_ids if t.endswith(".gate")}
+        wanted = {f"{r.split('.')[1]}.gate" for r in table.reads if r not in (INCOMING, PREVIOUS) and not r.startswith("bronze.")}
+        assert upstream == wanted, table.table
+
+
+def test_every_gate_stands_before_the_release(dags):
+    day = dags["business_day"]
+    gates = {t.task_id for t in day.tasks if t.task_id.endswith(".gate")}
+    assert gates == {f"{t.layer}.{t.name}.gate" for t in load("demo").build_order()}
+    assert gates <= day.get_task("release").upstream_task_ids
