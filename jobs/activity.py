@@ -35,7 +35,9 @@ def valid_transactions(transactions: DataFrame, reversals: DataFrame, ref_channe
         & F.col("reverses_transaction_id").isNull()
     )
     left = _net(booked, reversals, kind="transaction", key="transaction_id")
-    return valid_on(left, ref_channels, key="channel", at="business_date", take=["is_online", "is_off_counter"], small=True)
+    return valid_on(
+        left, ref_channels, key="channel", at="business_date", take=["is_online", "is_off_counter"], small=True
+    )
 
 
 def valid_sales(sales: DataFrame, reversals: DataFrame, ref_channels: DataFrame) -> DataFrame:
@@ -63,7 +65,11 @@ def digital_events(channel_events: DataFrame, ref_channels: DataFrame) -> DataFr
 
 def _net(rows: DataFrame, reversals: DataFrame, *, kind: str, key: str) -> DataFrame:
     """Rows of which something is left after their reversals (R5: netted in the original's period), with `net_amount`."""
-    undone = reversals.where(F.col("kind") == kind).groupBy(F.col("original_id").alias(key)).agg(F.sum("amount").alias("reversed"))
+    undone = (
+        reversals.where(F.col("kind") == kind)
+        .groupBy(F.col("original_id").alias(key))
+        .agg(F.sum("amount").alias("reversed"))
+    )
     reversed_ = F.coalesce(F.col("reversed"), F.lit(0)).cast(MONEY)
     return (
         rows.join(undone, on=key, how="left")
@@ -75,13 +81,20 @@ def _net(rows: DataFrame, reversals: DataFrame, *, kind: str, key: str) -> DataF
 
 def _channel(rows: DataFrame, ref_channels: DataFrame, channel: str, flag: str) -> DataFrame:
     """`flag`: whether the channel in column `channel` counted as online on the row's date."""
-    named = ref_channels.select(F.col("channel").alias("__channel"), F.col("is_online").alias(flag), "valid_from", "valid_to")
+    named = ref_channels.select(
+        F.col("channel").alias("__channel"), F.col("is_online").alias(flag), "valid_from", "valid_to"
+    )
     keyed = rows.withColumn("__channel", F.col(channel))
     return valid_on(keyed, named, key="__channel", at="business_date", take=[flag], small=True).drop("__channel")
 
 
 def windows(
-    party_days: DataFrame, account_balances: DataFrame, party_links: DataFrame, *, as_of: list[date], balance_floor: Decimal
+    party_days: DataFrame,
+    account_balances: DataFrame,
+    party_links: DataFrame,
+    *,
+    as_of: list[date],
+    balance_floor: Decimal,
 ) -> DataFrame:
     """One row a party and date of `as_of`, for parties with activity in the 12 months ending then or a balance on that date.
 
@@ -146,4 +159,3 @@ def _only(inside: Column, column: str) -> Column:
 
 def _dates(spark: SparkSession, days: list[date]) -> DataFrame:
     return spark.createDataFrame([(d,) for d in days], "as_of date")
-

@@ -23,7 +23,7 @@ from jobs.contracts import Table
 from jobs.contracts.day import Day
 from jobs.contracts.model import INCOMING, PREVIOUS
 from jobs.lake import session
-from jobs.lake.tables import HISTORY, SOURCES, Stamp, business_date_column, empty, parts_filter, schema_of
+from jobs.lake.tables import SOURCES, Stamp, business_date_column, empty, judged_table, parts_filter, schema_of
 from jobs.ledger import batches, days, deliveries
 from jobs.ledger.days import days_between
 from jobs.lease import hold_writer
@@ -71,24 +71,21 @@ def build(profile: str, run_key: str, table_name: str, run_id: str) -> dict[str,
         batch = batches.start(db, table_name, run_key, run_id)
     stamp = Stamp(batch.batch_id, run_key, run_id)
     if not _has_work(bank, run, table):
-        return _record(bank, run, table, stamp, {"skipped": True}, None)
+        return _record(bank, stamp, {"skipped": True}, None)
     with session() as spark:
         bank.lake.create(spark, table)
         version = bank.lake.version(table.table)
         if batch.previous_version is None:
             with bank.ledger.begin() as db:
                 batches.set_state(db, batch.batch_id, "started", previous_version=version)
-        written = bank.lake.committed(table.table, batch.batch_id)
-        if written is None:
-            metrics = _write(spark, bank, run, table, stamp)
-        else:
-            metrics = _measure_written(spark, bank, run, table, stamp)
-        metrics |= _filtered(spark, bank, run, table)
+        if bank.lake.committed(table.table, batch.batch_id) is None:
+            _write(spark, bank, run, table, stamp)
+        filtered = _filtered(spark, bank, run, table)
     seam("after_table_write")
-    return _record(bank, run, table, stamp, metrics, bank.lake.version(table.table))
+    return _record(bank, stamp, _measure(bank, table, batch.batch_id) | filtered, bank.lake.version(table.table))
 
 
-def _record(bank: Bank, run: Run, table: Table, stamp: Stamp, metrics: dict[str, Any], version: int | None) -> dict[str, Any]:
+def _record(bank: Bank, stamp: Stamp, metrics: dict[str, Any], version: int | None) -> dict[str, Any]:
     from jobs.quality.metrics import storable
 
     kept = storable(metrics)
@@ -117,39 +114,34 @@ def _parts(bank: Bank, run: Run, table: Table, first: date, last: date) -> list[
     return parts
 
 
-def _write(spark: SparkSession, bank: Bank, run: Run, table: Table, stamp: Stamp) -> dict[str, Any]:
-    """Transform, judge and write; returns the metrics gathered in the same pass."""
-    from jobs.quality.metrics import aggregates, collect, observe
-
-    rules = bank.catalog.rules(table)
+def _write(spark: SparkSession, bank: Bank, run: Run, table: Table, stamp: Stamp) -> None:
+    """Transform, judge and write."""
     judged = _judged(spark, bank, run, table, stamp)
-    wanted = aggregates(table, rules)
-    if table.history == "scd2":
-        state = judged.persist()
-        metrics = collect(state, wanted)
-        changes = _history(spark, bank, run, table, state)
-        bank.lake.merge_history(spark, changes, table, stamp)
-        state.unpersist()
-        return metrics
-    observed, observation = observe(judged, wanted)
     if table.history == "append":
-        bank.lake.append(observed, table, stamp)
+        bank.lake.append(judged, table, stamp)
+    elif table.history == "scd2":
+        _write_history(spark, bank, run, table, stamp, judged)
     else:
-        bank.lake.replace_dates(observed, table, stamp, run.first, run.last)
-    return observation.get
+        bank.lake.replace_dates(judged, table, stamp, run.first, run.last)
 
 
-def _measure_written(spark: SparkSession, bank: Bank, run: Run, table: Table, stamp: Stamp) -> dict[str, Any]:
-    """The metrics of a batch that an earlier try wrote and did not record: from the table; of a table with history, whose rows are not one to one
-    with what came in, from the judged state again (it is the same: the run's deliveries are fixed)."""
-    from pyspark.sql import functions as F
+def _write_history(spark: SparkSession, bank: Bank, run: Run, table: Table, stamp: Stamp, judged: DataFrame) -> None:
+    """The judged states are kept beside the table (rejected ones too); the accepted ones of this batch are merged into the history."""
+    states = judged_table(table)
+    bank.lake.create(spark, states)
+    if bank.lake.committed(states.table, stamp.batch_id) is None:
+        bank.lake.append(judged, states, stamp)
+    state = bank.lake.read(spark, states.table).where(f"batch = {stamp.batch_id}")
+    bank.lake.merge_history(spark, _history(spark, bank, run, table, state), table, stamp)
 
-    from jobs.quality.metrics import aggregates, collect
 
-    if table.history == "scd2":
-        return collect(_judged(spark, bank, run, table, stamp), aggregates(table, bank.catalog.rules(table)))
-    written = bank.lake.read(spark, table.table).where(F.col("batch") == stamp.batch_id)
-    return collect(written, aggregates(table, bank.catalog.rules(table)))
+def _measure(bank: Bank, table: Table, batch_id: int) -> dict[str, Any]:
+    """Metrics of what the batch wrote, measured on its own files."""
+    from jobs.quality.metrics import measure
+
+    where = judged_table(table).table if table.history == "scd2" else table.table
+    (found,) = measure(bank.lake.dataset(where), table, bank.catalog.rules(table), batch=batch_id)
+    return found
 
 
 def _judged(spark: SparkSession, bank: Bank, run: Run, table: Table, stamp: Stamp) -> DataFrame:
@@ -171,8 +163,8 @@ def _judged(spark: SparkSession, bank: Bank, run: Run, table: Table, stamp: Stam
         F.xxhash64(*(table.tracked or columns)).alias("__row_hash"),
         filtered.alias("__filtered"),
     )
-    within = [c for c in ("valid_from",) if table.history == "scd2"] or ([] if table.history == "append" else [business_date_column(table)])
-    judged = judge(out, bank.catalog.rules(table), within=within)
+    within = {"scd2": ["valid_from"], "append": []}.get(table.history) or ([] if table.history == "append" else [business_date_column(table)])
+    judged = judge(out, bank.catalog.rules(table), within=within, order=["received_at", "sources"])
     judged = judged.withColumn("row_hash", F.lower(F.hex("__row_hash"))).withColumn(
         "__verdict", F.when(F.col("__filtered").isNotNull(), F.lit("filtered")).otherwise(F.col("__verdict"))
     )
@@ -241,10 +233,13 @@ def as_of_dates(bank: Bank, run: Run) -> list[date]:
 
 def day_of(bank: Bank, run: Run) -> Day:
     profile = bank.catalog.profile
+    as_of = as_of_dates(bank, run)
+    with bank.ledger.begin() as db:
+        earlier = days.coverage_between(db, as_of[0].replace(day=1), as_of[-1])
     return Day(
         from_date=run.first,
         to_date=run.last,
-        as_of=as_of_dates(bank, run),
+        as_of=as_of,
         zone=profile.zone,
         currency=profile.currency,
         balance_floor=Decimal(profile.balance_floor),
@@ -254,6 +249,7 @@ def day_of(bank: Bank, run: Run) -> Day:
         kpis=list(bank.catalog.kpis.values()),
         coverage={feed: (pair[0], pair[1]) for feed, pair in (run.row.coverage or {}).items()},
         run_id=run.run_id,
+        earlier={date_: units for date_, units in earlier.items() if not run.first <= date_ <= run.last},
     )
 
 
@@ -424,6 +420,3 @@ def balance_of(bank: Bank, run: Run, table: Table, metrics: dict[str, Any]) -> A
     parts = _parts(bank, run, table, run.first, _incoming_last(bank, run, table))
     money = sum((p.accepted_money for p in parts), Decimal(0)) if table.money else None
     return Balance.from_metrics(metrics, received_rows=sum(p.accepted_rows for p in parts), received_money=money, by_sources=True)
-
-
-__all__ = ["HISTORY", "GateStopped", "build", "judge_table"]

@@ -31,10 +31,15 @@ def valid_on(
     `first_counts_before`: a key's first known state stands for all dates before it too, since a bank's history begins somewhere.
     `small`: the states fit in every worker's memory and are sent there.
     """
-    state = states.select(F.col(key).alias("__key"), "valid_from", "valid_to", *[F.col(c).alias(f"__{c}") for c in take])
+    state = states.select(
+        F.col(key).alias("__key"), "valid_from", "valid_to", *[F.col(c).alias(f"__{c}") for c in take]
+    )
     if first_counts_before:
         first = F.min("valid_from").over(Window.partitionBy("__key"))
-        state = state.withColumn("valid_from", F.when(F.col("valid_from") == first, F.lit(FIRST_DAY).cast("date")).otherwise(F.col("valid_from")))
+        state = state.withColumn(
+            "valid_from",
+            F.when(F.col("valid_from") == first, F.lit(FIRST_DAY).cast("date")).otherwise(F.col("valid_from")),
+        )
     state = state.withColumnsRenamed({"valid_from": "__from", "valid_to": "__to"})
     return (
         rows.drop(*take)

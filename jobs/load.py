@@ -6,6 +6,8 @@ One Spark pass takes all verified deliveries of a feed. Each delivery is judged 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +26,15 @@ if TYPE_CHECKING:
     from jobs.quality.gate import Gate
 
 NO_MONEY = Decimal(0)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a batch holds: delivery -> its metrics; delivery -> its counts by business date; delivery -> other dates whose figures it changes."""
+
+    by_delivery: dict[str, dict[str, Any]]
+    by_date: dict[str, list[dict[str, Any]]]
+    affects: dict[str, list[date]]
 
 
 def land(profile: str, run_id: str, progress: Callable[[str], None] | None = None) -> list[str]:
@@ -71,16 +82,17 @@ def _load_batch(bank: Bank, feed: str, batch: Row[Any], run_id: str) -> list[str
         return []
     rules = bank.catalog.rules(table)
     stamp = Stamp(batch.batch_id, batch.subject, run_id)
-    with session() as spark:
-        bank.lake.create(spark, table)
-        if batch.state == "started":
-            judged = _judged(spark, bank, table, rules, waiting, stamp)
-            bank.lake.append(judged, table, stamp)
-            seam("after_bronze_write")
-            with bank.ledger.begin() as db:
-                batches.set_state(db, batch.batch_id, "written", delta_version=bank.lake.version(table.table))
-        metrics, by_date = _measure(spark, bank, table, rules, stamp)
-    return [_settle(bank, table, rules, batch.batch_id, row, metrics, by_date, run_id) for row in waiting] + _finish(bank, table, batch, metrics)
+    if batch.state == "started":
+        with session() as spark:
+            bank.lake.create(spark, table)
+            bank.lake.append(_judged(spark, bank, table, rules, waiting, stamp), table, stamp)
+        seam("after_bronze_write")
+        with bank.ledger.begin() as db:
+            batches.set_state(db, batch.batch_id, "written", delta_version=bank.lake.version(table.table))
+    measured = _measure(bank, table, rules, batch.batch_id)
+    states = [_settle(bank, table, rules, batch.batch_id, row, measured, run_id) for row in waiting]
+    _finish(bank, table, batch, measured)
+    return states
 
 
 def _judged(spark: SparkSession, bank: Bank, table: Table, rules: Sequence[Rule], waiting: Sequence[Row[Any]], stamp: Stamp) -> DataFrame:
@@ -88,7 +100,7 @@ def _judged(spark: SparkSession, bank: Bank, table: Table, rules: Sequence[Rule]
     from pyspark.sql import functions as F
 
     from jobs.quality.casting import cast
-    from jobs.quality.verdicts import judge
+    from jobs.quality.verdicts import judge, repeated
 
     profile = bank.catalog.profile
     rows = _with_canaries(spark, table, rules, spark.read.parquet(*[d.rows_uri for d in waiting]))
@@ -102,7 +114,11 @@ def _judged(spark: SparkSession, bank: Bank, table: Table, rules: Sequence[Rule]
     )
     own = _business_date(table, profile.zone)
     dated = typed.withColumn("__business_date", F.coalesce(own, F.col("__lane_date")) if own is not None else F.col("__lane_date"))
-    return judge(dated, list(rules), within=["__delivery_id", "__business_date"], already=F.col("__cast_errors"))
+    hashed = dated.withColumn("__row_hash", F.xxhash64(*table.physical_columns))
+    return judge(
+        hashed, rules, within=["__delivery_id", "__business_date"], order=["__line"], already=F.col("__cast_errors"),
+        suspects=repeated([d.rows_uri for d in waiting], table, rules),
+    )  # fmt: skip
 
 
 def _with_canaries(spark: SparkSession, table: Table, rules: Sequence[Rule], rows: DataFrame) -> DataFrame:
@@ -137,44 +153,29 @@ def _business_date(table: Table, zone: str) -> Column | None:
     return F.col("business_date") if "business_date" in table.columns else None
 
 
-def _measure(spark: SparkSession, bank: Bank, table: Table, rules: Sequence[Rule], stamp: Stamp) -> tuple[dict[str, Any], dict[str, list[dict[str, Any]]]]:
-    """Delivery -> its metrics, and delivery -> its counts by business date, measured on what was written: one scan of the batch's files."""
-    from pyspark.sql import functions as F
+def _measure(bank: Bank, table: Table, rules: Sequence[Rule], batch_id: int) -> Measured:
+    """What the batch holds, measured on its own files."""
+    from jobs.quality.metrics import distinct, measure
 
-    from jobs.quality.metrics import aggregates
-
-    written = bank.lake.read(spark, table.table).where(F.col("__batch") == stamp.batch_id)
-    wanted = aggregates(table, list(rules))
-    if table.affects:
-        changed = F.expr(table.affects.replace("$zone", bank.catalog.profile.zone)).cast("date")
-        wanted["__affects"] = F.collect_set(F.when(F.col("__verdict") == "accepted", changed))
-    keys = ["__delivery_id", "__business_date"]
-    found = written.groupingSets([["__delivery_id"], keys], *keys).agg(
-        F.grouping("__business_date").alias("__total"), *[c.alias(name) for name, c in wanted.items()]
-    )
-    metrics: dict[str, Any] = {}
+    written = bank.lake.dataset(table.table)
+    by_delivery = {m.pop("__delivery_id"): m for m in measure(written, table, rules, batch=batch_id, by=["__delivery_id"])}
     by_date: dict[str, list[dict[str, Any]]] = {}
-    for row in found.collect():
-        values = row.asDict()
-        delivery = values.pop("__delivery_id")
-        if values.pop("__total"):
-            metrics[delivery] = values
-        else:
-            by_date.setdefault(delivery, []).append(values)
-    return metrics, by_date
+    for counts in measure(written, table, [], batch=batch_id, by=["__delivery_id", "__business_date"]):
+        by_date.setdefault(counts.pop("__delivery_id"), []).append(counts)
+    affects = distinct(written, table.affects, batch=batch_id, by="__delivery_id") if table.affects else {}
+    return Measured(by_delivery, by_date, affects)
 
 
 def _settle(
-    bank: Bank, table: Table, rules: Sequence[Rule], batch_id: int, delivery: Row[Any], metrics: dict[str, Any],
-    by_date: dict[str, list[dict[str, Any]]], run_id: str,
-) -> str:  # fmt: skip
+    bank: Bank, table: Table, rules: Sequence[Rule], batch_id: int, delivery: Row[Any], measured: Measured, run_id: str
+) -> str:
     """Gate and balance of one delivery; it goes live, or waits for a person, or stops."""
     from jobs.quality import data_docs
     from jobs.quality.balance import Balance
     from jobs.quality.gate import evaluate
     from jobs.quality.metrics import nothing
 
-    found = metrics.get(delivery.delivery_id) or nothing(table, list(rules))
+    found = measured.by_delivery.get(delivery.delivery_id) or nothing(table, list(rules))
     gate = evaluate(table, list(rules), found, subject=delivery.delivery_id)
     balance = Balance.from_metrics(found, received_rows=delivery.received_rows, received_money=delivery.received_money if table.money else None)
     outcome = gate.outcome if balance.is_balanced else "stop"
@@ -209,10 +210,10 @@ def _settle(
         dates = [
             {"business_date": d["__business_date"]}
             | {f"{p}_{u}": d.get(f"{p}_{u}") or (0 if u == "rows" else NO_MONEY) for p in ("accepted", "rejected", "duplicate") for u in ("rows", "money")}
-            for d in by_date.get(delivery.delivery_id, [])
+            for d in measured.by_date.get(delivery.delivery_id, [])
         ]
         deliveries.go_live(db, delivery.delivery_id, batch_id, run_id, dates=dates, totals=totals)
-        days.mark_changed(db, delivery, found.get("__affects") or [])
+        days.mark_changed(db, delivery, measured.affects.get(delivery.delivery_id, []))
         return deliveries.get(db, delivery.delivery_id).state
 
 
@@ -227,17 +228,17 @@ def _open_cases(bank: Bank, db: Any, table: Table, gate: Gate, delivery: Row[Any
             )  # fmt: skip
 
 
-def _finish(bank: Bank, table: Table, batch: Row[Any], metrics: dict[str, Any]) -> list[str]:
+def _finish(bank: Bank, table: Table, batch: Row[Any], measured: Measured) -> None:
     """The batch is done; a canary that was accepted raises an alarm."""
     from jobs.quality.canaries import CANARY
 
+    metrics = measured.by_delivery
     alive = (metrics.get(CANARY) or {}).get("accepted_rows") or 0
     with bank.ledger.begin() as db:
         batches.set_state(db, batch.batch_id, "passed", metrics={"deliveries": len(metrics) - (CANARY in metrics)})
         if alive:
             message = f"{alive} known-bad row(s) passed the gate of {table.table}: a rule is blind. See `ledgerlake gates {table.table}`."
             batches.alert(db, f"canary|{table.table}|{table.version}", "canary", message)
-    return []
 
 
 def ready_days(profile: str) -> list[str]:

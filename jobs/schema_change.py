@@ -19,7 +19,7 @@ from jobs.contracts import Catalog, Table
 from jobs.lake import session
 from jobs.lake.tables import business_date_column, schema_of
 from jobs.lease import WRITER
-from jobs.ledger import leases, releases
+from jobs.ledger import batches, leases, releases
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -180,7 +180,7 @@ def apply(bank: Bank, changes: Sequence[Change], spark: SparkSession | None = No
     wanted = [change for change in changes if change.in_place]
     with ExitStack() as stack:
         if wanted:
-            _alone(bank, stack)
+            _alone(bank, wanted, stack)
             spark = spark or stack.enter_context(session())
         for change in changes:
             if not change.in_place:
@@ -191,16 +191,20 @@ def apply(bank: Bank, changes: Sequence[Change], spark: SparkSession | None = No
             yield f"Done. {change.table}{f'.{change.column}' if change.column else ''}: {change.kind}, now {change.after}."
 
 
-def _alone(bank: Bank, stack: ExitStack) -> None:
-    """Hold the writer's lease; a run that was not released would put a table back to before the change."""
+def _alone(bank: Bank, changes: Sequence[Change], stack: ExitStack) -> None:
+    """Hold the writer's lease, with nothing half done: a run that was not released would put a table back to before the change."""
     with bank.ledger.begin() as db:
         if leases.acquire(db, WRITER, HOLDER, LEASE_SECONDS) is None:
             raise NotNow("A business day is being written. Nothing was changed; run this again when it is released (`ledgerlake status`).")
-        stack.callback(_give_back, bank)
+    stack.callback(_give_back, bank)
+    with bank.ledger.begin() as db:
         left = releases.unreleased(db, but="")
+        loading = sorted({change.table for change in changes if batches.unfinished(db, change.table) and change.table.startswith("bronze.")})
     if left:
         runs = ", ".join(sorted({batch.subject for batch in left}))
         raise NotNow(f"Run {runs} was begun and not released. Nothing was changed; let it end first (`ledgerlake releases`, `ledgerlake gates`).")
+    if loading:
+        raise NotNow(f"{', '.join(loading)} is being loaded. Nothing was changed; run this again when that has ended (`ledgerlake files`).")
 
 
 def _give_back(bank: Bank) -> None:
@@ -232,6 +236,13 @@ def _rewrite(spark: SparkSession, path: str, change: Change) -> None:
     wider.write.format("delta").mode("overwrite").option("overwriteSchema", "true").option("userMetadata", metadata).save(path)
     history = DeltaTable(path, without_files=True).history(50)
     own = next(int(commit["version"]) for commit in history if commit.get("userMetadata") == metadata)
-    if own != before + 1:
-        spark.sql(f"RESTORE TABLE delta.`{path}` TO VERSION AS OF {own - 1}")
-        raise NotNow(f"{change.table} was written while it was being widened; the change was taken back. Run this again when nothing is loaded.")
+    if own == before + 1:
+        return
+    newest = int(history[0]["version"])
+    if newest != own:
+        raise RuntimeError(
+            f"{change.table} was written before and after it was widened (versions {before + 1} to {newest}). Rows of the versions up to {own - 1} are "
+            f"missing in it: load them again, or restore version {own - 1} and load what came after {own} again."
+        )
+    spark.sql(f"RESTORE TABLE delta.`{path}` TO VERSION AS OF {own - 1}")
+    raise NotNow(f"{change.table} was written while it was being widened; the change was taken back. Run this again when nothing is loaded.")

@@ -159,15 +159,15 @@ class Tables:
         if text:
             self.add(text, of=table)
         transform = module_of(table).transform
-        frames = {read.split(".")[-1]: self._read(table, read) for read in table.reads}
+        frames = {read.split(".")[-1]: self.read(read, table) for read in table.reads}
         extra = {"day": day or day_of()} if "day" in inspect.signature(transform).parameters else {}
         made = transform(**frames, **extra)
         self.frames[address] = self._as_read(table, made)
         return made
 
-    def _read(self, table: Table, read: str) -> DataFrame:
+    def read(self, read: str, table: Table | None = None) -> DataFrame:
         if read not in self.frames:
-            of = table if read in (INCOMING, PREVIOUS) else contract(read)
+            of = table if table is not None and read in (INCOMING, PREVIOUS) else contract(read)
             self.frames[read] = self._frame(of, [], incoming=read == INCOMING)
         return self.frames[read]
 
@@ -207,7 +207,9 @@ class Tables:
 
         by_key = Window.partitionBy(*table.primary_key).orderBy("valid_from")
         told = made.withColumn("__hash", F.xxhash64(*(table.tracked or list(table.physical_columns))))
-        changed = told.withColumn("__before", F.lag("__hash").over(by_key)).where(~F.col("__before").eqNullSafe(F.col("__hash")))
+        changed = told.withColumn("__before", F.lag("__hash").over(by_key)).where(
+            ~F.col("__before").eqNullSafe(F.col("__hash"))
+        )
         return (
             changed.drop("__hash", "__before")
             .withColumn("valid_to", F.lead("valid_from").over(by_key))
@@ -223,6 +225,11 @@ def literal_frame(spark: SparkSession, rows: list[dict[str, Any]], columns: dict
     values = ", ".join("(" + ", ".join(_literal(row.get(c), kind) for c, kind in columns.items()) + ")" for row in rows)
     casts = ", ".join(f"CAST(c{i} AS {kind}) AS `{name}`" for i, (name, kind) in enumerate(columns.items()))
     return spark.sql(f"SELECT {casts} FROM VALUES {values} AS t({', '.join(f'c{i}' for i in range(len(columns)))})")
+
+
+def held(frame: DataFrame) -> DataFrame:
+    """The frame's rows, computed once. For columns of plain types."""
+    return literal_frame(frame.sparkSession, [row.asDict() for row in frame.collect()], dict(frame.dtypes))
 
 
 def _literal(value: Any, kind: str) -> str:

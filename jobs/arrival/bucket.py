@@ -26,6 +26,7 @@ from jobs.settings import settings
 MISSING = {"404", "NoSuchKey", "NotFound", "412", "PreconditionFailed"}
 READ = 8 << 20  # bytes that a stream fetches ahead
 SWEEP_SECONDS = 20.0
+MOST_MESSAGES = 5_000  # a landing; what is left rings again
 MESSAGES = 10  # the most that SQS gives or takes at once
 
 
@@ -86,11 +87,14 @@ class Bucket:
 
     def _messages(self) -> Iterator[dict[str, Any]]:
         """All messages that are there now; each stays in the queue, unseen for a while, until it is deleted."""
-        while self.sqs is not None:
+        seen: set[str] = set()
+        while self.sqs is not None and len(seen) < MOST_MESSAGES:
             answer = self.sqs.receive_message(QueueUrl=self.queue, MaxNumberOfMessages=MESSAGES, WaitTimeSeconds=0)
-            if not answer.get("Messages"):
+            new = [m for m in answer.get("Messages", []) if m["MessageId"] not in seen]
+            if not new:  # empty, or a visibility so short that the first come again
                 return
-            yield from answer["Messages"]
+            seen |= {m["MessageId"] for m in new}
+            yield from new
 
     def _list(self) -> Iterator[Arrived]:
         found: dict[str, dict[str, Any]] = {}

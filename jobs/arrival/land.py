@@ -117,17 +117,20 @@ class _Landing:
         claimed = self._claim(waiting)
         self.inbox.acknowledge()
         seam("after_claim")
-        for arrived, delivery_id in claimed:
-            begun.pop(delivery_id, None)
-            with self._lock(delivery_id) as mine:
-                landed = self._settle(arrived, delivery_id) if mine else None
-            if landed:
-                yield landed
-        for delivery_id, row in begun.items():
-            with self._lock(delivery_id) as mine:
-                landed = self._vanished(delivery_id, row) if mine else None
-            if landed:
-                yield landed
+        if not claimed and not begun:
+            return
+        with self.ledger.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as locks:
+            for arrived, delivery_id in claimed:
+                begun.pop(delivery_id, None)
+                with self._lock(locks, delivery_id) as mine:
+                    landed = self._settle(arrived, delivery_id) if mine else None
+                if landed:
+                    yield landed
+            for delivery_id, row in begun.items():
+                with self._lock(locks, delivery_id) as mine:
+                    landed = self._vanished(delivery_id, row) if mine else None
+                if landed:
+                    yield landed
 
     # --- claims ------------------------------------------------------------------------------------------------------------------
 
@@ -164,16 +167,22 @@ class _Landing:
             return None
 
     @contextmanager
-    def _lock(self, delivery_id: str) -> Iterator[bool]:
-        """Does this process work on the delivery? The lock belongs to a connection of its own and ends with it, also by SIGKILL."""
+    def _lock(self, locks: Connection, delivery_id: str) -> Iterator[bool]:
+        """Does this process work on the delivery? The lock ends with its connection, also by SIGKILL.
+
+        Should the connection be lost while the process lives, `_still_ours` keeps two from settling one delivery.
+        """
         key = {"k": f"{self.ledger.schema}.{delivery_id}"}
-        with self.ledger.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as db:
-            mine = db.execute(text("select pg_try_advisory_lock(hashtextextended(:k, 0))"), key).scalar_one()
-            try:
-                yield mine
-            finally:
-                if mine:
-                    db.execute(text("select pg_advisory_unlock(hashtextextended(:k, 0))"), key)
+        mine = locks.execute(text("select pg_try_advisory_lock(hashtextextended(:k, 0))"), key).scalar_one()
+        try:
+            yield mine
+        finally:
+            if mine:
+                locks.execute(text("select pg_advisory_unlock(hashtextextended(:k, 0))"), key)
+
+    def _still_ours(self, db: Connection, delivery_id: str) -> bool:
+        """Nobody else settled it; the row stays locked until the transaction ends."""
+        return db.execute(text("select state from deliveries where delivery_id = :d for update"), {"d": delivery_id}).scalar_one() == "arriving"
 
     # --- one delivery --------------------------------------------------------------------------------------------------------------
 

@@ -49,12 +49,12 @@ class Block:
         return self.line + self.data.count(b"\n") - self.data.endswith(b"\n")
 
 
-def blocks(stream: BinaryIO, compression: str | None = None, size: int = BLOCK) -> Iterator[Block]:
+def blocks(stream: BinaryIO, compression: str | None = None) -> Iterator[Block]:
     """Cuts a stream after line ends. The last block is marked; an empty file gives one empty block."""
     rest = b""
     offset, line = 0, 1
     held: Block | None = None
-    for data in _clear(stream, compression, size):
+    for data in _clear(stream, compression, BLOCK):
         data = rest + data if rest else data
         end = data.rfind(b"\n") + 1
         if not end and len(data) > LONGEST_LINE:

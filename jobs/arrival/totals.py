@@ -13,6 +13,7 @@ from jobs.arrival.errors import Refused
 from jobs.arrival.records import Rows
 from jobs.contracts.model import Column
 
+LARGEST = Decimal(10) ** 18  # of one amount in the file's own unit; what is larger is no amount of money
 EXACT = pa.decimal128(38, 6)
 IMPLIED = re.compile(r"^implied\((\d+)\)$")
 HASH = re.compile(r"^[0-9a-f]{64}$")
@@ -52,13 +53,23 @@ def sum_of(values: pa.Array, parse: str | None) -> tuple[Decimal, int]:
     if parse == "trailing_minus":
         values = pc.replace_substring_regex(values, r"^\s*(.*?)-\s*$", r"-\1")
     try:
-        total = pc.sum(pc.cast(values, EXACT)).as_py() or Decimal(0)
-        unread = 0
+        amounts = pc.cast(values, EXACT)
+        too_large = pc.any(pc.greater_equal(pc.abs(amounts), pa.scalar(LARGEST, EXACT))).as_py()
     except pa.ArrowInvalid:
-        amounts = [_amount(v) for v in values.to_pylist() if v is not None]
-        unread = sum(a is None for a in amounts)
-        total = sum((a for a in amounts if a is not None), Decimal(0))
-    return (total.scaleb(-int(implied.group(1))) if implied else total), unread
+        too_large = True
+    if too_large:
+        read = [_amount(v) for v in values.to_pylist() if v is not None]
+        unread = sum(a is None for a in read)
+        total = sum((a for a in read if a is not None), Decimal(0))
+    else:
+        total, unread = pc.sum(amounts).as_py() or Decimal(0), 0
+    return _tidy(total.scaleb(-int(implied.group(1))) if implied else total), unread
+
+
+def _tidy(amount: Decimal) -> Decimal:
+    """With two decimals where those are enough, as people write money."""
+    cents = amount.quantize(Decimal("0.01"))
+    return cents if cents == amount else amount.normalize()
 
 
 def _amount(text: str) -> Decimal | None:
@@ -66,7 +77,7 @@ def _amount(text: str) -> Decimal | None:
         amount = Decimal(text.strip())
     except InvalidOperation:
         return None
-    return amount if amount.is_finite() else None
+    return amount if amount.is_finite() and abs(amount) < LARGEST else None
 
 
 @dataclass(frozen=True)
@@ -81,14 +92,14 @@ class Stated:
 def stated_in_signal(text: str, file_name: str) -> Stated:
     """Reads `file_name|record_count|amount_sum|sha256`, one line a file of the batch. Raises Refused when the file has no line there."""
     expected = f"Expected one line {file_name}|record_count|amount_sum|sha256; write the signal again"
-    lines = [line.strip().lstrip("\ufeff").split("|") for line in text.splitlines() if line.strip()]
+    lines = [[part.strip() for part in line.lstrip("\ufeff").split("|")] for line in text.splitlines() if line.strip()]
     mine = next((parts for parts in lines if parts[0] == file_name), None)
     if mine is None:
         raise Refused(
             "signal_unreadable",
             f"The signal has no line for {file_name} (it names {_names(lines)}). {expected} and send both.",
         )
-    parts = [part.strip() for part in [*mine[1:], "", "", ""][:3]]
+    parts = [*mine[1:], "", "", ""][:3]
     if parts[2] and not HASH.match(parts[2].lower()):
         raise Refused(
             "signal_unreadable", f"The signal's hash {parts[2][:70]!r} is no SHA-256. {expected} and send both."

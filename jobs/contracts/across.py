@@ -94,11 +94,15 @@ def _reads(file: YamlFile, table: Table, tables: Tables) -> Iterator[Mistake]:
     for i, read in enumerate(table.reads):
         if read in (INCOMING, PREVIOUS):
             continue
-        layer = read.split(".")[0]
-        if layer in LAYERS and LAYERS.index(layer) > LAYERS.index(table.layer):
+        if _is_later(read, table):
             yield _say(file, ("reads", i), f"{table.table} reads {read} of a later layer", "Read only the same or earlier layers")
         elif read not in tables:
             yield _absent(file, ("reads", i), read, f"{table.table} reads {read}, which has no contract", nearest(read, tables))
+
+
+def _is_later(read: str, table: Table) -> bool:
+    layer = read.split(".")[0]
+    return layer in LAYERS and LAYERS.index(layer) > LAYERS.index(table.layer)
 
 
 def _columns(file: YamlFile, table: Table, tables: Tables, references: References) -> Iterator[Mistake]:
@@ -158,7 +162,8 @@ def _circles(tables: Tables) -> Iterator[Mistake]:
                 return
             path.append(address)
             for read in tables[address][1].reads:
-                yield from walk(read)
+                if not _is_later(read, tables[address][1]):
+                    yield from walk(read)
             path.pop()
             done.add(address)
 

@@ -100,7 +100,7 @@ def rules_of(column: str | None, described: Mapping[str, Any], notes: Notes) -> 
     """The quality checks and type options of a property (or, without `column`, of the table) as rules."""
     rules = []
     for check in described.get("quality") or []:
-        rule = _rule(column, check)
+        rule = _rule(column, check, notes)
         if rule is None:
             what = check.get("name") or check.get("metric") or check.get("description") or check.get("type")
             notes.say(f"not taken over: quality check {what} of {described['name']}")
@@ -111,10 +111,10 @@ def rules_of(column: str | None, described: Mapping[str, Any], notes: Notes) -> 
     return rules
 
 
-def _rule(column: str | None, check: Mapping[str, Any]) -> dict[str, Any] | None:
+def _rule(column: str | None, check: Mapping[str, Any], notes: Notes) -> dict[str, Any] | None:
     implementation = check.get("implementation")
     if str(check.get("engine", "")).replace("-", "").replace("_", "").lower() == "greatexpectations" and isinstance(implementation, Mapping):
-        return _great_expectations(column, check, implementation)
+        return _great_expectations(column, check, implementation, notes)
     metric = check.get("metric")
     if metric == "rowCount":
         bounds = _bounds(check)
@@ -131,7 +131,7 @@ def _rule(column: str | None, check: Mapping[str, Any]) -> dict[str, Any] | None
     return None
 
 
-def _great_expectations(column: str | None, check: Mapping[str, Any], implementation: Mapping[str, Any]) -> dict[str, Any] | None:
+def _great_expectations(column: str | None, check: Mapping[str, Any], implementation: Mapping[str, Any], notes: Notes) -> dict[str, Any] | None:
     name = str(implementation.get("type") or implementation.get("expectation_type") or "")
     if name not in KNOWN:
         return None
@@ -139,7 +139,7 @@ def _great_expectations(column: str | None, check: Mapping[str, Any], implementa
     kwargs = dict(implementation.get("kwargs") or {})
     if column is not None and not kwargs.keys() & {"column", "column_A", "column_list"}:
         kwargs = {"column": column, **kwargs}
-    return _made(str(check.get("name") or name.removeprefix("expect_")), on_fail, name, kwargs, check)
+    return _made(notes.snake(str(check.get("name") or name.removeprefix("expect_"))), on_fail, name, kwargs, check)
 
 
 def _made(rule_id: str, on_fail: str, expectation: str, kwargs: Mapping[str, Any], check: Mapping[str, Any]) -> dict[str, Any]:
@@ -167,7 +167,7 @@ def _options(column: str, described: Mapping[str, Any], notes: Notes) -> list[di
     low, high = options.get("minimum", options.get("exclusiveMinimum")), options.get("maximum", options.get("exclusiveMaximum"))
     if low is not None or high is not None:
         kwargs = {"column": column, "min_value": low, "max_value": high, "strict_min": "exclusiveMinimum" in options, "strict_max": "exclusiveMaximum" in options}
-        kept = {k: v for k, v in kwargs.items() if v not in (None, False)}
+        kept = {k: v for k, v in kwargs.items() if v is not None and v is not False}
         rules.append(_made(f"{column}_range", "quarantine", "expect_column_values_to_be_between", kept, {}))
     if "pattern" in options:
         rules.append(_made(f"{column}_form", "quarantine", "expect_column_values_to_match_regex", {"column": column, "regex": options["pattern"]}, {}))

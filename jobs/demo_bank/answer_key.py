@@ -1,8 +1,9 @@
-"""The right answers, worked out from the truth in plain Python: rows and money of every feed and table, and the figures.
+"""The right answers, worked out from the truth in plain Python: rows and money of feeds and tables, and the figures.
 
-Nothing here is taken from the pipeline: no contract, no code map, no definition is read. Days are added one after another and only sums, and
-what may still be reversed, are kept. A faulty day's answers are those after the faults were caught: refused and missing files do not count,
-rows that were turned away do not count, a corrected file counts instead of the first.
+Nothing here is taken from the pipeline: no contract, no code map, no definition is read. Days are added one after
+another and only sums, and what may still be reversed, are kept. A faulty day's answers are those after the faults were
+caught: refused and missing files do not count, rows that were turned away do not count, a corrected file counts instead
+of the first.
 """
 
 from __future__ import annotations
@@ -11,14 +12,14 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
-from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import Any
 
 from jobs.demo_bank import people as persons
-from jobs.demo_bank.bank import ONE_DAY, Bank
+from jobs.demo_bank.bank import ONE_DAY, DemoBank
 from jobs.demo_bank.codes import BAD_CLASSES, COUNTER, ENTITIES, LINES, MEANINGFUL, ONLINE, PRODUCTS
 from jobs.demo_bank.faults import Plan
-from jobs.demo_bank.feeds import CHANNEL_FLAGS, FEEDS, _calendar_days
+from jobs.demo_bank.feeds import CHANNEL_FLAGS, FEEDS, calendar_days
+from jobs.demo_bank.sums import Activity, DayFigures, Grain, Sum, figure
 from jobs.demo_bank.truth import Account, Day, Record, Sale, Transaction
 
 FLOOR = 100_00  # fen: a party with at least this much in its accounts is active
@@ -27,129 +28,10 @@ LONGEST_REVERSAL = 2
 FINISHED = {"approved", "rejected", "completed"}
 
 
-class Grain(NamedTuple):
-    entity: str
-    line: str
-    province: str
-    branch: str
-
-    def cells(self, *, by_line: bool = True) -> list[str]:
-        """The cells in which a row of this grain counts."""
-        found = ["total", f"legal_entity_id={self.entity}", f"province_code={self.province}", f"branch_id={self.branch}"]
-        return [*found, f"business_line={self.line}"] if by_line else found
-
-
-class Sum:
-    """Numerator and denominator by cell. `rows` counts contributions: a cell without any is not told."""
-
-    def __init__(self) -> None:
-        self.numerator: Counter[str] = Counter()
-        self.denominator: Counter[str] = Counter()
-        self.rows: Counter[str] = Counter()
-
-    def add(self, cells: Iterable[str], numerator: int, denominator: int, rows: int = 1) -> None:
-        for cell in cells:
-            self.numerator[cell] += numerator
-            self.denominator[cell] += denominator
-            self.rows[cell] += rows
-
-    def __iadd__(self, other: Sum) -> Sum:
-        for mine, theirs in zip((self.numerator, self.denominator, self.rows), (other.numerator, other.denominator, other.rows), strict=True):
-            for cell, value in theirs.items():
-                mine[cell] += value
-        return self
-
-    def told(self, unit: int = 1) -> dict[str, dict[str, Any]]:
-        cells = {"total"} | {cell for cell, rows in self.rows.items() if rows > 0}
-        return {c: figure(Fraction(self.numerator[c], unit), Fraction(self.denominator[c], unit)) for c in sorted(cells)}
-
-
-def figure(numerator: Fraction | int, denominator: Fraction | int | None) -> dict[str, Any]:
-    """A ratio, or a count when there is no denominator; six decimals, half-even; a denominator of 0 gives no value."""
-    value: Decimal | None
-    if denominator is None:
-        value = _six(Fraction(numerator))
-    else:
-        value = _six(Fraction(numerator) / Fraction(denominator)) if denominator else None
-    return {
-        "numerator": _six(Fraction(numerator)),
-        "denominator": None if denominator is None else _six(Fraction(denominator)),
-        "value": value,
-    }
-
-
-def _six(number: Fraction) -> Decimal:
-    return Decimal(round(number * 10**6)).scaleb(-6)
-
-
-class Activity(NamedTuple):
-    """A valid movement or sale that may still be reversed: what is left of it, and where it was counted."""
-
-    left: int
-    grain: Grain
-    customer: str
-    online: bool
-    other: bool  # movements: off-counter; sales: begun online
-    channel: str
-
-
-class DayFigures:
-    """What one business date adds up to. A later reversal changes the date of its original."""
-
-    def __init__(self) -> None:
-        self.sums: dict[tuple[str, str], Sum] = defaultdict(Sum)
-        self.moves: dict[str, Counter[str]] = defaultdict(Counter)
-        self.sold: dict[str, Counter[str]] = defaultdict(Counter)
-        self.clicked: set[str] = set()
-        self.open_moves: dict[tuple[str, str], Activity] = {}
-        self.open_sales: dict[str, Activity] = {}
-        self.balances: Counter[str] = Counter()
-        self.tables: dict[str, dict[str, Any]] = {}
-        self.feeds: dict[str, dict[str, dict[str, Any]]] = {}
-        self.plan: Plan | None = None
-
-    def count_move(self, a: Activity, net: int, sign: int) -> None:
-        """`sign` 1 counts the movement, -1 takes it out, 0 only changes its amount by `net`."""
-        cells = a.grain.cells()
-        self.sums["K4", "count_share"].add(cells, sign * a.other, sign, sign)
-        self.sums["K4", "amount_share"].add(cells, net * a.other, net, sign)
-        moved = self.moves[a.customer]
-        moved["all"] += sign
-        moved["online"] += sign * a.online
-        moved["counter"] += sign * (a.channel == COUNTER)
-
-    def count_sale(self, a: Activity, net: int, sign: int) -> None:
-        cells = a.grain.cells()
-        self.sums["K1", "count_share"].add(cells, sign * a.online, sign, sign)
-        self.sums["K1", "amount_share"].add(cells, net * a.online, net, sign)
-        self.sums["K1", "origin_count_share"].add(cells, sign * a.other, sign, sign)
-        sold = self.sold[a.customer]
-        sold["all"] += sign
-        sold["online"] += sign * a.online
-
-    def reverse_move(self, key: tuple[str, str], fen: int) -> None:
-        original = self.open_moves.get(key)
-        if original is None:
-            return
-        left = original.left - fen
-        self.open_moves[key] = original._replace(left=left)
-        if original.left > 0:
-            self.count_move(original, -min(fen, original.left), -1 if left <= 0 else 0)
-
-    def reverse_sale(self, sale_id: str, fen: int) -> None:
-        original = self.open_sales.get(sale_id)
-        if original is None:
-            return
-        left = original.left - fen
-        self.open_sales[sale_id] = original._replace(left=left)
-        if original.left > 0:
-            self.count_sale(original, -min(fen, original.left), -1 if left <= 0 else 0)
-
-
 class AnswerKey:
     """Answers for one bank and its faults by date, told day after day from the beginning of the history."""
 
-    def __init__(self, bank: Bank, faults: Mapping[date, Sequence[str]] | None = None) -> None:
+    def __init__(self, bank: DemoBank, faults: Mapping[date, Sequence[str]] | None = None) -> None:
         self.bank, self.faults = bank, dict(faults or {})
         self.days: dict[date, DayFigures] = {}
         self._known: dict[str, tuple[Record, date]] = {}
@@ -158,11 +40,12 @@ class AnswerKey:
         self._history: Counter[str] = Counter()
 
     def of(self, day: date, *, known: date | None = None) -> dict[str, Any]:
-        """Answers for a business date, as they stand when the files up to `known` (by default the date itself) have come.
+        """Answers for a business date as they stand when the files up to `known` (by default that date) have come.
 
-        Keys: date, known, feeds (feed -> entity -> state, rows, money), tables (rows and money of the date; `current` and `history` of tables
-        with history), parties, conflicts, kpis (id -> period kind -> measure -> cell -> numerator, denominator, value), missing, caught.
-        Cells are `total`, `legal_entity_id=`, `business_line=`, `province_code=`, `branch_id=`. Days cannot be told backwards.
+        Keys: date, known, feeds (feed -> entity -> state, rows, money), tables (rows and money of the date; `current`
+        and `history` of tables with history), parties, conflicts, kpis (id -> period kind -> measure -> cell ->
+        numerator, denominator, value), missing, caught. Cells are `total`, `legal_entity_id=`, `business_line=`,
+        `province_code=`, `branch_id=`. Days cannot be told backwards.
         """
         known = known or day
         if self.days and max(self.days) > known:
@@ -185,7 +68,7 @@ class AnswerKey:
             "caught": told.plan.caught,
         }
 
-    # --- adding a day ------------------------------------------------------------------------------------------------------------
+    # --- adding a day ---
 
     def _add(self, at: date) -> None:
         bank = self.bank
@@ -198,7 +81,11 @@ class AnswerKey:
             self.days[earlier].open_sales.clear()
             self.days[earlier].balances.clear()
         self._add_entities(day, planned)
-        moves = [t for t in day.transactions if ("core_transactions", t.branch_id) not in planned.lost_lanes and t.key not in planned.lost_transactions]
+        moves = [
+            t
+            for t in day.transactions
+            if ("core_transactions", t.branch_id) not in planned.lost_lanes and t.key not in planned.lost_transactions
+        ]
         for move in moves:
             self._add_move(figures, move)
         for sale in day.sales:
@@ -237,7 +124,9 @@ class AnswerKey:
             self.days[original_day].reverse_move((t.branch_id, t.reverses), t.fen)
         elif t.initiator == "C" and t.is_financial:
             grain = self._grain("bank", LINES[t.account.line], t.branch_id)
-            counted = Activity(t.booked, grain, t.account.customer_no, t.channel in ONLINE, t.channel != COUNTER, t.channel)
+            counted = Activity(
+                t.booked, grain, t.account.customer_no, t.channel in ONLINE, t.channel != COUNTER, t.channel
+            )
             figures.open_moves[t.key] = counted
             figures.count_move(counted, t.booked, 1)
 
@@ -284,10 +173,17 @@ class AnswerKey:
         cancelled = [s for s in day.sales if s.reverses and s.status == "completed"]
         rows, fen, unknown = balances
         loans = [s for s in day.loans if s.loan.loan_id in self._loans]
-        active = {c for figures in (self.days[day.date].moves, self.days[day.date].sold) for c, n in figures.items() if n["all"] > 0}
+        active = {
+            c
+            for figures in (self.days[day.date].moves, self.days[day.date].sold)
+            for c, n in figures.items()
+            if n["all"] > 0
+        }
         return {
             "silver.transactions": _rows(len(moves), sum(t.booked for t in moves)),
-            "silver.reversals": _rows(len(undone) + len(cancelled), sum(t.fen for t in undone) + sum(s.fen for s in cancelled)),
+            "silver.reversals": _rows(
+                len(undone) + len(cancelled), sum(t.fen for t in undone) + sum(s.fen for s in cancelled)
+            ),
             "silver.sales": _rows(len(day.sales), sum(s.fen for s in day.sales)),
             "silver.channel_events": _rows(len(day.events)),
             "silver.process_instances": _rows(len(day.processes)),
@@ -302,7 +198,7 @@ class AnswerKey:
             "silver.branches": {"current": len(self.bank.people.branches)},
             "silver.products": {"current": len(PRODUCTS)},
             "silver.ref_channels": {"current": len(CHANNEL_FLAGS)},
-            "silver.calendar": {"current": len(_calendar_days())},
+            "silver.calendar": {"current": len(calendar_days())},
             "gold.party_days": _rows(len(active | self.days[day.date].clicked)),
         }
 
@@ -319,11 +215,21 @@ class AnswerKey:
                 received, fen = len(items), sum(map(money, items))
                 lane = told.setdefault(feed.name, {})[entity] = {"state": "loaded"}
                 if (feed.name, entity) in planned.lost_lanes:
-                    lane["state"] = next(c.outcome for c in planned.caught if (c.feed, c.entity) == (feed.name, entity) and c.outcome in ("refused", "missing"))
+                    lane["state"] = next(
+                        c.outcome
+                        for c in planned.caught
+                        if (c.feed, c.entity) == (feed.name, entity) and c.outcome in ("refused", "missing")
+                    )
                     continue
-                caught = [c for c in planned.caught if (c.feed, c.entity) == (feed.name, entity) and c.outcome == "rejected"]
+                caught = [
+                    c for c in planned.caught if (c.feed, c.entity) == (feed.name, entity) and c.outcome == "rejected"
+                ]
                 rejected, rejected_fen = sum(c.rows for c in caught), sum(c.fen for c in caught)
-                equal = [items[planned.chosen("F37", feed.name, entity)[0]]] if any(c.fault == "F37" for c in caught) else []
+                equal = (
+                    [items[planned.chosen("F37", feed.name, entity)[0]]]
+                    if any(c.fault == "F37" for c in caught)
+                    else []
+                )
                 # F37 sends two rows more: an equal copy, and a differing one, whose original is turned away with it.
                 extra = [c for c in caught if c.fault == "F37"]
                 added_fen = sum(map(money, equal)) + sum(c.fen - (c.fen - 500) // 2 for c in extra)
@@ -340,10 +246,10 @@ class AnswerKey:
                 }
         return told
 
-    # --- figures -----------------------------------------------------------------------------------------------------------------
+    # --- figures ---
 
     def _parties(self, day: date) -> dict[str, str]:
-        """Customer number -> party, of the records known on a date: one ID number that passes its check, and one name."""
+        """Customer number -> party of the records known on a date: one ID number that passes its check, one name."""
         return {
             number: f"{r.kind}|{_plain_id(r)}|{persons.comparison_name(r.name)}" if _comparable(r) else number
             for number, (r, since) in self._known.items()
@@ -364,8 +270,13 @@ class AnswerKey:
         by_day = {**self.days[day].sums, **{("K8", m): sums.get(day, Sum()) for m, sums in opened.items()}}
         kpis: dict[str, Any] = {}
         units = {"K4": {"amount_share": 100}, "K1": {"amount_share": 100}, "K34": {"ratio": 100}}
-        names = {"K1": ("count_share", "amount_share", "origin_count_share"), "K3": ("instance_share", "step_share"),
-                 "K4": ("count_share", "amount_share"), "K8": ("share", "entity_new_share"), "K34": ("ratio",)}  # fmt: skip
+        names = {
+            "K1": ("count_share", "amount_share", "origin_count_share"),
+            "K3": ("instance_share", "step_share"),
+            "K4": ("count_share", "amount_share"),
+            "K8": ("share", "entity_new_share"),
+            "K34": ("ratio",),
+        }
         for kpi, measures in names.items():
             kinds: dict[str, Any] = {"day": {}, "mtd": {}}
             for measure in measures:
@@ -373,10 +284,15 @@ class AnswerKey:
                 kinds["day"][measure] = by_day.get((kpi, measure), Sum()).told(unit)
                 total = Sum()
                 for d in [day] if kpi == "K34" else month:
-                    total += opened[measure].get(d, Sum()) if kpi == "K8" else self.days[d].sums.get((kpi, measure), Sum())
+                    total += (
+                        opened[measure].get(d, Sum()) if kpi == "K8" else self.days[d].sums.get((kpi, measure), Sum())
+                    )
                 kinds["mtd"][measure] = total.told(unit)
             kpis[kpi] = kinds
-        kpis |= {kpi: {"mtd": {m: {"total": f} for m, f in measures.items()}} for kpi, measures in self._windows(day, party, month).items()}
+        kpis |= {
+            kpi: {"mtd": {m: {"total": f} for m, f in measures.items()}}
+            for kpi, measures in self._windows(day, party, month).items()
+        }
         if (day + ONE_DAY).day == 1:
             for kinds in kpis.values():
                 kinds["month"] = kinds["mtd"]
@@ -434,7 +350,10 @@ def _plain_id(record: Record) -> str:
 
 
 def _comparable(record: Record) -> bool:
-    """Has a number that passes its check. Firms have one record each, so that it does not matter whether theirs is checked."""
+    """Has a number that passes its check.
+
+    Firms have one record each, so that it does not matter whether theirs is checked.
+    """
     return record.id_kind == "01" and persons.id_is_valid(record.id_number)
 
 
@@ -446,6 +365,6 @@ def _rows(rows: int, fen: int | None = None) -> dict[str, Any]:
     return {"rows": rows} if fen is None else {"rows": rows, "money": _yuan(fen)}
 
 
-def answer_key(bank: Bank, day: date, faults: Sequence[str] = ()) -> dict[str, Any]:
+def answer_key(bank: DemoBank, day: date, faults: Sequence[str] = ()) -> dict[str, Any]:
     """Answers for one business date on which these faults happen; all days before were clean."""
     return AnswerKey(bank, {day: faults}).of(day)

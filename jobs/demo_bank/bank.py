@@ -11,7 +11,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from jobs.demo_bank import activity
+from jobs.demo_bank import activity, dealings
 from jobs.demo_bank.encoding import Writer, yuan
 from jobs.demo_bank.faults import Plan, Spoilt, plan, spoil
 from jobs.demo_bank.feeds import FEEDS, ONCE_AT_TAKE_ON, Feed
@@ -56,7 +56,7 @@ class Sent:
         return target
 
 
-class Bank:
+class DemoBank:
     """Days are told in order; asking for an earlier one begins again from the seed. The last days told are kept."""
 
     def __init__(self, seed: int = 20260915, scale: str = "S") -> None:
@@ -64,7 +64,7 @@ class Bank:
             raise ValueError(f"there is no scale {scale}; known: {', '.join(SCALES)}")
         self.seed, self.scale_name = seed, scale
         self.scale = SCALES[scale]
-        self.last_of_history = LAST_DAY_OF_HISTORY
+        self.history_end = LAST_DAY_OF_HISTORY
         self.first = LAST_DAY_OF_HISTORY - timedelta(days=self.scale.history_days - 1)
         self._start()
 
@@ -76,7 +76,7 @@ class Bank:
 
     @property
     def first_live_day(self) -> date:
-        return self.last_of_history + ONE_DAY
+        return self.history_end + ONE_DAY
 
     def day(self, wanted: date) -> Day:
         """What is true of one business day. Raises ValueError before the history begins."""
@@ -108,23 +108,43 @@ class Bank:
             opened = [a for a in accounts if a.branch_id == branch.branch_id]
             wanted = activity.intents(self.seed, people, branch, day, opened)
             rng = activity.rng_of(self.seed, "carried", branch.branch_id, day)
-            wanted += [activity.reversal(rng, t, 30_000 + rng.randrange(20_000)) for t in self._carried.get(branch.branch_id, [])]
+            wanted += [
+                activity.reversal(rng, t, 30_000 + rng.randrange(20_000))
+                for t in self._carried.get(branch.branch_id, [])
+            ]
             posted, carried[branch.branch_id] = activity.book(self.seed, branch, day, wanted, self._balances, rate)
             transactions += posted
         self._carried = carried
-        told_records = (people.records[: people.base_records] if is_first else []) + records + people.changed_records(day)
-        told_accounts = (people.accounts[: people.base_accounts] if is_first else []) + accounts + people.changed_accounts(day)
+        told_records = (
+            (people.records[: people.base_records] if is_first else []) + records + people.changed_records(day)
+        )
+        told_accounts = (
+            (people.accounts[: people.base_accounts] if is_first else []) + accounts + people.changed_accounts(day)
+        )
         told_loans = (people.loans[: people.base_loans] if is_first else []) + loans
-        standing = [(a, self._balances[a.account_no]) for a in people.accounts if a.closed_on is None or a.closed_on > day]
+        standing = [
+            (a, self._balances[a.account_no]) for a in people.accounts if a.closed_on is None or a.closed_on > day
+        ]
         return Day(
-            day, tuple(told_records), tuple(told_accounts), tuple(standing), tuple(transactions), tuple(activity.sales(self.seed, people, day)),
-            tuple(activity.events(self.seed, people, day, self.scale.events)), tuple(activity.processes(self.seed, people, day)),
-            tuple(told_loans), tuple(activity.loan_states(people.loans, day)), rate,
-        )  # fmt: skip
+            day,
+            tuple(told_records),
+            tuple(told_accounts),
+            tuple(standing),
+            tuple(transactions),
+            tuple(dealings.sales(self.seed, people, day)),
+            tuple(dealings.events(self.seed, people, day, self.scale.events)),
+            tuple(dealings.processes(self.seed, people, day)),
+            tuple(told_loans),
+            tuple(activity.loan_states(people.loans, day)),
+            rate,
+        )
 
     def take_on(self, inbox: Path, *, until: date | None = None) -> list[Path]:
-        """Write the history: one delivery a feed, of all branches and business dates, its date the last of them. Signals come last."""
-        last = until or self.last_of_history
+        """Write the history: one delivery a feed, of all branches and business dates, its date the last of them.
+
+        Signals come last.
+        """
+        last = until or self.history_end
         with ExitStack() as stack:
             streams = [_Stream(feed, inbox, last, stack) for feed in FEEDS.values()]
             for day in self.days(self.first, last):
@@ -137,16 +157,17 @@ class Bank:
             stream.write_signal()
         return [stream.path for stream in streams]
 
-    def day_files(self, date: date, faults: Sequence[str] = (), *, branch: str | None = None) -> Iterator[Sent]:
-        """The files of one business day in the order of their sending: streams, head office, branches, then repeats and corrections.
+    def day_files(self, day: date, faults: Sequence[str] = (), *, branch: str | None = None) -> Iterator[Sent]:
+        """The files of one business day in the order of their sending: streams, head office, branches, then repeats and
+        corrections.
 
         `faults` are ids of the catalogue, such as "F11" or "F11:core_transactions:b03" (see `jobs.demo_bank.faults`).
         `branch` narrows to the files of one branch.
         """
-        if any(f.startswith("F25") for f in faults) and date > self.first:
-            self.day(date - ONE_DAY)
-        day = self.day(date)
-        planned = self.plan(date, faults)
+        if any(f.startswith("F25") for f in faults) and day > self.first:
+            self.day(day - ONE_DAY)
+        told = self.day(day)
+        planned = self.plan(day, faults)
         later: list[Sent] = []
         for feed in FEEDS.values():
             if feed.sender == "configuration":
@@ -155,24 +176,33 @@ class Bank:
                 if branch not in (None, entity):
                     continue
                 for seq in range(1, feed.parts + 1):
-                    for n, sent in enumerate(self._files(feed, entity, seq, day, planned)):
+                    for n, sent in enumerate(self._files(feed, entity, seq, told, planned)):
                         if n:
                             later.append(sent)
                         else:
                             yield sent
         yield from later
 
-    def plan(self, date: date, faults: Sequence[str]) -> Plan:
-        """Which faults happen where on a day, what must be caught and what does not count. Raises ValueError for faults that cannot be."""
-        day = self.day(date)
-        return plan(
-            self.seed, day, faults, lambda feed, entity: FEEDS[feed].items(self.people, day, entity),
-            lambda feed, item: FEEDS[feed].money(item) if FEEDS[feed].money else 0,
-        )  # fmt: skip
+    def plan(self, day: date, faults: Sequence[str]) -> Plan:
+        """Which faults happen where on a day, what must be caught and what does not count.
 
-    def send_day(self, inbox: Path, date: date, *, faults: Sequence[str] = (), branch: str | None = None) -> list[Sent]:
-        """Write a day's files at once."""
-        files = list(self.day_files(date, faults, branch=branch))
+        Raises ValueError for faults that cannot be.
+        """
+        told = self.day(day)
+        return plan(
+            self.seed,
+            told,
+            faults,
+            lambda feed, entity: FEEDS[feed].items(self.people, told, entity),
+            lambda feed, item: FEEDS[feed].fen(item),
+        )
+
+    def send_day(self, inbox: Path, day: date, *, faults: Sequence[str] = (), branch: str | None = None) -> list[Sent]:
+        """Write a day's files at once (a corrected file then lies where the first one lay;
+
+        to see both, write them one after the other).
+        """
+        files = list(self.day_files(day, faults, branch=branch))
         for sent in files:
             sent.write(inbox)
         return files
@@ -199,9 +229,18 @@ class Bank:
         name = feed.file_name(entity, day.date, spoilt.seq)
         signal = f"{name}|{count}|{yuan(money) if money is not None else ''}|{hashlib.sha256(data).hexdigest()}\n"
         return Sent(
-            feed.name, entity, day.date, spoilt.seq, name, data, signal if spoilt.has_signal else None, count, money, spoilt.fault,
+            feed.name,
+            entity,
+            day.date,
+            spoilt.seq,
+            name,
+            data,
+            signal if spoilt.has_signal else None,
+            count,
+            money,
+            spoilt.fault,
             feed.file_name(entity, day.date, spoilt.replaces) if spoilt.replaces else None,
-        )  # fmt: skip
+        )
 
 
 class _Stream:
@@ -215,7 +254,7 @@ class _Stream:
         self._out: BinaryIO = stack.enter_context(self.path.open("wb"))
         self._writer: Writer = feed.encoder.open(self._out, TAKE_ON, last)
 
-    def add(self, bank: Bank, day: Day) -> None:
+    def add(self, bank: DemoBank, day: Day) -> None:
         people, feed = bank.people, self.feed
         entities = [b.branch_id for b in people.outlets] if feed.sender == "branch" else [feed.entity]
         items: list[Any] = [item for entity in entities for item in feed.items(people, day, entity)]

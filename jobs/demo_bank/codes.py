@@ -1,6 +1,7 @@
 """Code lists of the demo bank's systems and what each code means in the group's terms.
 
-Written down here a second time on purpose: the answer key must not read the pipeline's own maps, or a wrong map would agree with itself.
+Written down here a second time on purpose: the answer key must not read the pipeline's own maps, or a wrong map would
+agree with itself.
 """
 
 from __future__ import annotations
@@ -8,9 +9,15 @@ from __future__ import annotations
 from jobs.demo_bank.truth import Product
 
 CHANNELS = {
-    "01": "counter", "ATM": "self_service", "WY": "web", "SJ": "mobile", "XCX": "mini_program", "DH": "phone", "KJ": "open_api",
+    "01": "counter",
+    "ATM": "self_service",
+    "WY": "web",
+    "SJ": "mobile",
+    "XCX": "mini_program",
+    "DH": "phone",
+    "KJ": "open_api",
     "YDZY": "assisted",
-}  # fmt: skip
+}
 ONLINE = {"WY", "SJ", "XCX", "KJ"}
 COUNTER = "01"
 LINES = {"CX": "savings", "BX": "insurance", "JJ": "fund", "ZQ": "bond", "XD": "micro_loan", "ZF": "payment"}
@@ -19,9 +26,16 @@ BAD_CLASSES = {"3", "4", "5"}
 MEANINGFUL = {"login", "query", "transfer", "pay", "apply", "sign"}
 TRANSACTION_CODES = ("CK", "QK", "ZZ", "XF", "JF", "LX", "FY", "ED", "CZ")
 REMARKS = {
-    "CK": "现金存款", "QK": "现金取款", "ZZ": "转账汇款", "XF": "消费支付", "JF": "生活缴费", "LX": "存款结息", "FY": "账户服务费", "ED": "支付额度调整",
+    "CK": "现金存款",
+    "QK": "现金取款",
+    "ZZ": "转账汇款",
+    "XF": "消费支付",
+    "JF": "生活缴费",
+    "LX": "存款结息",
+    "FY": "账户服务费",
+    "ED": "支付额度调整",
     "CZ": "红冲",
-}  # fmt: skip
+}
 
 PRODUCTS = (
     Product("CX01", "活期储蓄", "B", "CX", "DM"),

@@ -1,6 +1,8 @@
-"""The formats in which the bank's systems write: header and trailer records, fixed widths in bytes, JSON lines, Parquet.
+"""The formats in which the bank's systems write: header and trailer records, fixed widths in bytes, JSON lines,
+Parquet.
 
-A writer takes rows as they come and holds none of them back, so that a take-on of many days needs no more memory than one day.
+A writer takes rows as they come and holds none of them back, so that a take-on of many days needs no more memory than
+one day.
 """
 
 from __future__ import annotations
@@ -55,7 +57,9 @@ class _DelimitedWriter:
     def __init__(self, form: Delimited, out: BinaryIO, entity: str, day: date) -> None:
         self._form = form
         # No name and no time in the gzip header: equal content gives equal bytes.
-        self._gzip = gzip.GzipFile(filename="", mode="wb", compresslevel=4, fileobj=out, mtime=0) if form.is_gzip else None
+        self._gzip = (
+            gzip.GzipFile(filename="", mode="wb", compresslevel=4, fileobj=out, mtime=0) if form.is_gzip else None
+        )
         self._out: Any = self._gzip or out
         if form.has_header:
             self._line(("H", form.system, entity, f"{day:%Y%m%d}", f"{day:%Y%m%d}173500"))
@@ -106,7 +110,9 @@ class _FixedWriter:
 
     def add(self, rows: Sequence[Row]) -> None:
         form = self._form
-        lines = (b"".join(form.field(text, width) for text, width in zip(row, form.widths, strict=True)) for row in rows)
+        lines = (
+            b"".join(form.field(text, width) for text, width in zip(row, form.widths, strict=True)) for row in rows
+        )
         self._out.write(b"".join(line + b"\n" for line in lines))
 
     def close(self, count: int, stated: str) -> None:
@@ -153,9 +159,13 @@ class Parquet:
     @property
     def schema(self) -> pa.Schema:
         types = {
-            "string": pa.string(), "date": pa.date32(), "int": pa.int32(), "boolean": pa.bool_(), "money": pa.decimal128(18, 2),
+            "string": pa.string(),
+            "date": pa.date32(),
+            "int": pa.int32(),
+            "boolean": pa.bool_(),
+            "money": pa.decimal128(18, 2),
             "rate": pa.decimal128(9, 6),
-        }  # fmt: skip
+        }
         return pa.schema([(name, types[kind]) for name, kind in self.columns])
 
     def open(self, out: BinaryIO, entity: str, day: date) -> Writer:

@@ -1,7 +1,7 @@
 """Faults of the catalogue that the demo bank can commit, and what each must lead to.
 
-A fault is written "F11" (at its usual place) or "F11:core_transactions:b03"; several branches are joined by "+". Faults in rows may meet in one
-file; of those that spoil the file as a whole there is at most one a file.
+A fault is written "F11" (at its usual place) or "F11:core_transactions:b03"; several branches are joined by "+". Faults
+in rows may meet in one file; of those that spoil the file as a whole there is at most one a file.
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ BRANCH_FEEDS = ("core_customers", "core_accounts", "core_balances", "core_transa
 
 
 class Kind(NamedTuple):
-    """`control` catches it; `outcome` is the state of the delivery, or of the rows. `causes`: what the ledger may name it."""
+    """`control` catches it; `outcome` is the state of the delivery, or of the rows.
+
+    `causes`: what the ledger may name it.
+    """
 
     name: str
     control: str
@@ -34,26 +37,52 @@ class Kind(NamedTuple):
 
 KINDS = {
     "F01": Kind("bad_byte", "strict decoding", "refused", ("core_customers",), ("b02",), ("bad_byte",)),
-    "F04": Kind("backslash_in_character", "decode before split", "accepted", ("core_transactions",), ("b01",), spoils_file=False),
+    "F04": Kind(
+        "backslash_in_character", "decode before split", "accepted", ("core_transactions",), ("b01",), spoils_file=False
+    ),
     "F11": Kind("trailer_count", "control total", "refused", ("core_transactions",), ("b03",), ("trailer_count",)),
     "F12": Kind("trailer_sum", "control total", "refused", ("core_transactions",), ("b04",), ("trailer_sum",)),
     "F14": Kind("no_ok", "roll-call", "missing", ("core_accounts",), ("b03",)),
-    "F17": Kind("truncated", "trailer or hash", "refused", ("core_balances",), ("b04",),
-                ("truncated", "no_trailer", "trailer_unreadable", "signal_count", "signal_hash")),
+    "F17": Kind(
+        "truncated",
+        "trailer or hash",
+        "refused",
+        ("core_balances",),
+        ("b04",),
+        ("truncated", "no_trailer", "trailer_unreadable", "signal_count", "signal_hash"),
+    ),
     "F19": Kind("resend_changed", "version of the lane", "superseded", ("core_transactions",), ("b02",)),
     "F20": Kind("resend_same", "hash in the ledger", "ignored_duplicate", ("core_accounts",), ("b01",)),
     "F23": Kind("partial_branches", "coverage", "missing", BRANCH_FEEDS, ("b05", "b06")),
     "F25": Kind("wrong_date", "date of the rows", "refused", ("core_customers",), ("b01",), ("wrong_date",)),
-    "F30": Kind("unknown_code", "code list", "rejected", ("core_transactions",), ("b01",), ("transaction_code_known",), spoils_file=False),
-    "F37": Kind("duplicate_rows", "uniqueness", "rejected", ("core_transactions",), ("b01",), ("primary_key_unique",), spoils_file=False),
+    "F30": Kind(
+        "unknown_code",
+        "code list",
+        "rejected",
+        ("core_transactions",),
+        ("b01",),
+        ("transaction_code_known",),
+        spoils_file=False,
+    ),
+    "F37": Kind(
+        "duplicate_rows",
+        "uniqueness",
+        "rejected",
+        ("core_transactions",),
+        ("b01",),
+        ("primary_key_unique",),
+        spoils_file=False,
+    ),
     "F75": Kind("two_runs_at_once", "claim and lease", "unchanged", (), ()),
-}  # fmt: skip
+}
 # These look into the rows of a movement.
 OF_TRANSACTIONS = {"F04", "F19", "F30", "F37"}
 
 
 class Caught(NamedTuple):
-    """What the platform must have caught: rows and fen are those that do not count because of it (F19: those that changed)."""
+    """What the platform must have caught: rows and fen are those that do not count because of it (F19: those that
+    changed).
+    """
 
     fault: str
     name: str
@@ -128,7 +157,13 @@ def parse(text: str) -> Fault:
     return Fault(number, (feed,) if feed else kind.feeds, tuple(entities.split("+")) if entities else kind.entities)
 
 
-def plan(seed: int, day: Day, texts: Sequence[str], items: Callable[[str, str], Sequence[Any]], money: Callable[[str, Any], int]) -> Plan:
+def plan(
+    seed: int,
+    day: Day,
+    texts: Sequence[str],
+    items: Callable[[str, str], Sequence[Any]],
+    money: Callable[[str, Any], int],
+) -> Plan:
     """`items(feed, entity)`: what a lane tells on that day without faults; `money(feed, item)`: fen in its control sum.
 
     Raises ValueError when two faults would spoil the same file.
@@ -138,7 +173,10 @@ def plan(seed: int, day: Day, texts: Sequence[str], items: Callable[[str, str], 
     for fault in faults:
         for lane in fault.lanes():
             if fault.kind.spoils_file and spoilt_by.setdefault(lane, fault.id) != fault.id:
-                raise ValueError(f"{spoilt_by[lane]} and {fault.id} both spoil the file of {'|'.join(lane)} on {day.date}: place one elsewhere")
+                raise ValueError(
+                    f"{spoilt_by[lane]} and {fault.id} both spoil the file of {'|'.join(lane)} on {day.date}: "
+                    "place one elsewhere"
+                )
     made = Plan(day.date, faults, {})
     lost_lanes: set[tuple[str, str]] = set()
     lost: set[tuple[str, str]] = set()
@@ -156,18 +194,34 @@ def plan(seed: int, day: Day, texts: Sequence[str], items: Callable[[str, str], 
                 lost |= {told[i].key for i in made.chosen(fault.id, feed, entity)[(1 if fault.id == "F37" else 0) :]}
             fen = sum(money(feed, item) for item in affected)
             made.caught.append(
-                Caught(fault.id, fault.kind.name, fault.kind.control, fault.kind.outcome, fault.kind.causes, feed, entity, day.date, len(affected), fen)
-            )  # fmt: skip
+                Caught(
+                    fault.id,
+                    fault.kind.name,
+                    fault.kind.control,
+                    fault.kind.outcome,
+                    fault.kind.causes,
+                    feed,
+                    entity,
+                    day.date,
+                    len(affected),
+                    fen,
+                )
+            )
     return Plan(day.date, faults, made.rows, made.caught, frozenset(lost_lanes), frozenset(lost))
 
 
 def _choose_rows(seed: int, made: Plan, fault: str, feed: str, entity: str, told: Sequence[Any]) -> list[Any]:
-    """Which rows of the lane a fault touches; those of the lane's other faults are left alone. Returns the rows that must not count."""
+    """Which rows of the lane a fault touches; those of the lane's other faults are left alone.
+
+    Returns the rows that must not count.
+    """
     wanted = {"F04": 2, "F19": 3, "F30": 3, "F37": 2}.get(fault, 0)
     taken = {i for (_, f, e), chosen in made.rows.items() if (f, e) == (feed, entity) for i in chosen}
     free = [i for i, t in enumerate(told) if i not in taken and _is_plain(t)] if wanted else []
     if len(free) < wanted:
-        raise ValueError(f"{fault} needs {wanted} plain movements in {feed}|{entity}; there are {len(free)}. Choose a larger branch.")
+        raise ValueError(
+            f"{fault} needs {wanted} plain movements in {feed}|{entity}; there are {len(free)}. Choose a larger branch."
+        )
     chosen = Random(f"{seed}:{fault}:{feed}:{entity}:{made.date}").sample(free, wanted)
     if wanted:
         made.rows[(fault, feed, entity)] = chosen
@@ -178,15 +232,26 @@ def _choose_rows(seed: int, made: Plan, fault: str, feed: str, entity: str, told
 
 
 def _is_plain(item: Transaction) -> bool:
-    return item.status == "0" and item.reverses is None and item.initiator == "C" and item.is_financial and not item.counterparty
+    return (
+        item.status == "0"
+        and item.reverses is None
+        and item.initiator == "C"
+        and item.is_financial
+        and not item.counterparty
+    )
 
 
 def _dearer(item: Transaction, fen: int) -> Transaction:
     return item._replace(fen=item.fen + fen)
 
 
-def spoil(planned: Plan, feed: str, entity: str, seq: int, items: Sequence[Any], before: Sequence[Any]) -> Iterator[Spoilt]:
-    """The file, or files, that a lane sends: none when it is absent, two when it is sent again. `before`: what the lane told the day before."""
+def spoil(
+    planned: Plan, feed: str, entity: str, seq: int, items: Sequence[Any], before: Sequence[Any]
+) -> Iterator[Spoilt]:
+    """The file, or files, that a lane sends: none when it is absent, two when it is sent again.
+
+    `before`: what the lane told the day before.
+    """
     ids = planned.at(feed, entity)
     told = _spoil_rows(planned, feed, entity, items, ids)
     of_file = next((i for i in ids if KINDS[i].spoils_file), None)

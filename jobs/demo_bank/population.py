@@ -1,7 +1,7 @@
 """Branches, parties, customer records, accounts and loans: who the bank knows, and since when.
 
-The base exists before the history begins. `grow` adds what one business day brings; growth of a day depends on the seed and the day only,
-and days are added in order, so that the population as of a day is a prefix of every later one.
+The base exists before the history begins. `grow` adds what one business day brings; growth of a day depends on the seed
+and the day only, and days are added in order, so that the population as of a day is a prefix of every later one.
 """
 
 from __future__ import annotations
@@ -19,14 +19,26 @@ from jobs.demo_bank.truth import Account, Branch, Loan, Party, Record
 FOUNDED = date(2015, 1, 1)
 TOWNS = ("城关", "解放路", "人民广场", "河口", "新华", "东风", "向阳", "石桥", "柳林", "白沙")
 PLACES = {
-    "11": "北京", "13": "河北", "21": "辽宁", "32": "江苏", "33": "浙江", "37": "山东", "41": "河南", "42": "湖北", "44": "广东", "51": "四川",
-}  # fmt: skip
+    "11": "北京",
+    "13": "河北",
+    "21": "辽宁",
+    "32": "江苏",
+    "33": "浙江",
+    "37": "山东",
+    "41": "河南",
+    "42": "湖北",
+    "44": "广东",
+    "51": "四川",
+}
 HABITS = ("counter", "mixed", "digital")
 ONLINE_OPENING = ("SJ", "SJ", "SJ", "WY", "XCX")
 
 
 def branches(scale: Scale, first: date) -> list[Branch]:
-    """Outlets by size, the largest about twenty times the smallest; one in four rural, one in six smart. The head office comes last."""
+    """Outlets by size, the largest about twenty times the smallest; one in four rural, one in six smart.
+
+    The head office comes last.
+    """
     weights = [math.exp(-3.0 * i / max(1, scale.outlets - 1)) for i in range(scale.outlets)]
     total = sum(weights)
     made = []
@@ -35,10 +47,18 @@ def branches(scale: Scale, first: date) -> list[Branch]:
         town = TOWNS[i % len(TOWNS)] + (str(i // len(TOWNS) + 1) if i >= len(TOWNS) else "")
         made.append(
             Branch(
-                f"b{i + 1:02d}", i + 1, f"{PLACES[province]}{town}支行", "WD", province, f"{province}01{i + 1:02d}", i % 4 == 3, i % 6 == 0,
-                weight / total, FOUNDED,
+                f"b{i + 1:02d}",
+                i + 1,
+                f"{PLACES[province]}{town}支行",
+                "WD",
+                province,
+                f"{province}01{i + 1:02d}",
+                i % 4 == 3,
+                i % 6 == 0,
+                weight / total,
+                FOUNDED,
             )
-        )  # fmt: skip
+        )
     head = Branch("HO", 0, "总行", "HO", scale.provinces[0], f"{scale.provinces[0]}0100", False, False, 0.0, FOUNDED)
     return [*made, head]
 
@@ -82,7 +102,11 @@ class Population:
         for owner in owners:
             self._add_record(rng, owner, FOUNDED + timedelta(days=rng.randrange(opened)))
         for index in range(scale.accounts):
-            record = self.records[index] if index < len(self.records) else self.records[int(rng.random() ** 1.5 * len(self.records))]
+            record = (
+                self.records[index]
+                if index < len(self.records)
+                else self.records[int(rng.random() ** 1.5 * len(self.records))]
+            )
             since = record.created_on
             if index >= len(self.records):
                 since += timedelta(days=rng.randrange((self.first - since).days))
@@ -94,14 +118,21 @@ class Population:
     def _add_party(self, rng: Random, number: int, *, is_firm: bool) -> None:
         province = rng.choice(self.scale.provinces)
         if is_firm:
-            self.parties.append(Party(number, "2", people.firm_name(rng, number), "02", people.uscc(number), province, False))
+            self.parties.append(
+                Party(number, "2", people.firm_name(rng, number), "02", people.uscc(number), province, False)
+            )
             return
         kind = "3" if rng.random() < 0.03 else "1"
         id_number = people.id_number(rng, province, number)
-        self.parties.append(Party(number, kind, people.person_name(rng), "01", id_number, province, rng.random() < 0.15))
+        self.parties.append(
+            Party(number, kind, people.person_name(rng), "01", id_number, province, rng.random() < 0.15)
+        )
 
     def _add_record(self, rng: Random, owner: int, created_on: date) -> Record:
-        """A customer number at an outlet. A second one of the same person agrees in ID and name, but for a few written wrongly."""
+        """A customer number at an outlet.
+
+        A second one of the same person agrees in ID and name, but for a few written wrongly.
+        """
         party = self.parties[owner]
         branch = rng.choices(self.outlets, weights=[b.share for b in self.outlets])[0]
         number = len(self.records)
@@ -118,10 +149,21 @@ class Population:
                 id_number = id_number.translate(people.FULL_WIDTH)
         device = hashlib.sha256(f"{self.seed}:device:{number}".encode()).hexdigest()[:32].upper()
         record = Record(
-            f"{branch.number:02d}{number:08d}", owner, branch.branch_id, party.kind, party.id_kind, id_number, name, people.phone(number),
-            party.province, rng.choice(("own", "own", "own", "partner", "campaign", "referral")), party.is_farmer,
-            rng.choices(HABITS, weights=(30, 40, 30))[0], device, created_on,
-        )  # fmt: skip
+            f"{branch.number:02d}{number:08d}",
+            owner,
+            branch.branch_id,
+            party.kind,
+            party.id_kind,
+            id_number,
+            name,
+            people.phone(number),
+            party.province,
+            rng.choice(("own", "own", "own", "partner", "campaign", "referral")),
+            party.is_farmer,
+            rng.choices(HABITS, weights=(30, 40, 30))[0],
+            device,
+            created_on,
+        )
         self.records.append(record)
         self.record[record.customer_no] = record
         self._owned.add(owner)
@@ -133,7 +175,11 @@ class Population:
             product = PRODUCT["CX01"]
         else:
             product = rng.choice([p for p in PRODUCTS if p.kind != "LN"])
-        channel = rng.choice(ONLINE_OPENING) if rng.random() < (0.1 if record.habit == "counter" else 0.6) else rng.choice(("01", "01", "YDZY"))
+        channel = (
+            rng.choice(ONLINE_OPENING)
+            if rng.random() < (0.1 if record.habit == "counter" else 0.6)
+            else rng.choice(("01", "01", "YDZY"))
+        )
         is_base = opened_on < self.first
         closed_on = frozen_on = None
         if is_base:
@@ -149,9 +195,18 @@ class Population:
         branch = self.by_id[record.branch_id]
         body = f"6217{branch.number:03d}{number:011d}"
         account = Account(
-            body + _luhn(body), record.customer_no, record.branch_id, product.entity, product.line, product, channel, opened_on, closed_on,
-            frozen_on, balance if is_base else 0,
-        )  # fmt: skip
+            body + _luhn(body),
+            record.customer_no,
+            record.branch_id,
+            product.entity,
+            product.line,
+            product,
+            channel,
+            opened_on,
+            closed_on,
+            frozen_on,
+            balance if is_base else 0,
+        )
         self.accounts.append(account)
         self.accounts_of.setdefault(record.customer_no, []).append(account)
         if product.kind == "DM":
@@ -168,17 +223,28 @@ class Population:
         overdue_from = signed_on + timedelta(days=rng.randrange(20, term)) if draw < 0.06 else None
         repaid_on = signed_on + timedelta(days=term if draw < 0.8 else rng.randrange(term // 2, term))
         loan = Loan(
-            f"L{len(self.loans):07d}", record.customer_no, record.branch_id, rng.randrange(345, 1200), rng.choice("ACFGHIS"),
-            rng.choice(("farming", "trade", "equipment", "consumption")), rng.random() < 0.5, rng.random() < 0.4, signed_on,
-            rng.randrange(10, 500) * 100_000, term, overdue_from, repaid_on,
-        )  # fmt: skip
+            f"L{len(self.loans):07d}",
+            record.customer_no,
+            record.branch_id,
+            rng.randrange(345, 1200),
+            rng.choice("ACFGHIS"),
+            rng.choice(("farming", "trade", "equipment", "consumption")),
+            rng.random() < 0.5,
+            rng.random() < 0.4,
+            signed_on,
+            rng.randrange(10, 500) * 100_000,
+            term,
+            overdue_from,
+            repaid_on,
+        )
         self.loans.append(loan)
         return loan
 
     def grow(self, day: date) -> tuple[list[Record], list[Account], list[Loan]]:
         """New customers, accounts and loans of the next day. Days must be grown in order."""
         if day != self.grown + timedelta(days=1):
-            raise ValueError(f"the population stands at {self.grown}; the next day to grow is {self.grown + timedelta(days=1)}, not {day}")
+            due = self.grown + timedelta(days=1)
+            raise ValueError(f"the population stands at {self.grown}; the next day to grow is {due}, not {day}")
         rng = self._rng("growth", day)
         records, accounts, loans = [], [], []
         for i in range(self.scale.new_records):
@@ -198,7 +264,10 @@ class Population:
         return records, accounts, loans
 
     def changed_records(self, day: date) -> list[Record]:
-        """Records of the base whose phone number is new from this day on; none on the day on which the base itself is told."""
+        """Records of the base whose phone number is new from this day on;
+
+        none on the day on which the base itself is told.
+        """
         if day <= self.first:
             return []
         rng = self._rng("changes", day)
@@ -215,7 +284,11 @@ class Population:
 
     def identifiers(self) -> dict[str, set[str]]:
         """Every clear identifier that the bank may send, by kind: what must be found nowhere behind the vault."""
-        changed = (r for offset in range((self.grown - self.first).days + 1) for r in self.changed_records(self.first + timedelta(days=offset)))
+        changed = (
+            r
+            for offset in range((self.grown - self.first).days + 1)
+            for r in self.changed_records(self.first + timedelta(days=offset))
+        )
         everybody = [*self.records, *changed]
         return {
             "id_number": {r.id_number for r in everybody},

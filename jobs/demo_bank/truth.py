@@ -1,4 +1,5 @@
-"""What is true in the demo bank, before formats and faults. Money is in fen (1/100 CNY or of the currency named), as whole numbers.
+"""What is true in the demo bank, before formats and faults. Money is in fen (1/100 CNY or of the currency named), as
+whole numbers.
 
 Codes (channels, lines, marks) are those of the bank's own systems; `meaning` in `codes.py` tells what each stands for.
 """
@@ -43,7 +44,10 @@ class Party(NamedTuple):
 
 
 class Record(NamedTuple):
-    """A customer number at one branch, with the name and ID number as written there. `habit`: how its owner deals with the bank."""
+    """A customer number at one branch, with the name and ID number as written there.
+
+    `habit`: how its owner deals with the bank.
+    """
 
     customer_no: str
     party: int
@@ -197,7 +201,10 @@ class LoanState(NamedTuple):
 
 
 class Day(NamedTuple):
-    """All that happened on one business day, and what stood at its end. `customers` and `accounts` are the new and the changed."""
+    """All that happened on one business day, and what stood at its end.
+
+    `customers` and `accounts` are the new and the changed.
+    """
 
     date: date
     customers: tuple[Record, ...]

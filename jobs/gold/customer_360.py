@@ -22,7 +22,11 @@ def transform(parties: DataFrame, party_links: DataFrame, accounts: DataFrame, d
     changes = _changes(parties, held, day)
     holdings = _holdings(changes, held)
     state = parties.select(F.col("party_id").alias("__party"), *OF_PARTY, "valid_from", "valid_to")
-    known = changes.join(state, (F.col("party_id") == F.col("__party")) & holds(F.col("at"), F.col("valid_from"), F.col("valid_to")), how="inner")
+    known = changes.join(
+        state,
+        (F.col("party_id") == F.col("__party")) & holds(F.col("at"), F.col("valid_from"), F.col("valid_to")),
+        how="inner",
+    )
     none = F.lit(0)
     return known.join(holdings, on=["party_id", "at"], how="left").select(
         "party_id",
@@ -39,7 +43,10 @@ def transform(parties: DataFrame, party_links: DataFrame, accounts: DataFrame, d
 def _held(party_links: DataFrame, accounts: DataFrame) -> DataFrame:
     """What an account read while it belonged to a party: [from_date, to_date), to_date null = still."""
     links = party_links.select(
-        F.col("customer_key").alias("__key"), "party_id", F.col("valid_from").alias("link_from"), F.col("valid_to").alias("link_to")
+        F.col("customer_key").alias("__key"),
+        "party_id",
+        F.col("valid_from").alias("link_from"),
+        F.col("valid_to").alias("link_to"),
     )
     overlap = (F.col("valid_from") < ending(F.col("link_to"))) & (F.col("link_from") < ending(F.col("valid_to")))
     return accounts.join(links, (F.col("customer_key") == F.col("__key")) & overlap, how="inner").select(
@@ -69,17 +76,16 @@ def _holdings(changes: DataFrame, held: DataFrame) -> DataFrame:
     """Open accounts of each party on each date of change; the first account ever says through which channel the party came."""
     own = held.withColumnRenamed("party_id", "__party")
     on_date = changes.join(
-        own, (F.col("party_id") == F.col("__party")) & holds(F.col("at"), F.col("from_date"), F.col("to_date")), how="inner"
+        own,
+        (F.col("party_id") == F.col("__party")) & holds(F.col("at"), F.col("from_date"), F.col("to_date")),
+        how="inner",
     )
     is_open = F.col("closed_on").isNull() | (F.col("closed_on") > F.col("at"))
-    kinds = (
-        on_date.groupBy("party_id", "at", "legal_entity_id", "business_line", "product_kind")
-        .agg(
-            F.count_if(is_open).cast("int").alias("accounts"),
-            F.min(F.when(is_open, F.col("opened_on"))).alias("first_opened_on"),
-            F.collect_set(F.when(is_open, F.col("product_id"))).alias("products"),
-            F.min(F.struct("opened_on", "account_id", "open_channel")).alias("first_account"),
-        )
+    kinds = on_date.groupBy("party_id", "at", "legal_entity_id", "business_line", "product_kind").agg(
+        F.count_if(is_open).cast("int").alias("accounts"),
+        F.min(F.when(is_open, F.col("opened_on"))).alias("first_opened_on"),
+        F.collect_set(F.when(is_open, F.col("product_id"))).alias("products"),
+        F.min(F.struct("opened_on", "account_id", "open_channel")).alias("first_account"),
     )
     some = F.col("accounts") > 0
     holding = F.struct("legal_entity_id", "business_line", "product_kind", "accounts", "first_opened_on")

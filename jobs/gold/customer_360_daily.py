@@ -15,7 +15,9 @@ from jobs.history import valid_on
 READS = {"gold.party_days": "12 months"}
 
 
-def transform(party_days: DataFrame, account_balances: DataFrame, party_links: DataFrame, parties: DataFrame, day: Day) -> DataFrame:
+def transform(
+    party_days: DataFrame, account_balances: DataFrame, party_links: DataFrame, parties: DataFrame, day: Day
+) -> DataFrame:
     as_of = [d for d in day.as_of if day.covers(d)]
     told = activity.windows(party_days, account_balances, party_links, as_of=as_of, balance_floor=day.balance_floor)
     placed = valid_on(told, parties, key="party_id", at="as_of", take=["home_province_code", "home_branch_id"])

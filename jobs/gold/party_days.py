@@ -24,7 +24,12 @@ AMOUNTS = ["transaction_amount", "online_transaction_amount", "sale_amount", "on
 
 
 def transform(
-    transactions: DataFrame, sales: DataFrame, reversals: DataFrame, channel_events: DataFrame, ref_channels: DataFrame, day: Day
+    transactions: DataFrame,
+    sales: DataFrame,
+    reversals: DataFrame,
+    channel_events: DataFrame,
+    ref_channels: DataFrame,
+    day: Day,
 ) -> DataFrame:
     in_run = F.col("business_date").between(F.lit(day.from_date), F.lit(day.to_date))
     moved = activity.valid_transactions(transactions.where(in_run), reversals, ref_channels)

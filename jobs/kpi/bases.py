@@ -35,27 +35,55 @@ class Base:
 
 def valid_sales(sales: DataFrame, reversals: DataFrame, ref_channels: DataFrame, branches: DataFrame) -> DataFrame:
     """Columns: completed_online, origin_online (boolean), net_amount."""
-    return _placed(activity.valid_sales(sales, reversals, ref_channels), branches, unit="silver.sales", key="sale_id", columns=["completed_online", "origin_online", "net_amount"])
+    return _placed(
+        activity.valid_sales(sales, reversals, ref_channels),
+        branches,
+        unit="silver.sales",
+        key="sale_id",
+        columns=["completed_online", "origin_online", "net_amount"],
+    )
 
 
-def valid_transactions(transactions: DataFrame, reversals: DataFrame, ref_channels: DataFrame, branches: DataFrame) -> DataFrame:
+def valid_transactions(
+    transactions: DataFrame, reversals: DataFrame, ref_channels: DataFrame, branches: DataFrame
+) -> DataFrame:
     """Columns: is_online, is_off_counter, is_out_of_hours (boolean), net_amount."""
     valid = activity.valid_transactions(transactions, reversals, ref_channels)
     columns = ["is_online", "is_off_counter", "is_out_of_hours", "net_amount"]
     return _placed(valid, branches, unit="silver.transactions", key="transaction_id", columns=columns)
 
 
-def processes(process_instances: DataFrame, process_steps: DataFrame, ref_channels: DataFrame, branches: DataFrame) -> DataFrame:
+def processes(
+    process_instances: DataFrame, process_steps: DataFrame, ref_channels: DataFrame, branches: DataFrame
+) -> DataFrame:
     """Finished process instances. Columns: steps, online_steps (customer-facing ones; back-office steps are neutral)."""
     finished = process_instances.where(F.col("outcome").isin(FINISHED))
-    facing = valid_on(process_steps.where("channel is not null"), ref_channels, key="channel", at="business_date", take=["is_online"], small=True)
-    steps = facing.groupBy("process_instance_id").agg(F.count("*").alias("steps"), F.count_if("is_online").alias("online_steps"))
+    facing = valid_on(
+        process_steps.where("channel is not null"),
+        ref_channels,
+        key="channel",
+        at="business_date",
+        take=["is_online"],
+        small=True,
+    )
+    steps = facing.groupBy("process_instance_id").agg(
+        F.count("*").alias("steps"), F.count_if("is_online").alias("online_steps")
+    )
     counted = finished.join(steps, on="process_instance_id", how="left").na.fill(0, ["steps", "online_steps"])
     columns = ["steps", "online_steps"]
-    return _placed(counted, branches, unit="silver.process_instances", key="process_instance_id", columns=columns, of_branch=OF_BRANCH)
+    return _placed(
+        counted,
+        branches,
+        unit="silver.process_instances",
+        key="process_instance_id",
+        columns=columns,
+        of_branch=OF_BRANCH,
+    )
 
 
-def accounts_opened(accounts: DataFrame, party_links: DataFrame, ref_channels: DataFrame, branches: DataFrame, day: Day) -> DataFrame:
+def accounts_opened(
+    accounts: DataFrame, party_links: DataFrame, ref_channels: DataFrame, branches: DataFrame, day: Day
+) -> DataFrame:
     """Accounts opened in the run that are the party's first, in the group or at their legal entity; the earliest by date, then by id.
 
     Columns: is_online (opened online), is_first_in_group, is_first_at_entity. An account that closed since still counts.
@@ -94,7 +122,9 @@ def party_windows(party_days: DataFrame, account_balances: DataFrame, party_link
 def loans_as_of(loans: DataFrame, branches: DataFrame) -> DataFrame:
     """Open loans at the end of each date. Columns: balance, five_class, days_past_due. Lending is one line here."""
     lent = loans.withColumn("business_line", F.lit("micro_loan"))
-    return _placed(lent, branches, unit="silver.loans", key="loan_id", columns=["balance", "five_class", "days_past_due"])
+    return _placed(
+        lent, branches, unit="silver.loans", key="loan_id", columns=["balance", "five_class", "days_past_due"]
+    )
 
 
 BASES: dict[str, Base] = {

@@ -15,7 +15,11 @@ from jobs.contracts.day import Day
 from jobs.contracts.kpi import Kpi
 from jobs.kpi.bases import BASES, GRAINS
 
-READS = {"gold.party_days": "12 months", "silver.process_steps": "90 days", "silver.reversals": "original_business_date"}
+READS = {
+    "gold.party_days": "12 months",
+    "silver.process_steps": "90 days",
+    "silver.reversals": "original_business_date",
+}
 AMOUNT = "decimal(28,6)"
 
 

@@ -30,7 +30,9 @@ GRAIN_FIELDS = ", ".join(f"{c}:string" for c in GRAINS)
 
 def transform(kpi_contributions: DataFrame, previous: DataFrame, day: Day) -> DataFrame:
     spark = kpi_contributions.sparkSession
-    stated = previous.where(F.col("as_of_date").between(F.lit(_first_of_month(day)), F.lit(max([day.to_date, *day.as_of]))))
+    stated = previous.where(
+        F.col("as_of_date").between(F.lit(_first_of_month(day)), F.lit(max([day.to_date, *day.as_of])))
+    )
     partials = _fresh(kpi_contributions, day).unionByName(_earlier(stated, day))
     periods = F.broadcast(_periods(spark, day))
     figures = (
@@ -53,7 +55,9 @@ def transform(kpi_contributions: DataFrame, previous: DataFrame, day: Day) -> Da
         "measure",
         "numerator",
         F.when(~counts, F.col("denominator")).alias("denominator"),
-        F.when(counts, F.col("numerator").cast(VALUE)).otherwise(quotient(F.col("numerator"), F.col("denominator"))).alias("value"),
+        F.when(counts, F.col("numerator").cast(VALUE))
+        .otherwise(quotient(F.col("numerator"), F.col("denominator")))
+        .alias("value"),
         "expected_units",
         "received_units",
         (F.col("received_units") < F.col("expected_units")).alias("is_provisional"),
@@ -74,7 +78,9 @@ def quotient(numerator: Column, denominator: Column) -> Column:
     rounds_up = (rest * 2 > d) | ((rest * 2 == d) & (whole % 2 == 1))
     millionths = whole + F.when(rounds_up, F.lit(1)).otherwise(F.lit(0))
     is_negative = (numerator < 0) != (denominator < 0)
-    return (F.when(is_negative, -millionths).otherwise(millionths).cast("decimal(18,0)") * F.lit(Decimal("0.000001"))).cast(VALUE)
+    return (
+        F.when(is_negative, -millionths).otherwise(millionths).cast("decimal(18,0)") * F.lit(Decimal("0.000001"))
+    ).cast(VALUE)
 
 
 def _fresh(kpi_contributions: DataFrame, day: Day) -> DataFrame:
@@ -178,5 +184,7 @@ def _first_of_month(day: Day) -> date:
 
 
 def _is_count(day: Day) -> Column:
-    counts = [f"{kpi.id}|{name}" for kpi in day.kpis for name, measure in kpi.measures.items() if measure.denominator is None]
+    counts = [
+        f"{kpi.id}|{name}" for kpi in day.kpis for name, measure in kpi.measures.items() if measure.denominator is None
+    ]
     return F.concat_ws("|", "kpi_id", "measure").isin(counts) if counts else F.lit(False)

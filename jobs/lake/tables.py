@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 SOURCES = "array<struct<delivery_id:string,line:bigint>>"
-MACHINERY = {"sources": SOURCES, "received_at": "timestamp", "batch": "bigint", "row_hash": "string", "__verdict": "string", "__reasons": "array<string>"}
+MACHINERY = {"sources": SOURCES, "received_at": "timestamp", "batch": "bigint", "row_hash": "string", "__verdict": "string", "__reasons": "array<string>", "__warnings": "array<string>"}
 HISTORY = {"valid_from": "date", "valid_to": "date", "is_current": "boolean"}
 BRONZE = {
     "__delivery_id": "string", "__line": "bigint", "__batch": "bigint", "__entity": "string", "__business_date": "date",
-    "__received_at": "timestamp", "__verdict": "string", "__reasons": "array<string>", "__raw": "map<string,string>", "__row_hash": "bigint",
+    "__received_at": "timestamp", "__verdict": "string", "__reasons": "array<string>", "__warnings": "array<string>", "__raw": "map<string,string>", "__row_hash": "bigint",
 }  # fmt: skip
 # Versions live 35 days: a month-end figure can still be read as it was released.
 PROPERTIES = {
@@ -56,8 +56,15 @@ def business_date_column(table: Table) -> str:
     raise ValueError(f"{table.table} has history {table.history} but no business date column")
 
 
+def judged_table(table: Table) -> Table:
+    """Where the judged states of a table with history are kept, rejected ones too: the table itself holds history alone."""
+    return table.model_copy(update={"table": f"{table.table}__judged", "history": "append", "statistics": []})
+
+
 def schema_of(table: Table) -> dict[str, str]:
     """Column -> Spark type, as the table stands in the lake."""
+    if table.table.endswith("__judged"):
+        return {name: column.type for name, column in table.physical_columns.items()} | {"valid_from": "date"} | MACHINERY
     columns = {name: column.type for name, column in table.physical_columns.items()}
     if table.layer == "bronze":
         return columns | BRONZE
@@ -104,6 +111,12 @@ class Lake:
         columns = ", ".join(f"`{name}` {kind}" for name, kind in schema_of(table).items())
         listed = ", ".join(f"'{k}' = '{v}'" for k, v in properties.items())
         spark.sql(f"CREATE TABLE IF NOT EXISTS delta.`{self.path(table.table)}` ({columns}) USING delta TBLPROPERTIES ({listed})")
+
+    def dataset(self, table: str, version: int | None = None) -> Any:
+        """The table's files as an Arrow dataset (statistics prune files), read without Spark."""
+        from deltalake import DeltaTable
+
+        return DeltaTable(self.path(table), version=version).to_pyarrow_dataset()
 
     def read(self, spark: SparkSession, table: str, version: int | None = None) -> DataFrame:
         reader = spark.read.format("delta")

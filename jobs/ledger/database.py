@@ -46,7 +46,7 @@ class Ledger:
 
     def _lost(self, found: object) -> str:
         where = self.engine.url.render_as_string(hide_password=True)
-        return f"The ledger's database does not answer at {where}: {str(found).strip()}. {REMEDY}"
+        return f"The ledger's database does not answer at {where}: {' '.join(str(found).split()).rstrip('?.')}. {REMEDY}"
 
     def migrate(self) -> None:
         """Create the schema or bring it to the newest version; harmless when it is there already, also when two do it at once."""

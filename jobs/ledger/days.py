@@ -361,6 +361,17 @@ def newest_release(db: Connection, day: date) -> Row[Any] | None:
     ).one_or_none()
 
 
+def coverage_between(db: Connection, first: date, last: date) -> dict[date, dict[str, tuple[int, int]]]:
+    """Last date of each newest release that ends in these dates -> feed -> (expected, received) lanes."""
+    rows = db.execute(
+        select(Release.to_date, DayRun.coverage)
+        .join(DayRun, DayRun.run_key == Release.run_key)
+        .where(Release.to_date.between(first, last))
+        .order_by(Release.release_id)
+    )
+    return {row.to_date: {feed: (pair[0], pair[1]) for feed, pair in row.coverage.items()} for row in rows}
+
+
 def last_released_day(db: Connection) -> date | None:
     return db.execute(select(func.max(Release.to_date))).scalar_one()
 

@@ -157,7 +157,8 @@ class Vault:
     def _rehash(self, db: psycopg.Connection[TupleRow], rows: Sequence[TupleRow]) -> None:
         tokens = [token for _, token, _ in rows]
         lookups = [
-            self._keys.lookup_hash(kind, self._open(kind, token, ciphertext)) for kind, token, ciphertext in rows
+            self._keys.lookup_hash(kind, self._open(kind, token, ciphertext), self._keys.lookup_id)
+            for kind, token, ciphertext in rows
         ]
         db.execute(
             "update tokens set lookup = n.l, lookup_key_id = %s from unnest(%s::text[], %s::bytea[]) as n (t, l) where token = n.t",
@@ -203,7 +204,7 @@ class Vault:
             except psycopg.OperationalError as error:
                 self.close()
                 raise VaultUnavailable(
-                    f"The vault's database does not answer at {self._url.host}:{self._url.port}: {str(error).strip()}. "
+                    f"The vault's database does not answer at {self._url.host}:{self._url.port}: {_in_one_line(error)}. "
                     "Start it (`ledgerlake up`) or set LEDGERLAKE_DATABASE_URL; deliveries wait in the inbox and go on from there."
                 ) from error
 
@@ -288,3 +289,7 @@ def _batches(values: Iterable[T]) -> Iterator[list[T]]:
     left = iter(values)
     while part := list(islice(left, BATCH)):
         yield part
+
+
+def _in_one_line(error: Exception) -> str:
+    return " ".join(str(error).split()).rstrip(".?")

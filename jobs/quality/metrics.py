@@ -1,21 +1,21 @@
-"""All numbers that a gate and a balance need, as aggregates over judged rows: gathered in the pass that writes, or from what was written."""
+"""All numbers that a gate and a balance need, measured on what was written.
+
+One DuckDB query over the columns it needs of the batch's own files: no Spark job, and the same query after a crash as before it. The rules
+themselves are not computed again: Spark marked each row (`__verdict`, `__reasons`, `__warnings`), here the marks are counted.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from functools import reduce
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import duckdb
 
 from jobs.contracts import Rule, Table
-from jobs.quality.verdicts import ACCEPTED, DUPLICATE, FILTERED, REJECTED, broken
 
-if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame, Observation
-
-PARTS = (ACCEPTED, REJECTED, DUPLICATE, FILTERED)
-MONEY = "decimal(38,6)"
+PARTS = ("accepted", "rejected", "duplicate", "filtered")
 _STATISTICS = {
     "expect_column_sum_to_be_between": "sum",
     "expect_column_mean_to_be_between": "mean",
@@ -24,6 +24,7 @@ _STATISTICS = {
     "expect_column_unique_value_count_to_be_between": "distinct",
     "expect_column_proportion_of_non_null_values_to_be_between": "present",
 }
+_SQL = {"sum": "sum({})", "mean": "avg({})", "min": "min({})", "max": "max({})", "distinct": "count(distinct {})", "present": "count({})"}
 
 
 def statistic(rule: Rule) -> str | None:
@@ -32,91 +33,77 @@ def statistic(rule: Rule) -> str | None:
     return f"{kind}__{rule.kwargs['column']}" if kind else None
 
 
-def aggregates(table: Table, rules: Sequence[Rule]) -> dict[str, Column]:
-    """Name -> aggregate over the rows of a judged frame (`__verdict`, `__reasons`; for silver and gold also `sources`).
+def expressions(table: Table, rules: Sequence[Rule]) -> dict[str, str]:
+    """Name -> SQL aggregate over judged rows.
 
-    `<part>_rows`, `<part>_money`, `<part>_in` (rows that came in, by their sources) for each verdict; `broken__<rule>` rows, and `money__<rule>`, of
-    each rule that speaks of rows; `null__<column>`; and the statistics of table rules, over accepted rows.
+    `<part>_rows`, `<part>_money`, `<part>_in` (rows that came in, by their sources; silver and gold) for each verdict; `broken__<rule>` rows, and
+    `money__<rule>`, of each rule that speaks of rows; `null__<column>`, `skipped__<rule>` (all columns null); statistics of table rules over accepted rows.
     """
-    from pyspark.sql import functions as F
-
-    verdict = F.col("__verdict")
-    wanted: dict[str, Column] = {}
-    money = F.col(table.money).cast(MONEY) if table.money else None
+    wanted: dict[str, str] = {}
     for part in PARTS:
-        wanted[f"{part}_rows"] = F.count_if(verdict == part)
-        if money is not None:
-            wanted[f"{part}_money"] = F.sum(F.when(verdict == part, money))
+        only = f"filter (where __verdict = '{part}')"
+        wanted[f"{part}_rows"] = f"count(*) {only}"
+        if table.money:
+            wanted[f"{part}_money"] = f"coalesce(sum({quoted(table.money)}) {only}, 0)"
         if table.layer != "bronze":
-            wanted[f"{part}_in"] = F.sum(F.when(verdict == part, F.size(F.coalesce("sources", F.array().cast("array<struct<delivery_id:string,line:bigint>>")))))
-    accepted = verdict == ACCEPTED
+            wanted[f"{part}_in"] = f"coalesce(sum(len(sources)) {only}, 0)"
     for rule in rules:
-        if rule.judges_rows:
-            is_broken = F.array_contains("__reasons", rule.id) if rule.on_fail == "quarantine" else _breaks(rule) & accepted
-            wanted[f"broken__{rule.id}"] = F.count_if(is_broken)
-            if money is not None and rule.on_fail == "quarantine":
-                wanted[f"money__{rule.id}"] = F.sum(F.when(is_broken, money))
-            if not rule.expectation.startswith(("expect_compound", "expect_column_pair")):
-                wanted.setdefault(f"null__{rule.columns[0]}", F.count_if(F.col(rule.columns[0]).isNull()))
-            else:
-                both_null = reduce(lambda a, b: a & b, [F.col(c).isNull() for c in rule.columns])
-                wanted[f"skipped__{rule.id}"] = F.count_if(both_null)
-        name = statistic(rule)
-        if name:
-            wanted.setdefault(name, _statistic(name, accepted))
-    wanted["unreadable_rows"] = F.count_if(F.exists("__reasons", lambda r: r.endswith("_unreadable") | (r == "malformed_line")))
+        wanted |= _of_rule(table, rule)
+    wanted["unreadable_rows"] = "count(*) filter (where len(list_filter(__reasons, lambda r: suffix(r, '_unreadable') or r = 'malformed_line')) > 0)"
     return wanted
 
 
-def _breaks(rule: Rule) -> Column:
-    from pyspark.sql import functions as F
-
-    if rule.is_unique:
-        raise ValueError(f"rule {rule.id}: uniqueness may only quarantine; the duplicates are marked row by row")
-    return F.coalesce(broken(rule), F.lit(False))
-
-
-def _statistic(name: str, accepted: Column) -> Column:
-    from pyspark.sql import functions as F
-
-    kind, _, column = name.partition("__")
-    value = F.when(accepted, F.col(column))
-    return {
-        "sum": F.sum(value), "mean": F.avg(value), "min": F.min(value), "max": F.max(value), "distinct": F.approx_count_distinct(value, 0.01),
-        "present": F.count(value),
-    }[kind]  # fmt: skip
-
-
-def observe(rows: DataFrame, wanted: Mapping[str, Column]) -> tuple[DataFrame, Observation]:
-    """The frame whose write also gathers the aggregates; read them from the observation's `.get` afterwards."""
-    from pyspark.sql import Observation
-
-    observation = Observation("gate")
-    return rows.observe(observation, *[c.alias(name) for name, c in wanted.items()]), observation
+def _of_rule(table: Table, rule: Rule) -> dict[str, str]:
+    name = statistic(rule)
+    if name:
+        kind, _, column = name.partition("__")
+        return {name: _SQL[kind].format(quoted(column)) + " filter (where __verdict = 'accepted')"}
+    if not rule.judges_rows:
+        return {}
+    marks = "__reasons" if rule.on_fail == "quarantine" else "__warnings"
+    only = f"filter (where list_contains({marks}, '{rule.id}')" + ("" if rule.on_fail == "quarantine" else " and __verdict = 'accepted'") + ")"
+    found = {f"broken__{rule.id}": f"count(*) {only}"}
+    if table.money and rule.on_fail == "quarantine":
+        found[f"money__{rule.id}"] = f"coalesce(sum({quoted(table.money)}) {only}, 0)"
+    if "column" in rule.kwargs:
+        found[f"null__{rule.kwargs['column']}"] = f"count(*) - count({quoted(rule.kwargs['column'])})"
+    else:
+        found[f"skipped__{rule.id}"] = f"count(*) filter (where coalesce({', '.join(f'{quoted(c)}::varchar' for c in rule.columns)}) is null)"
+    return found
 
 
-def collect(rows: DataFrame, wanted: Mapping[str, Column]) -> dict[str, Any]:
-    """The aggregates of a frame, by one scan of it."""
-    return rows.agg(*[c.alias(name) for name, c in wanted.items()]).first().asDict()
+def measure(written: Any, table: Table, rules: Sequence[Rule], *, batch: int, by: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """The metrics of one batch, one row a group of `by` (one row in all when empty). `written`: an Arrow dataset of the table."""
+    batch_column = "__batch" if table.layer == "bronze" else "batch"
+    listed = ", ".join([*map(quoted, by), *(f"{sql} as {quoted(name)}" for name, sql in expressions(table, rules).items())])
+    grouped = f" group by {', '.join(map(quoted, by))}" if by else ""
+    with duckdb.connect() as engine:
+        engine.register("written", written)
+        found = engine.execute(f"select {listed} from written where {quoted(batch_column)} = {int(batch)}{grouped}")
+        names = [column[0] for column in found.description]
+        return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+
+def distinct(written: Any, sql: str, *, batch: int, by: str) -> dict[str, list[Any]]:
+    """Group -> distinct values of an expression over accepted rows of a bronze batch."""
+    with duckdb.connect() as engine:
+        engine.register("written", written)
+        found = engine.execute(
+            f"select {quoted(by)}, list(distinct {sql}) from written where __batch = {int(batch)} and __verdict = 'accepted' and ({sql}) is not null group by 1"
+        )
+        return dict(found.fetchall())
+
+
+def quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
 
 
 def nothing(table: Table, rules: Sequence[Rule]) -> dict[str, Any]:
-    """The metrics of no rows at all; needs no Spark."""
-    none: dict[str, Any] = {f"{part}_{unit}": 0 for part in PARTS for unit in ("rows", "in")}
-    none |= {f"{part}_money": Decimal(0) for part in PARTS}
-    for rule in rules:
-        none[f"broken__{rule.id}"] = 0
-        none[f"skipped__{rule.id}"] = 0
-        for column in rule.columns:
-            none[f"null__{column}"] = 0
-        name = statistic(rule)
-        if name:
-            none[name] = 0 if name.startswith(("distinct", "present")) else None
-    return none | {"unreadable_rows": 0}
+    """The metrics of no rows at all."""
+    empty = {"sum", "mean", "min", "max"}
+    return {name: None if name.partition("__")[0] in empty else 0 for name in expressions(table, rules)}
 
 
 def storable(metrics: Mapping[str, Any]) -> dict[str, Any]:
     """Metrics as the ledger keeps them (JSON): decimals and dates as text."""
-    return {
-        k: (str(v) if isinstance(v, Decimal) else v.isoformat() if isinstance(v, date | datetime) else v) for k, v in metrics.items()
-    }
+    return {k: (str(v) if isinstance(v, Decimal) else v.isoformat() if isinstance(v, date | datetime) else v) for k, v in metrics.items()}

@@ -1,4 +1,4 @@
-"""Rules compile to one array of reasons a row, evaluated once, and a verdict: accepted, rejected or duplicate."""
+"""Rules compile to arrays of reasons, evaluated once a row, and a verdict: accepted, rejected or duplicate."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
-from jobs.contracts import Rule
+import duckdb
+
+from jobs.contracts import Rule, Table
+from jobs.quality.metrics import quoted
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -15,7 +18,7 @@ ACCEPTED, REJECTED, DUPLICATE, FILTERED = "accepted", "rejected", "duplicate", "
 
 
 def broken(rule: Rule) -> Column:
-    """True for a row that breaks a row rule; nulls break only `not_null` (Great Expectations' way)."""
+    """True for a row that breaks a row rule; a null breaks only `not_null` (Great Expectations' way)."""
     from pyspark.sql import functions as F
 
     k = rule.kwargs
@@ -60,40 +63,97 @@ _CHECKS: dict[str, Any] = {
 }
 
 
-def judge(rows: DataFrame, rules: Sequence[Rule], *, within: Sequence[str], already: Column | None = None) -> DataFrame:
-    """Add `__reasons` and `__verdict`.
+def judge(
+    rows: DataFrame, rules: Sequence[Rule], *, within: Sequence[str], order: Sequence[str], already: Column | None = None,
+    suspects: dict[str, list[tuple[Any, ...]]] | None = None,
+) -> DataFrame:  # fmt: skip
+    """Add `__reasons` (broken quarantine rules), `__warnings` (broken row rules of other severities) and `__verdict`.
 
-    `already`: reasons found before (text that could not be read). Uniqueness is decided among rows of equal `within` columns: of equal copies
-    (`__row_hash`) one is accepted and the rest are duplicates; copies that differ are all rejected. Rows that a row rule rejected take no part.
+    `rows` has `__row_hash` over the contents. `already`: reasons found before (text that could not be read). Uniqueness is decided among rows of
+    equal `within` columns: of equal copies the first by `order` is accepted and the rest are duplicates; copies that differ are all rejected. Rows
+    that a row rule rejected take no part. `suspects`: rule -> key values that occur more than once, where that is known beforehand: no
+    other row is shuffled then. A rule without an entry, or None: every row is compared.
     """
+    from pyspark.sql import functions as F
+
+    marked = rows.withColumns(
+        {
+            "__reasons": _marks([r for r in rules if r.on_fail == "quarantine" and not r.is_unique], already),
+            "__warnings": _marks([r for r in rules if r.on_fail != "quarantine" and r.judges_rows], None),
+        }
+    )
+    unique = [r for r in rules if r.is_unique]
+    copies: list[str] = []
+    for rule in unique:
+        column = f"__copy_{rule.id}"
+        if suspects is None:
+            marked = _compared(marked, rule, within, order, column)
+        elif rule.id not in suspects:
+            marked = _compared(marked, rule, within, order, column)
+        elif suspects[rule.id]:
+            types = dict(marked.dtypes)
+            named = [c for c in rule.columns if types[c] in ("string", "int", "bigint")]
+            keys = F.broadcast(marked.sparkSession.createDataFrame(suspects[rule.id], ", ".join(f"`{c}` {types[c]}" for c in named)))
+            marked = _compared(marked.join(keys, named, "left_semi"), rule, within, order, column).unionByName(
+                marked.join(keys, named, "left_anti").withColumn(column, F.lit(False))
+            )
+        else:
+            continue
+        copies.append(column)
+    duplicate = reduce(lambda a, b: a | b, [F.col(c) for c in copies]) if copies else F.lit(False)
+    verdict = F.when(F.size("__reasons") > 0, F.lit(REJECTED)).when(duplicate, F.lit(DUPLICATE)).otherwise(F.lit(ACCEPTED))
+    return marked.withColumn("__verdict", verdict).drop(*copies)
+
+
+def _marks(rules: Sequence[Rule], already: Column | None) -> Column:
+    from pyspark.sql import functions as F
+
+    none = F.array().cast("array<string>")
+    found = F.array_compact(F.array(*[F.when(broken(r), F.lit(r.id)) for r in rules])) if rules else none
+    return found if already is None else F.concat(already, found) if rules else already
+
+
+def _compared(rows: DataFrame, rule: Rule, within: Sequence[str], order: Sequence[str], column: str) -> DataFrame:
+    """`column`: the row is a further copy of an equal one; rows whose copies differ get the rule among their reasons."""
     from pyspark.sql import Window
     from pyspark.sql import functions as F
 
-    row_rules = [r for r in rules if r.on_fail == "quarantine" and not r.is_unique]
-    unique = [r for r in rules if r.on_fail == "quarantine" and r.is_unique]
-    found = F.array_compact(F.array(*[F.when(broken(r), F.lit(r.id)) for r in row_rules])) if row_rules else F.array().cast("array<string>")
-    judged = rows.withColumn("__reasons", F.concat(already, found) if already is not None else found)
-    if "__row_hash" not in judged.columns:
-        own = [c for c in rows.columns if not c.startswith("__")]
-        judged = judged.withColumn("__row_hash", F.xxhash64(*own))
-    copies, clashes = [], []
-    for n, rule in enumerate(unique):
-        keys = rule.columns
-        good = (F.size("__reasons") == 0) & reduce(lambda a, b: a & b, [F.col(c).isNotNull() for c in keys])
-        part = Window.partitionBy(*within, *keys, good)
-        first = part.orderBy(*_order(judged))
-        judged = judged.withColumn(f"__copies_{n}", F.when(good, F.row_number().over(first)).otherwise(F.lit(1)))
-        judged = judged.withColumn(f"__clash_{n}", good & (F.min("__row_hash").over(part) != F.max("__row_hash").over(part)))
-        copies.append(F.col(f"__copies_{n}") > 1)
-        clashes.append(F.when(F.col(f"__clash_{n}"), F.lit(rule.id)))
-    if unique:
-        judged = judged.withColumn("__reasons", F.concat("__reasons", F.array_compact(F.array(*clashes))))
-    duplicate = reduce(lambda a, b: a | b, copies) if copies else F.lit(False)
-    verdict = F.when(F.size("__reasons") > 0, F.lit(REJECTED)).when(duplicate, F.lit(DUPLICATE)).otherwise(F.lit(ACCEPTED))
-    return judged.withColumn("__verdict", verdict).drop(*[f"__{k}_{n}" for n in range(len(unique)) for k in ("copies", "clash")])
+    keys = list(dict.fromkeys([*within, *rule.columns]))
+    good = (F.size("__reasons") == 0) & reduce(lambda a, b: a & b, [F.col(c).isNotNull() for c in rule.columns])
+    part = Window.partitionBy(*keys, "__good")
+    differ = F.min("__row_hash").over(part) != F.max("__row_hash").over(part)
+    return (
+        rows.withColumn("__good", good)
+        .withColumns({column: F.col("__good") & (F.row_number().over(part.orderBy(*order)) > 1), "__differ": F.col("__good") & differ})
+        .withColumn("__reasons", F.when(F.col("__differ"), F.array_append("__reasons", F.lit(rule.id))).otherwise(F.col("__reasons")))
+        .drop("__good", "__differ")
+    )
 
 
-def _order(rows: DataFrame) -> list[str]:
-    if "__line" in rows.columns:
-        return ["__delivery_id", "__line"]
-    return [c for c in ("received_at", "sources") if c in rows.columns] or ["__row_hash"]
+def repeated(uris: Sequence[str], table: Table, rules: Sequence[Rule]) -> dict[str, list[tuple[Any, ...]]]:
+    """Rule -> keys that occur more than once in one of these `rows` files: one pass over the key columns as text, in DuckDB.
+
+    A key is cut to the columns of `suspect_columns`: others (dates, amounts) are still compared in Spark, among these suspects only.
+    """
+    found: dict[str, list[tuple[Any, ...]]] = {}
+    files = "[" + ", ".join("'" + u.replace("'", "''") + "'" for u in uris) + "]"
+    with duckdb.connect() as engine:
+        for rule in rules:
+            if rule.is_unique and suspect_columns(table, rule):
+                keys = ", ".join(_as_key(table, c) for c in rule.columns)
+                kept = ", ".join(map(quoted, suspect_columns(table, rule)))
+                twice = f"select {keys}, __delivery_id from read_parquet({files}) group by all having count(*) > 1"
+                rows = engine.execute(f"select distinct {kept} from ({twice})").fetchall()
+                found[rule.id] = [row for row in rows if None not in row]
+    return found
+
+
+def suspect_columns(table: Table, rule: Rule) -> list[str]:
+    """The columns of a uniqueness rule whose text is its value."""
+    return [c for c in rule.columns if table.physical_columns[c].type in ("string", "int", "bigint")]
+
+
+def _as_key(table: Table, column: str) -> str:
+    """Numbers are compared as numbers (`01` is `1`), all else as text."""
+    kind = {"int": "integer", "bigint": "bigint"}.get(table.physical_columns[column].type)
+    return f"try_cast({quoted(column)} as {kind}) as {quoted(column)}" if kind else quoted(column)

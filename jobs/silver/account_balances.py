@@ -17,7 +17,9 @@ OF_ACCOUNT = ["customer_key", "legal_entity_id", "business_line", "branch_id"]
 
 def transform(incoming: DataFrame, accounts: DataFrame, exchange_rates: DataFrame, day: Day) -> DataFrame:
     held = valid_on(incoming, accounts, key="account_id", at="balance_date", take=OF_ACCOUNT)
-    rated = valid_on(held, exchange_rates, key="currency", at="balance_date", take=["rate"], first_counts_before=False, small=True)
+    rated = valid_on(
+        held, exchange_rates, key="currency", at="balance_date", take=["rate"], first_counts_before=False, small=True
+    )
     balance = F.col("balance")
     return rated.select(
         "account_id",

@@ -65,7 +65,11 @@ def transform(parties_source: DataFrame, party_links: DataFrame, day: Day) -> Da
 def _pieces(parties_source: DataFrame, party_links: DataFrame) -> DataFrame:
     """What one record said while it belonged to one party: [from_date, to_date), to_date null = still."""
     links = party_links.select(
-        F.col("customer_key").alias("__key"), "party_id", "conflict_count", F.col("valid_from").alias("link_from"), F.col("valid_to").alias("link_to")
+        F.col("customer_key").alias("__key"),
+        "party_id",
+        "conflict_count",
+        F.col("valid_from").alias("link_from"),
+        F.col("valid_to").alias("link_to"),
     )
     overlap = (F.col("valid_from") < ending(F.col("link_to"))) & (F.col("link_from") < ending(F.col("valid_to")))
     records = parties_source.withColumn("first_seen", F.min("valid_from").over(Window.partitionBy("customer_key")))

@@ -13,7 +13,9 @@ from jobs.money import in_reporting_currency
 def transform(incoming: DataFrame, exchange_rates: DataFrame, day: Day) -> DataFrame:
     original = F.coalesce(F.col("amount_original"), F.col("amount"))
     told = incoming.withColumn("amount_original", original)
-    rated = valid_on(told, exchange_rates, key="currency", at="business_date", take=["rate"], first_counts_before=False, small=True)
+    rated = valid_on(
+        told, exchange_rates, key="currency", at="business_date", take=["rate"], first_counts_before=False, small=True
+    )
     return rated.select(
         "sale_id",
         "sale_version",
@@ -26,7 +28,9 @@ def transform(incoming: DataFrame, exchange_rates: DataFrame, day: Day) -> DataF
         "channel_origin",
         "channel_complete",
         "is_customer_initiated",
-        in_reporting_currency(F.col("amount"), F.col("amount_original"), F.col("currency"), F.col("rate"), day.currency).alias("amount"),
+        in_reporting_currency(
+            F.col("amount"), F.col("amount_original"), F.col("currency"), F.col("rate"), day.currency
+        ).alias("amount"),
         "amount_original",
         "currency",
         "status",

@@ -15,12 +15,26 @@ from jobs.history import valid_on
 from jobs.money import in_reporting_currency
 
 
-def transform(incoming: DataFrame, branches: DataFrame, calendar: DataFrame, exchange_rates: DataFrame, day: Day) -> DataFrame:
-    at_place = valid_on(incoming, branches, key="branch_id", at="business_date", take=["opens_at", "closes_at"], small=True)
-    on_date = at_place.withColumn("local_date", local_date(F.col("event_time"), day.zone)).join(
-        F.broadcast(calendar.where("is_current").select(F.col("calendar_date").alias("local_date"), "is_working_day")), on="local_date", how="left"
+def transform(
+    incoming: DataFrame, branches: DataFrame, calendar: DataFrame, exchange_rates: DataFrame, day: Day
+) -> DataFrame:
+    at_place = valid_on(
+        incoming, branches, key="branch_id", at="business_date", take=["opens_at", "closes_at"], small=True
     )
-    rated = valid_on(on_date, exchange_rates, key="currency", at="business_date", take=["rate"], first_counts_before=False, small=True)
+    on_date = at_place.withColumn("local_date", local_date(F.col("event_time"), day.zone)).join(
+        F.broadcast(calendar.where("is_current").select(F.col("calendar_date").alias("local_date"), "is_working_day")),
+        on="local_date",
+        how="left",
+    )
+    rated = valid_on(
+        on_date,
+        exchange_rates,
+        key="currency",
+        at="business_date",
+        take=["rate"],
+        first_counts_before=False,
+        small=True,
+    )
     return rated.select(
         "transaction_id",
         "account_id",
@@ -34,7 +48,9 @@ def transform(incoming: DataFrame, branches: DataFrame, calendar: DataFrame, exc
         "operator",
         "is_financial",
         "direction",
-        in_reporting_currency(F.col("amount"), F.col("amount_original"), F.col("currency"), F.col("rate"), day.currency).alias("amount"),
+        in_reporting_currency(
+            F.col("amount"), F.col("amount_original"), F.col("currency"), F.col("rate"), day.currency
+        ).alias("amount"),
         "amount_original",
         "currency",
         "status",

@@ -85,7 +85,7 @@ def test_f12_trailer_sum_one_cent_off(bank: Bank) -> None:
     bank.send("movements", movements(("1", "10.00", ""), ("2", "2.50", ""), total="12.51"), NAME)
     cause, reason = refused(bank, bank.land()[0])
     assert cause == "trailer_sum"
-    assert "states a sum of 12.51, the amounts add up to 12.5" in reason
+    assert "states a sum of 12.51, the amounts add up to 12.50 (difference -0.01)" in reason
 
 
 def test_f13_signal_hash_of_another_file(bank: Bank) -> None:

@@ -111,13 +111,18 @@ EXAMPLES = [
 def reversals_of(text: str) -> str:
     """The reversals of an example's sales and movements, as their feeds tell them: with the original's id and day."""
     told = []
-    for table, kind, key in (("silver.sales", "sale", "sale_id"), ("silver.transactions", "transaction", "transaction_id")):
+    for table, kind, key in (
+        ("silver.sales", "sale", "sale_id"),
+        ("silver.transactions", "transaction", "transaction_id"),
+    ):
         rows = parse(text).get(table, [])
         originals = {row[key]: row for row in rows}
         for row in rows:
             original = originals.get(row.get(f"reverses_{key}"))
             if original:
-                told.append(f"{kind} | {original[key]} | {original['business_date']} | {row['business_date']} | {row['amount']}")
+                told.append(
+                    f"{kind} | {original[key]} | {original['business_date']} | {row['business_date']} | {row['amount']}"
+                )
     header = "silver.reversals\nkind | original_id | original_business_date | business_date | amount\n"
     return header + "\n".join(told) if told else ""
 
@@ -140,7 +145,9 @@ def totals(tables: Tables, day: Day, kind: str = "month") -> dict[str, dict[str,
 def test_the_worked_example(spark, kpi, text, expected):
     day = day_of(FROM, TO, kpis=[kpi_definitions()[kpi]])
     found = totals(Tables(spark, text + reversals_of(text)), day)[kpi]
-    assert {name: found[name].quantize(Decimal("0.0001")) for name in expected} == {n: Decimal(v).quantize(Decimal("0.0001")) for n, v in expected.items()}
+    assert {name: found[name].quantize(Decimal("0.0001")) for name in expected} == {
+        n: Decimal(v).quantize(Decimal("0.0001")) for n, v in expected.items()
+    }
 
 
 def test_without_any_row_a_ratio_is_null_and_a_count_0(spark):

@@ -131,7 +131,10 @@ class Reader:
 
     def _split(self, data: bytes, line: int, strict: bool) -> Rows:
         has_quotes = self._quote is not None and self._quote in data
-        odd = b"\r" in data or b"\0" in data or not strict or (has_quotes and len(self._separator) > 1)
+        # pyarrow would take an empty line for a row of nulls.
+        empty_line = len(self._names) > 1 and (data.startswith(NEW_LINE) or NEW_LINE * 2 in data)
+        several = has_quotes and len(self._separator) > 1
+        odd = empty_line or several or not strict or b"\r" in data or b"\0" in data
         return self._split_slowly(data, line) if odd else self._split_fast(data, line, has_quotes)
 
     def _split_fast(self, data: bytes, line: int, has_quotes: bool) -> Rows:
@@ -207,17 +210,17 @@ class Reader:
         while at < len(data):
             end, why = self._record_end(data, at)
             raw = data[at:end].removesuffix(b"\n")
-            number = line + data.count(NEW_LINE, 0, at)
             fields = self._slow_fields(raw.decode()) if not why else []
             if not why and b"\0" in raw:
                 why = "the line holds a NUL character"
             if not why and len(fields) != len(self._names):
                 why = self._wrong_count(len(fields))
             if why:
-                malformed.append(Malformed(number, why, raw))
+                malformed.append(Malformed(line, why, raw))
             else:
-                lines.append(number)
+                lines.append(line)
                 values.append(self._slow_values(raw.decode()))
+            line += data.count(NEW_LINE, at, end)
             at = end
         places = {n: i for i, n in enumerate(self._names)}
         columns = {n: text_array([row[places[n]] for row in values]) for n in self._wanted}

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, ClassVar
 
 import pyarrow as pa
 
-from jobs.arrival.forbidden import FORBIDDEN_KEY, forbidden
+from jobs.arrival.forbidden import check_names, check_text
 from jobs.arrival.records import Malformed, Rows, text_array
 from jobs.arrival.text import BOM, beginning, blocks, codec_name, to_utf8
 from jobs.contracts.model import Column
@@ -27,6 +27,7 @@ class Number(str):
     __slots__ = ()
 
 
+NOTHING: dict[str, Any] = {}
 SCANNER = json.JSONDecoder(parse_int=Number, parse_float=Number, parse_constant=Number).scan_once
 
 
@@ -39,16 +40,14 @@ class Reader:
         self.extra: list[str] = []
         self.ends_itself = fmt.compression is not None
         self._stream, self._fmt, self._codec = stream, fmt, codec_name(fmt.encoding)
-        self._paths = {name: (column.source or name).split(".") for name, column in columns.items()}
+        self._paths = {name: tuple((column.source or name).split(".")) for name, column in columns.items()}
+        self._harmless: set[str] = set()  # keys that were looked at before
 
     def __iter__(self) -> Iterator[Rows]:
         for block in blocks(self._stream, self._fmt.compression):
             data = to_utf8(block.data, self._codec, block.offset, block.line)
             if block.line == 1:
                 data = data.removeprefix(BOM)
-            if hit := FORBIDDEN_KEY.search(data):
-                line = block.line + data.count(b"\n", 0, hit.start())
-                raise forbidden(hit.group(1).decode(), f"line {line}")
             if data:
                 yield self._rows(data.decode(), block.line)
 
@@ -59,12 +58,43 @@ class Reader:
         for number, raw in enumerate(text.removesuffix("\n").split("\n"), start=line):
             record, why = _record(raw)
             if why:
+                check_text(raw, f"line {number}")
                 malformed.append(Malformed(number, why, raw.encode()))
             elif record is not None:  # an empty line is no record
+                self._check_keys(record, number)
                 lines.append(number)
                 records.append(record)
-        columns = {name: text_array(_column(records, path)) for name, path in self._paths.items()}
+        columns = {name: text_array(values) for name, values in self._columns(records).items()}
         return Rows(pa.array(lines, pa.int64()), columns, malformed)
+
+    def _check_keys(self, value: Any, line: int) -> None:
+        """Raises ForbiddenColumn for a key, at any depth, that must never be stored."""
+        if type(value) is dict:
+            if not self._harmless.issuperset(value):
+                check_names(list(value), f"line {line}")
+                self._harmless.update(value)
+            for inner in value.values():
+                if type(inner) in (dict, list):
+                    self._check_keys(inner, line)
+        elif type(value) is list:
+            for inner in value:
+                self._check_keys(inner, line)
+
+    def _columns(self, records: list[dict[str, Any]]) -> dict[str, list[str | None]]:
+        """Each parent object is found once, however many columns come out of it."""
+        found: dict[tuple[str, ...], list[dict[str, Any]]] = {(): records}
+
+        def objects(path: tuple[str, ...]) -> list[dict[str, Any]]:
+            if path not in found:
+                inner = [parent.get(path[-1]) for parent in objects(path[:-1])]
+                found[path] = [v if type(v) is dict else NOTHING for v in inner]
+            return found[path]
+
+        columns: dict[str, list[str | None]] = {}
+        for name, path in self._paths.items():
+            values = [parent.get(path[-1]) for parent in objects(path[:-1])]
+            columns[name] = [v if v is None or type(v) is str or type(v) is Number else _text(v) for v in values]
+        return columns
 
 
 def column_names(stream: BinaryIO, fmt: JsonLines) -> list[str]:
@@ -77,7 +107,7 @@ def column_names(stream: BinaryIO, fmt: JsonLines) -> list[str]:
 
 def _record(raw: str) -> tuple[dict[str, Any] | None, str]:
     """(the object, what is wrong); an empty line is neither."""
-    start = SPACE.match(raw).end()  # type: ignore[union-attr]
+    start = 0 if raw.startswith("{") else SPACE.match(raw).end()  # type: ignore[union-attr]
     if start == len(raw):
         return None, ""
     try:
@@ -85,36 +115,16 @@ def _record(raw: str) -> tuple[dict[str, Any] | None, str]:
     except StopIteration as error:
         return None, f"not JSON at character {error.value + 1}"
     except (json.JSONDecodeError, RecursionError) as error:
-        where = (
-            f" at character {error.pos + 1} ({error.msg})"
-            if isinstance(error, json.JSONDecodeError)
-            else " (nested too deep)"
-        )
-        return None, f"not JSON{where}"
-    if SPACE.match(raw, end).end() != len(raw):  # type: ignore[union-attr]
+        where = f" at character {error.pos + 1} ({error.msg})" if isinstance(error, json.JSONDecodeError) else ""
+        return None, f"not JSON{where or ' (nested too deep)'}"
+    if end != len(raw) and SPACE.match(raw, end).end() != len(raw):  # type: ignore[union-attr]
         return None, f"more than one JSON value: the first ends at character {end}"
-    if not isinstance(record, dict):
+    if type(record) is not dict:
         return None, "a JSON value that is not an object"
-    if "\\u" in raw and not all(_is_character(c) for c in _text(record, plain=True)):
+    odd = "\\u" in raw or "\0" in raw
+    if odd and not all(_is_character(c) for c in _text(record, plain=True)):
         return None, "an escape that is no character (NUL or half of a pair)"
     return record, ""
-
-
-def _column(records: list[dict[str, Any]], path: list[str]) -> list[str | None]:
-    if len(path) == 1:
-        key = path[0]
-        values = [record.get(key) for record in records]
-    else:
-        values = [_at(record, path) for record in records]
-    return [v if v is None or type(v) in (str, Number) else _text(v) for v in values]
-
-
-def _at(value: Any, path: list[str]) -> Any:
-    for key in path:
-        if not isinstance(value, dict):
-            return None
-        value = value.get(key)
-    return value
 
 
 def _is_character(character: str) -> bool:

@@ -93,10 +93,9 @@ def _text(name: str, values: pa.Array) -> pa.Array:
             f"The Parquet column {name} is {kind}. Expected decimal, integer or text; ask the sender to write it as decimal(p,s).",
         )
     if pa.types.is_timestamp(kind):
-        if kind.tz is not None:
-            values = pc.cast(values, pa.timestamp(kind.unit, "UTC"))
-            return pc.strftime(values, "%Y-%m-%dT%H:%M:%SZ")
-        return pc.strftime(values, "%Y-%m-%dT%H:%M:%S")
+        values = pc.cast(values, pa.timestamp(kind.unit, "UTC")) if kind.tz is not None else values
+        text = pc.strftime(values, "%Y-%m-%dT%H:%M:%SZ" if kind.tz is not None else "%Y-%m-%dT%H:%M:%S")
+        return pc.replace_substring_regex(text, r"\.0+(Z?)$", r"\1")  # no fraction is not a fraction of zero
     if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
         raise Refused(
             "unreadable_type",

@@ -1,0 +1,316 @@
+"""Each format reads back what was written, for any content and however the blocks fall; and says of a bad line what is wrong with it."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+from unittest.mock import patch
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from jobs.arrival import text
+from jobs.arrival.errors import Cut, Refused
+from jobs.arrival.formats import format_module
+from jobs.arrival.formats.delimited import Reader as Delimited
+from jobs.arrival.records import Rows
+from jobs.contracts.model import Column
+from jobs.contracts.source import Delimited as DelimitedFormat
+from jobs.contracts.source import FixedWidth, JsonLines, ParquetFile
+
+quick = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+HAN = "张三億誠工资利息\u3007"
+CELL = st.text(st.sampled_from(HAN + "ab01 .,;|+-\t\\'"), max_size=6)
+
+
+def columns(**more: dict[str, Any]) -> dict[str, Column]:
+    return {name: Column(type="string", classification="C1/2", **options) for name, options in more.items()}
+
+
+ABC = columns(a={}, b={}, c={})
+
+
+def read(fmt: Any, content: bytes, wanted: dict[str, Column] | None = None) -> tuple[list[tuple[Any, ...]], list[tuple[int, str]], Any]:
+    """(line and values of good rows, line and reason of malformed ones, the reader)."""
+    wanted = wanted or ABC
+    reader = format_module(fmt.kind).Reader(io.BytesIO(content), fmt, wanted)
+    good: list[tuple[Any, ...]] = []
+    bad: list[tuple[int, str]] = []
+    for rows in reader:
+        good += zip(rows.lines.to_pylist(), *(rows.columns[n].to_pylist() for n in wanted), strict=True)
+        bad += [(m.line, m.why) for m in rows.malformed]
+    return good, bad, reader
+
+
+@contextmanager
+def blocks_of(size: int) -> Iterator[None]:
+    with patch.object(text, "BLOCK", size):
+        yield
+
+
+@quick
+@given(
+    table=st.lists(st.tuples(CELL, CELL, CELL), max_size=12),
+    separator=st.sampled_from(["|", "|+|", "|@|", "\x1b", ";", "§"]),
+    encoding=st.sampled_from(["utf-8", "gb18030", "gbk"]),
+    packed=st.booleans(),
+    block=st.integers(1, 60),
+    end=st.sampled_from(["\n", "\r\n"]),
+    ends=st.booleans(),
+)
+def test_delimited_reads_back(
+    table: list[tuple[str, ...]], separator: str, encoding: str, packed: bool, block: int, end: str, ends: bool
+) -> None:
+    table = [tuple(cell.replace(separator, "") for cell in row) for row in table]
+    if any(separator in separator.join(row).replace(separator, "", 2) for row in table):
+        return  # cells that form a separator with their neighbours cannot be written without quotes
+    body = end.join(separator.join(row) for row in table)
+    lines = f"H|core{end}{body}{end if table else ''}T|{len(table)}" if ends else body
+    content = lines.encode(encoding)
+    record = {"tag": "H", "fields": ["system"]}
+    fmt = DelimitedFormat.model_validate(
+        {
+            "kind": "delimited", "separator": separator, "encoding": encoding, "compression": "gzip" if packed else None,
+            "header": record if ends else None, "trailer": {"tag": "T", "fields": ["record_count"]} if ends else None,
+        }
+    )  # fmt: skip
+    with blocks_of(block):
+        good, bad, reader = read(fmt, gzip.compress(content) if packed else content)
+    first = 2 if ends else 1
+    if not ends and not content:
+        assert good == []
+        return
+    assert good == [(i, *(cell or None for cell in row)) for i, row in enumerate(table, first)]
+    assert bad == []
+    if ends:
+        assert (reader.header, reader.trailer) == ({"system": "core"}, {"record_count": str(len(table))})
+
+
+QUOTED = st.text(st.sampled_from(HAN + 'ab1 ,;"\n'), max_size=6)
+
+
+@quick
+@given(table=st.lists(st.tuples(QUOTED, QUOTED, QUOTED), min_size=1, max_size=10), block=st.integers(1, 60), quoting=st.booleans())
+def test_quoted_values_read_back_with_the_lines_on_which_they_begin(table: list[tuple[str, ...]], block: int, quoting: bool) -> None:
+    written = io.StringIO()
+    writer = csv.writer(written, quoting=csv.QUOTE_ALL if quoting else csv.QUOTE_MINIMAL, lineterminator="\n")
+    lines = []
+    for row in table:
+        lines.append(written.getvalue().count("\n") + 1)
+        writer.writerow(row)
+    fmt = DelimitedFormat(kind="delimited", quote='"')
+    with blocks_of(block):
+        good, bad, _ = read(fmt, written.getvalue().encode())
+    empty = "" if quoting else None
+    assert good == [(line, *(cell or empty for cell in row)) for line, row in zip(lines, table, strict=True)]
+    assert bad == []
+
+
+ANYTHING = st.text(st.sampled_from('ab,"\n\r\0'), max_size=40)
+
+
+@quick
+@given(content=ANYTHING, quote=st.sampled_from([None, '"']), block=st.integers(1, 30))
+def test_the_fast_splitter_gives_what_the_slow_one_gives(content: str, quote: str | None, block: int) -> None:
+    fmt = DelimitedFormat(kind="delimited", quote=quote)
+    with blocks_of(block):
+        one = read(fmt, content.encode())[:2]
+    slow = lambda self, data, line, *_: self._split_slowly(data, line)  # noqa: E731
+    with blocks_of(1 << 20), patch.object(Delimited, "_split", slow):
+        other = read(fmt, content.encode())[:2]
+    assert one == other
+    lines = content.count("\n") + (not content.endswith("\n") and content != "")
+    if quote is None:
+        assert sorted([g[0] for g in one[0]] + [b[0] for b in one[1]]) == list(range(1, lines + 1))
+
+
+def test_a_stray_quote_costs_its_line_only() -> None:
+    good, bad, _ = read(DelimitedFormat(kind="delimited", quote='"'), b'1,2,3\na"b,2,3\n"x"y,2,3\n4,"5\n5",6\n"open,1,2\n7,8,9\n')
+    assert good == [(1, "1", "2", "3"), (4, "4", "5\n5", "6"), (7, "7", "8", "9")]
+    assert bad == [(n, "a quote is not where a value begins or ends") for n in (2, 3, 6)]
+
+
+def test_columns_are_found_by_name_and_changes_are_said() -> None:
+    fmt = DelimitedFormat(kind="delimited", columnLine=True)
+    good, _, reader = read(fmt, b"\xef\xbb\xbfc,new,a,b\n3,x,1,2\n")
+    assert (good, reader.extra) == ([(2, "1", "2", "3")], ["new"])
+    with pytest.raises(Refused, match=r"Line 1 does not name the column\(s\) b; it names a, c"):
+        read(fmt, b"a,c\n1,2\n")
+    with pytest.raises(Refused, match="'a' twice"):
+        read(fmt, b"a,a,b,c\n1,2,3,4\n")
+    with pytest.raises(Cut, match="before its line of column names"):
+        read(fmt, b"")
+
+
+@quick
+@given(
+    table=st.lists(st.tuples(CELL, CELL, CELL), max_size=10),
+    encoding=st.sampled_from(["utf-8", "gb18030"]),
+    block=st.integers(1, 80),
+    end=st.sampled_from([b"\n", b"\r\n"]),
+)
+def test_fixed_width_reads_back_by_bytes(table: list[tuple[str, ...]], encoding: str, block: int, end: bytes) -> None:
+    wanted = columns(a={"width": 20}, b={"width": 24}, c={"width": 18})
+    content = b"".join(
+        b"".join(cell.encode(encoding).ljust(c.width or 0) for cell, c in zip(row, wanted.values(), strict=True)) + end
+        for row in table
+    )
+    with blocks_of(block):
+        good, bad, _ = read(FixedWidth(kind="fixed_width", encoding=encoding), content, wanted)
+    assert good == [(i, *(cell.strip(" ") or None for cell in row)) for i, row in enumerate(table, 1)]
+    assert bad == []
+
+
+def test_f09_a_column_that_ends_inside_a_character_costs_its_line_only() -> None:
+    wanted = columns(a={"width": 3}, b={"width": 3})
+    lines = ["张a二b".encode("gb18030"), "a张张b".encode("gb18030")[:6], "ab张b".encode("gb18030") + b" ", b"short", b"12\x00456"]
+    content = b"\n".join(lines)
+    good, bad, _ = read(FixedWidth(kind="fixed_width", encoding="gb18030"), content, wanted)
+    assert good == [(1, "张a", "二b"), (2, "a张", "张b")]
+    assert bad == [
+        (3, "a (bytes 1 to 3) is not gb18030: a character is cut or wrong"),
+        (4, "5 bytes instead of 6"),
+        (5, "the line holds a NUL character"),
+    ]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.decimals(allow_nan=False, allow_infinity=False, places=2) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from("abc"), inner, max_size=2),
+    max_leaves=6,
+)
+
+
+def written(value: Any) -> str:
+    """JSON text with decimals as numbers of two places."""
+    if isinstance(value, Decimal):
+        return f"{value:.2f}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(written, value)) + "]"
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{json.dumps(k)}:{written(v)}" for k, v in value.items()) + "}"
+    return json.dumps(value, ensure_ascii=False)
+
+
+@quick
+@given(values=st.lists(JSON.filter(lambda v: "\0" not in str(v)), min_size=1, max_size=6), block=st.integers(1, 60))
+def test_json_values_keep_their_text(values: list[Any], block: int) -> None:
+    content = "".join(f'{{"x": {{"y": {written(v)}}}}}\n' for v in values).encode(errors="surrogatepass")
+    with blocks_of(block):
+        good, bad, _ = read(JsonLines(kind="json_lines"), content, columns(v={"from": "x.y"}))
+    expected = [None if v is None else v if isinstance(v, str) else written(v) for v in values]
+    assert bad == []
+    assert [(line, value) for line, value in good] == list(enumerate(expected, 1))
+
+
+def test_json_lines_that_are_not_objects_are_malformed() -> None:
+    lines = ['{"a":1}', "", '{"a":', '[1]', '{"a":1} {"a":2}', '{"a":"\\u0000"}', '{"a":"\\ud800"}', '{"a":"\\\\u0000"}', "{'a':1}"]
+    good, bad, _ = read(JsonLines(kind="json_lines"), "\n".join(lines).encode(), columns(a={}))
+    assert good == [(1, "1"), (8, "\\u0000")]
+    assert [line for line, _ in bad] == [3, 4, 5, 6, 7, 9]
+    assert dict(bad)[5] == "more than one JSON value: the first ends at character 7"
+
+
+def test_parquet_values_become_text() -> None:
+    instant = datetime(2026, 9, 15, 1, 2, 3, tzinfo=UTC)
+    table = pa.table(
+        {
+            "a": pa.array([Decimal("1.10"), None], pa.decimal128(18, 2)),
+            "b": pa.array([date(2026, 9, 15), date(1, 1, 1)]),
+            "c": pa.array([instant, instant], pa.timestamp("s", "Asia/Shanghai")),
+            "extra": [1, 2],
+        }
+    )
+    file = io.BytesIO()
+    pq.write_table(table, file)
+    good, _, reader = read(ParquetFile(kind="parquet"), file.getvalue())
+    assert good == [(1, "1.10", "2026-09-15", "2026-09-15T01:02:03Z"), (2, None, "0001-01-01", "2026-09-15T01:02:03Z")]
+    assert reader.extra == ["extra"]
+
+
+def test_parquet_floats_missing_columns_and_cut_files_are_refused() -> None:
+    file = io.BytesIO()
+    pq.write_table(pa.table({"a": [1.5], "b": ["x"], "c": ["y"]}), file)
+    with pytest.raises(Refused, match="column a is double. Expected decimal"):
+        read(ParquetFile(kind="parquet"), file.getvalue())
+    with pytest.raises(Refused, match=r"no column\(s\) z; it has a, b, c"):
+        read(ParquetFile(kind="parquet"), file.getvalue(), columns(z={}))
+    with pytest.raises(Cut, match="without its end mark PAR1"):
+        read(ParquetFile(kind="parquet"), file.getvalue()[:-9])
+    with pytest.raises(Refused, match="does not begin with PAR1"):
+        read(ParquetFile(kind="parquet"), b"a|b")
+
+
+@given(st.binary(max_size=60))
+@settings(max_examples=400, deadline=None)
+def test_utf8_is_as_strict_as_pythons(content: bytes) -> None:
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        with pytest.raises(Refused) as refusal:
+            text.to_utf8(content, "utf-8", 100, 7)
+        assert f"at byte {100 + error.start} (line {7 + content[: error.start].count(10)}," in refusal.value.reason
+    else:
+        assert text.to_utf8(content, "utf-8", 0, 1) == content
+
+
+def test_utf8_halves_of_pairs_are_bytes_too_many() -> None:
+    with pytest.raises(Refused):
+        text.to_utf8(b"\xed\xa0\x80", "utf-8", 0, 1)
+
+
+def test_round_trip_catches_an_encoding_that_is_not_the_senders() -> None:
+    assert text.to_utf8("工".encode("gb18030"), "gb18030", 0, 1) == "工".encode()
+    # Some characters have two codes in Big5, of which only one comes back.
+    two_ways = next(
+        (raw for raw in (bytes([a, b]) for a in range(0xA1, 0xFA) for b in range(0x40, 0xFF)) if _changes(raw)), None
+    )
+    if two_ways is None:
+        pytest.skip("this Python's tables are one to one")
+    with pytest.raises(Refused, match="Round trip failed at byte 12, line 3"):
+        text.to_utf8(b"\n\n" + two_ways, "big5", 10, 1)
+
+
+def _changes(raw: bytes) -> bool:
+    try:
+        return raw.decode("big5").encode("big5") != raw
+    except UnicodeError:
+        return False
+
+
+def test_an_encoding_that_cannot_be_cut_into_lines_is_refused() -> None:
+    for encoding in ("utf-16", "no-such-thing"):
+        with pytest.raises(Refused, match=f"declares the encoding {encoding}"):
+            text.codec_name(encoding)
+
+
+def test_several_gzip_members_are_one_file() -> None:
+    content = gzip.compress(b"1,2,3\n4,5") + gzip.compress(b",6\n")
+    good, _, _ = read(DelimitedFormat(kind="delimited", compression="gzip"), content)
+    assert good == [(1, "1", "2", "3"), (2, "4", "5", "6")]
+
+
+def test_f32_a_bomb_is_refused() -> None:
+    bomb = gzip.compress(b"\0" * (200 << 20), 9)
+    with patch.object(text, "RATIO", 500), pytest.raises(Refused, match="more than 500 to 1"):
+        read(DelimitedFormat(kind="delimited", compression="gzip"), bomb)
+
+
+def test_memory_does_not_grow_with_the_file() -> None:
+    seen = [len(rows) for rows in Delimited(io.BytesIO(b"1,2,3\n" * 4_000_000), DelimitedFormat(kind="delimited"), ABC)]
+    assert sum(seen) == 4_000_000
+    assert max(seen) * 6 <= text.BLOCK + 6
+
+
+def test_rows_know_their_length() -> None:
+    assert len(Rows(pa.array([1, 2]), {})) == 2

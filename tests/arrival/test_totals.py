@@ -1,0 +1,53 @@
+"""Sums are exact, in whatever way amounts are written; what is no amount is counted."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jobs.arrival.errors import Refused
+from jobs.arrival.totals import Stated, Totals, compare, stated_in_signal, sum_of
+
+
+@pytest.mark.parametrize(
+    ("values", "parse", "total", "unread"),
+    [
+        (["0.1", "0.2", None], None, "0.30", 0),
+        (["1250", "-50"], "implied(2)", "12.00", 0),
+        (["123.45-", "0.45"], "trailing_minus", "-123.00", 0),
+        (["1.00", "abc", "NaN", "1e400", ""], None, "1.00", 4),
+        (["1.00", "9" * 30], None, "1.00", 1),
+        (["0.000001"], None, "0.000001", 0),
+        ([], None, "0.00", 0),
+    ],
+)
+def test_sums(values: list[str | None], parse: str | None, total: str, unread: int) -> None:
+    assert sum_of(pa.array(values, pa.string()), parse) == (Decimal(total), unread)
+    assert str(sum_of(pa.array(values, pa.string()), parse)[0]) in (total, "0.000001", "1E-6")
+
+
+@given(st.lists(st.decimals(-(10**17), 10**17, places=2, allow_nan=False, allow_infinity=False), max_size=50))
+@settings(deadline=None)
+def test_any_sum_is_that_of_decimals(amounts: list[Decimal]) -> None:
+    assert sum_of(pa.array([f"{a:f}" for a in amounts], pa.string()), None) == (sum(amounts, Decimal(0)), 0)
+
+
+def test_signals() -> None:
+    digest = "ab" * 32
+    batch = f"other.txt|9||\n a.txt |2|3.50|{digest.upper()}\n"
+    assert stated_in_signal(batch, "a.txt") == Stated(2, Decimal("3.50"), digest)
+    assert stated_in_signal("a.txt", "a.txt") == Stated()
+    for text, said in (("b.txt|1||", "it names b.txt"), ("", "it names none"), ("a.txt|||xyz", "no SHA-256"), ("a.txt|-1||", "record count")):
+        with pytest.raises(Refused, match=said):
+            stated_in_signal(text, "a.txt")
+
+
+def test_a_sum_proves_nothing_while_amounts_of_rows_cannot_be_read() -> None:
+    totals = Totals(rows=2, money=Decimal("1.00"), without_money=1)
+    compare(totals, Stated(2, Decimal("3.00")), "trailer")
+    with pytest.raises(Refused, match="states 3 records, the file holds 2"):
+        compare(totals, Stated(3, Decimal("3.00")), "trailer")

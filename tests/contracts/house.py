@@ -1,0 +1,169 @@
+"""A tiny bank's `expectations/`, without a mistake: tests change one line of it and look at what is said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+FILES = {
+    "profiles/tiny.yaml": """\
+profile: tiny
+title: {en: Tiny Bank, zh: 小银行}
+zone: Asia/Shanghai
+currency: CNY
+calendar: every_day
+closeBy: "23:50"
+""",
+    "reference/colours.yaml": """\
+reference: colours
+version: 1.0.0
+description: Colours of cards.
+values: [red, green]
+""",
+    "reference/directions.yaml": """\
+reference: directions
+version: 1.0.0
+description: How the core system says debit and credit.
+map: {D: debit, C: credit}
+""",
+    "reference/calendars/work.csv": "calendar_date,is_working_day\n2026-09-14,true\n2026-09-19,false\n",
+    "sources/tiny/payments.yaml": """\
+feed: payments
+description: Payments of one branch.
+system: core
+owner: branch accounting
+sender: branch
+kind: increment
+schedule: {cutOff: "17:30", due: "22:30"}
+files: {pattern: "PAY_{entity}_{date}_{seq}.csv"}
+format: {kind: delimited, separator: "|"}
+control: {sum: amount}
+synthetic: true
+""",
+    "sources/tiny/rates.yaml": """\
+feed: rates
+description: Exchange rates of the day.
+system: core
+owner: treasury
+sender: head_office
+kind: snapshot
+files: {pattern: "RATE_{entity}_{date}.csv"}
+format: {kind: delimited}
+synthetic: true
+""",
+    "sources/tiny/clicks.yaml": """\
+feed: clicks
+description: What customers do in the app.
+system: app
+owner: digital
+sender: stream
+kind: events
+files: {pattern: "APP_{entity}_{date}_{seq}.jsonl"}
+format: {kind: json_lines}
+synthetic: true
+""",
+    "bronze/payments.yaml": """\
+table: bronze.payments
+version: 1.0.0
+description: A payment as the branch sent it.
+grain: one payment
+owner: branch accounting
+steward: accounting
+primaryKey: [payment_no]
+history: append
+money: amount
+columns:
+  payment_no: [string!, {classification: C1/2}]
+  direction:  [string!, {enum: $directions, classification: C1/2}]
+  amount:     ["decimal(18,2)!", {unit: CNY, classification: C2/3}]
+rules:
+  - {id: amount_positive, onFail: quarantine, expect_column_values_to_be_between: {column: amount, min_value: 0}}
+  - {id: not_empty, onFail: warn, expect_table_row_count_to_be_between: {min_value: 1}}
+conforms:
+  silver.movements:
+    columns:
+      movement_id: concat('$system:', payment_no)
+      direction: map_code(directions, direction)
+      amount: amount
+      business_date: __business_date
+""",
+    "bronze/rates.yaml": """\
+table: bronze.rates
+version: 1.0.0
+description: The rate of one currency.
+grain: one currency
+owner: treasury
+steward: accounting
+primaryKey: [currency]
+history: append
+columns:
+  currency: [string!, {classification: C1/1}]
+  rate:     ["decimal(18,6)!", {classification: C1/1}]
+""",
+    "bronze/clicks.yaml": """\
+table: bronze.clicks
+version: 1.0.0
+description: One click.
+grain: one click
+owner: digital
+steward: digital
+primaryKey: [click_id]
+history: append
+columns:
+  click_id: [string!, {classification: C1/2}]
+""",
+    "silver/movements.yaml": """\
+table: silver.movements
+version: 1.0.0
+description: Movements of every source.
+grain: one movement
+owner: payments
+steward: accounting
+reads: [incoming]
+primaryKey: [movement_id]
+history: fact
+money: amount
+incoming:
+  movement_id:   [string!, {classification: C1/2}]
+  direction:     [string!, {classification: C1/2}]
+  amount:        ["decimal(18,2)!", {classification: C2/3}]
+  business_date: [date!, {classification: C1/2}]
+columns:
+  movement_id:   [string!, {classification: C1/2}]
+  direction:     [string!, {enum: [debit, credit], classification: C1/2}]
+  amount:        ["decimal(18,2)!", {classification: C2/3}]
+  business_date: [date!, {classification: C1/2}]
+""",
+    "gold/daily.yaml": """\
+table: gold.daily
+version: 1.0.0
+description: Sums of a day.
+grain: one day
+owner: controlling
+steward: controlling
+reads: [silver.movements]
+primaryKey: [business_date]
+history: fact
+columns:
+  business_date: [date!, {classification: C1/1}]
+  amount:        ["decimal(18,2)!", {classification: C1/2}]
+sla: {readyBy: "05:30", calendar: work}
+""",
+}
+
+
+def build(root: Path, **changes: str) -> Path:
+    """Write the tiny bank's files below `root`. `changes`: file (`bronze__payments`) -> its whole new text."""
+    for name, text in FILES.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(changes.get(Path(name).with_suffix("").as_posix().replace("/", "__"), text), encoding="utf-8")
+    return root
+
+
+def change(root: Path, name: str, before: str, after: str) -> int:
+    """Put `after` in place of `before` in one file; returns the line on which the change begins, counted from 1."""
+    path = root / name
+    text = path.read_text(encoding="utf-8")
+    assert text.count(before) == 1, f"{before!r} stands {text.count(before)} times in {name}"
+    path.write_text(text.replace(before, after), encoding="utf-8")
+    return text[: text.index(before)].count("\n") + 1

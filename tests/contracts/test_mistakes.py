@@ -1,0 +1,202 @@
+"""Every kind of mistake that reading the contracts finds, each named with its file and line."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from jobs.contracts import ContractError, load
+from jobs.contracts.errors import Mistake
+from tests.contracts.house import build, change
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return build(tmp_path)
+
+
+def mistakes(root: Path) -> list[Mistake]:
+    with pytest.raises(ContractError) as error:
+        load("tiny", root)
+    return error.value.mistakes
+
+
+def only(root: Path) -> Mistake:
+    found = mistakes(root)
+    assert len(found) == 1, [str(m) for m in found]
+    return found[0]
+
+
+def test_the_bank_without_a_mistake_is_read(root: Path) -> None:
+    catalog = load("tiny", root)
+    assert [t.table for t in catalog.build_order()] == ["silver.movements", "gold.daily"]
+    assert [t.table for t in catalog.feeding("silver.movements")] == ["bronze.payments"]
+
+
+# (file, what stands there, what is put in its place, words of the message). The line told must be that of the change.
+IN_ONE_FILE = {
+    "duplicate key": ("bronze/payments.yaml", "money: amount\n", "money: amount\nmoney: amount\n", "`money` is given twice"),
+    "on is a boolean": ("bronze/payments.yaml", "unit: CNY", "unit: on", "`on` would be read as true or false"),
+    "no is a boolean": ("silver/movements.yaml", "grain: one movement", "grain: no", "`no` would be read as true or false"),
+    "05:30 is a number": ("gold/daily.yaml", 'readyBy: "05:30"', "readyBy: 05:30", "`05:30` would be read as a number in base sixty"),
+    "no time of day": ("gold/daily.yaml", 'readyBy: "05:30"', 'readyBy: "25:30"', "25:30 is not a time of day"),
+    "not YAML": ("gold/daily.yaml", "reads: [silver.movements]", "reads: [silver.movements", "not readable as YAML"),
+    "unknown key": ("silver/movements.yaml", "steward: accounting", "steward: accounting\nhistroy: fact", "unknown key histroy"),
+    "key of the Python field": ("bronze/payments.yaml", "primaryKey:", "primary_key:", "unknown key primary_key"),
+    "unknown key in a column": ("bronze/payments.yaml", "unit: CNY", "unti: CNY", "unknown key columns.amount.unti"),
+    "unknown key in a rule": ("bronze/payments.yaml", "id: not_empty,", "id: not_empty, severity: high,", "unknown key rules.1.severity"),
+    "unknown key in a format": ("sources/tiny/payments.yaml", 'separator: "|"', 'seperator: "|"', "unknown key format.delimited.seperator"),
+    "unknown format": ("sources/tiny/payments.yaml", "kind: delimited", "kind: excel", "format"),
+    "missing classification": ("bronze/rates.yaml", "[string!, {classification: C1/1}]", "[string!]", "columns.currency.classification is missing"),
+    "wrong classification": ("bronze/rates.yaml", "[string!, {classification: C1/1}]", "[string!, {classification: secret}]", "secret is not category/level"),
+    "float": ("bronze/rates.yaml", '"decimal(18,6)!"', "float!", "float cannot hold money or keys exactly"),
+    "unknown type": ("bronze/rates.yaml", '"decimal(18,6)!"', "money!", "unknown type money"),
+    "column is no list": ("bronze/rates.yaml", "[string!, {classification: C1/1}]", "{type: string}", "a column is `[type, {options}]`"),
+    "type among the options": ("bronze/clicks.yaml", "classification: C1/2", "classification: C1/2, required: true", "required stands before the options"),
+    "reserved column name": ("bronze/clicks.yaml", "  click_id: [", "  __click_id: [", "reserved for the machinery"),
+    "column name": ("bronze/clicks.yaml", "  click_id: [", "  clickId: [", "column clickId is not snake_case"),
+    "list without $": ("bronze/payments.yaml", "enum: $directions", "enum: directions", "enum directions is neither a list of values"),
+    "unknown identifier": ("bronze/clicks.yaml", "classification: C1/2", "classification: C1/2, identifies: passport", "unknown kind of identifier passport"),
+    "derivation": ("bronze/clicks.yaml", "classification: C1/2", "classification: C2/3, identifies: phone, derive: [gender]", "a phone has no gender"),
+    "address": ("gold/daily.yaml", "table: gold.daily", "table: golden.daily", "golden.daily is not layer.table"),
+    "history": ("gold/daily.yaml", "history: fact", "history: scd3", "history"),
+    "rule on an unknown column": ("bronze/payments.yaml", "{column: amount, min_value: 0}", "{column: amuont, min_value: 0}", "rule amount_positive names amuont"),
+    "quarantine by a table rule": ("bronze/payments.yaml", "id: not_empty, onFail: warn", "id: not_empty, onFail: quarantine", "cannot quarantine rows"),
+    "onFail": ("bronze/payments.yaml", "onFail: warn", "onFail: ignore", "onFail ignore is not one of"),
+    "unknown expectation": ("bronze/payments.yaml", "expect_table_row_count_to_be_between", "expect_table_to_be_good", "unknown expectation expect_table_to_be_good"),
+    "rule without expectation": ("bronze/payments.yaml", ", expect_table_row_count_to_be_between: {min_value: 1}", "", "exactly one expect_... key"),
+    "misspelt kwarg": ("bronze/payments.yaml", "{min_value: 1}", "{min_valu: 1}", "takes no min_valu"),
+    "rule without a bound": ("bronze/payments.yaml", "{column: amount, min_value: 0}", "{column: amount}", "without a bound it checks nothing"),
+    "rule without its column": ("bronze/payments.yaml", "{column: amount, min_value: 0}", "{min_value: 0}", "needs column"),
+    "tolerance of a quarantine": ("bronze/payments.yaml", "min_value: 0}", "min_value: 0, mostly: 0.9}", "mostly tolerates bad rows"),
+    "rule id twice": ("bronze/payments.yaml", "id: not_empty", "id: amount_positive", "rule id amount_positive is given twice"),
+    "primary key": ("gold/daily.yaml", "primaryKey: [business_date]", "primaryKey: [day]", "primaryKey names day"),
+    "money": ("silver/movements.yaml", "money: amount", "money: sum", "money names sum"),
+    "bronze reads nothing": ("bronze/rates.yaml", "history: append", "history: append\nreads: [silver.movements]", "a bronze table reads deliveries only"),
+    "pattern without a date": ("sources/tiny/rates.yaml", "RATE_{entity}_{date}.csv", "RATE_{entity}.csv", "needs {date}"),
+    "zone": ("profiles/tiny.yaml", "zone: Asia/Shanghai", "zone: Asia/Peking", "Asia/Peking is not a time zone"),
+    "list with neither values nor map": ("reference/colours.yaml", "values: [red, green]", "values: []", "either values or a map"),
+}  # fmt: skip
+
+# Lines between the change and where it is told: the block, the file, or the place where YAML gives up.
+OFF = {"reserved column name": -1, "column name": -1, "list with neither values nor map": -3, "not YAML": 1, "conforms without a required column": -4, "conforms with a column too many": 1}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", IN_ONE_FILE)
+def test_a_mistake_in_one_file_is_told_with_its_line(root: Path, case: str) -> None:
+    name, before, after, words = IN_ONE_FILE[case]
+    line = change(root, name, before, after)
+    added = after.rstrip("\n").count("\n") - before.rstrip("\n").count("\n")
+    found = mistakes(root)
+    at = [m for m in found if words in m.found]
+    assert at, [str(m) for m in found]
+    assert at[0].file == root / name
+    assert at[0].line == line + added + OFF.get(case, 0), str(at[0])
+    assert at[0].remedy
+
+
+# The same for mistakes that only show between files.
+BETWEEN_FILES = {
+    "unknown table read": ("gold/daily.yaml", "reads: [silver.movements]", "reads: [silver.movments]", "reads silver.movments, which has no contract", "Did you mean silver.movements?"),
+    "later layer": ("silver/movements.yaml", "reads: [incoming]", "reads: [incoming, gold.daily]", "reads gold.daily of a later layer", "Read only the same or earlier layers"),
+    "conforms to nothing": ("bronze/payments.yaml", "  silver.movements:", "  silver.movment:", "conforms to silver.movment, which has no contract", "Did you mean silver.movements?"),
+    "conforms without a required column": ("bronze/payments.yaml", "      amount: amount\n", "", "silver.movements needs amount", "Add an expression for amount"),
+    "conforms with a column too many": ("bronze/payments.yaml", "      amount: amount\n", "      amount: amount\n      fee: amount\n", "silver.movements takes no fee", "It takes: movement_id"),
+    "missing code map": ("bronze/payments.yaml", "map_code(directions, direction)", "map_code(direction, direction)", "code map direction does not exist", "Did you mean directions?"),
+    "code map without codes": ("bronze/payments.yaml", "map_code(directions, direction)", "map_code(colours, direction)", "colours is a list of values, not a code map", "Use a reference with a `map:`"),
+    "missing reference list": ("bronze/payments.yaml", "enum: $directions", "enum: $sides", "reference list $sides does not exist", "Write expectations/reference/sides.yaml"),
+    "missing calendar": ("gold/daily.yaml", "calendar: work", "calendar: lunar", "there is no calendar lunar", "Known: every_day, work"),
+    "trailer sum": ("sources/tiny/payments.yaml", "control: {sum: amount}", "control: {sum: total}", "the trailer's sum is of total, not a column of bronze.payments", "Correct the name"),
+    "file and table": ("gold/daily.yaml", "table: gold.daily", "table: gold.weekly", "gold.weekly stands in gold/daily.yaml", "Move it to gold/weekly.yaml"),
+    "references": ("gold/daily.yaml", "  amount:        [\"decimal(18,2)!\", {classification: C1/2}]", "  amount:        [\"decimal(18,2)!\", {classification: C1/2, references: silver.movements.amuont}]", "silver.movements has no amuont", "Did you mean amount?"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BETWEEN_FILES)
+def test_a_mistake_between_files_is_told_with_its_line(root: Path, case: str) -> None:
+    name, before, after, words, remedy = BETWEEN_FILES[case]
+    line = change(root, name, before, after)
+    found = only(root)
+    assert words in found.found
+    assert remedy in found.remedy
+    assert found.file == root / name
+    assert found.line == line + OFF.get(case, 0), str(found)
+
+
+def test_a_circle_is_told_once_at_the_read_that_closes_it(root: Path) -> None:
+    silver = (root / "silver/movements.yaml").read_text()
+    (root / "silver/totals.yaml").write_text(silver.replace("silver.movements", "silver.totals"))
+    change(root, "silver/movements.yaml", "reads: [incoming]", "reads: [incoming, silver.totals]")
+    line = change(root, "silver/totals.yaml", "reads: [incoming]", "reads: [incoming, silver.movements]")
+    found = only(root)
+    assert "silver.movements -> silver.totals -> silver.movements" in found.found
+    assert (found.file, found.line) == (root / "silver/totals.yaml", line)
+
+
+def test_a_table_may_read_its_own_last_state(root: Path) -> None:
+    change(root, "silver/movements.yaml", "reads: [incoming]", "reads: [incoming, previous]")
+    load("tiny", root)
+
+
+def test_a_calendar_that_does_not_cover_a_day_is_not_guessed(root: Path) -> None:
+    catalog = load("tiny", root)
+    assert catalog.is_business_day(date(2026, 9, 14), "work")
+    assert not catalog.is_business_day(date(2026, 9, 19), "work")
+    assert catalog.is_business_day(date(2099, 1, 1), "every_day")
+    with pytest.raises(ContractError) as error:
+        catalog.is_business_day(date(2027, 1, 1), "work")
+    [found] = error.value.mistakes
+    assert found.file == root / "reference/calendars/work.csv"
+    assert "does not cover 2027-01-01" in found.found
+    assert "2027" in found.remedy
+
+
+def test_a_calendar_line_that_is_no_date_is_told(root: Path) -> None:
+    change(root, "reference/calendars/work.csv", "2026-09-19,false", "2026-09-19,maybe")
+    found = only(root)
+    assert (found.file.name, found.line) == ("work.csv", 3)
+    assert "'maybe' is neither true nor false" in found.found
+
+
+def test_a_fixed_width_column_needs_its_width(root: Path) -> None:
+    change(root, "sources/tiny/rates.yaml", "format: {kind: delimited}", "format: {kind: fixed_width}")
+    line = change(root, "bronze/rates.yaml", "  currency: [string!, {classification: C1/1}]", "  currency: [string!, {classification: C1/1, width: 3}]")
+    found = only(root)
+    assert found.found == "rate has no width"
+    assert (found.file, found.line) == (root / "bronze/rates.yaml", line + 1)
+
+
+def test_all_mistakes_are_told_at_once(root: Path) -> None:
+    change(root, "bronze/payments.yaml", "unit: CNY", "unit: on")
+    change(root, "gold/daily.yaml", "history: fact", "history: scd3")
+    change(root, "sources/tiny/rates.yaml", "sender: head_office", "sender: somebody")
+    assert {m.file.name for m in mistakes(root)} == {"payments.yaml", "daily.yaml", "rates.yaml"}
+
+
+def test_a_file_with_a_mistake_is_not_said_to_be_missing_as_well(root: Path) -> None:
+    change(root, "silver/movements.yaml", "history: fact", "history: facts")
+    assert only(root).file == root / "silver/movements.yaml"
+
+
+def test_a_table_with_several_mistakes_tells_each(root: Path) -> None:
+    change(root, "bronze/payments.yaml", "primaryKey: [payment_no]", "primaryKey: [payment]")
+    change(root, "bronze/payments.yaml", "{column: amount, min_value: 0}", "{column: amuont, min_value: 0}")
+    assert [m.line for m in mistakes(root)] == [7, 15]
+
+
+def test_the_nearest_known_key_is_offered(root: Path) -> None:
+    change(root, "bronze/payments.yaml", "unit: CNY", "unti: CNY")
+    assert "Did you mean unit?" in only(root).remedy
+    assert "classification" in only(root).remedy
+
+
+def test_an_unknown_bank_names_the_known_ones(root: Path) -> None:
+    with pytest.raises(ContractError, match="there is no bank called giant. Known: tiny"):
+        load("giant", root)
+
+
+def test_a_message_reads_as_file_line_what_and_remedy(root: Path) -> None:
+    line = change(root, "gold/daily.yaml", "reads: [silver.movements]", "reads: [silver.movments]")
+    assert str(only(root)) == f"{root}/gold/daily.yaml:{line}: gold.daily reads silver.movments, which has no contract. Did you mean silver.movements?"

@@ -1,0 +1,149 @@
+"""The invented bank: the same seed gives the same bytes, its books close, and its files say what is true."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+from collections import defaultdict
+from datetime import timedelta
+from decimal import Decimal
+from io import BytesIO
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from jobs.contracts import load
+from jobs.demo_bank import DemoBank, Sent
+from jobs.demo_bank.bank import TAKE_ON
+from jobs.demo_bank.people import id_is_valid, uscc
+
+FIELDS = {"core_customers": 12, "core_accounts": 13, "core_transactions": 23}
+
+
+def digests(files: list[Sent]) -> dict[str, str]:
+    return {str(f.path): hashlib.sha256(f.data).hexdigest() for f in files}
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(small_bank: DemoBank) -> None:
+    day = small_bank.first_live_day
+    again, other = DemoBank(seed=1, scale="XS"), DemoBank(seed=2, scale="XS")
+    mine = digests(list(small_bank.day_files(day)))
+    assert digests(list(again.day_files(day))) == mine
+    assert digests(list(other.day_files(day))) != mine
+
+
+def test_a_day_is_the_same_whether_asked_first_or_after_others() -> None:
+    forward, back = DemoBank(seed=3, scale="XS"), DemoBank(seed=3, scale="XS")
+    day = forward.first + timedelta(days=4)
+    back.day(day + timedelta(days=5))
+    assert digests(list(back.day_files(day))) == digests(list(forward.day_files(day)))
+
+
+def test_the_take_on_is_repeatable_and_says_what_it_holds(tmp_path: Path) -> None:
+    bank = DemoBank(seed=1, scale="XS")
+    last = bank.first + timedelta(days=2)
+    first = {p.name: p.read_bytes() for p in bank.take_on(tmp_path / "a", until=last)}
+    second = {p.name: p.read_bytes() for p in DemoBank(seed=1, scale="XS").take_on(tmp_path / "b", until=last)}
+    assert first == second
+    file = next((tmp_path / "a" / "core_balances").rglob("*.dat"))
+    lines = file.read_bytes().splitlines()
+    name, count, money, digest = Path(f"{file}.ok").read_text().strip().split("|")
+    assert (name, digest) == (file.name, hashlib.sha256(file.read_bytes()).hexdigest())
+    assert lines[0].decode().split("|")[:4] == ["H", "core", TAKE_ON, f"{last:%Y%m%d}"]
+    assert lines[-1].decode() == f"T|{count}|{money}"
+    assert Decimal(money) == sum(Decimal(line[60:78].decode()) for line in lines[1:-1]) / 100
+    assert {line[6:14].decode() for line in lines[1:-1]} == {
+        f"{bank.first + timedelta(days=n):%Y%m%d}" for n in range(3)
+    }
+
+
+def test_opening_and_movements_give_the_closing_balance_of_every_account_day(small_bank: DemoBank) -> None:
+    first = small_bank.first
+    closing = {a.account_no: fen for a, fen in small_bank.day(first).balances}
+    for n in range(1, 5):
+        day = small_bank.day(first + timedelta(days=n))
+        movement: dict[str, int] = defaultdict(int)
+        for t in day.transactions:
+            if t.status == "0" and t.is_financial:
+                movement[t.account.account_no] += t.booked if t.direction == "D" else -t.booked
+        for account, fen in day.balances:
+            assert closing.get(account.account_no, 0) + movement[account.account_no] == fen
+        closing = {a.account_no: fen for a, fen in day.balances}
+
+
+def test_a_running_balance_ends_where_the_day_ends(small_bank: DemoBank) -> None:
+    day = small_bank.day(small_bank.first_live_day)
+    standing = {a.account_no: fen for a, fen in day.balances}
+    last = {t.account.account_no: t.after for t in day.transactions}
+    assert all(standing[number] == after for number, after in last.items() if number in standing)
+
+
+def test_reversals_name_an_original_of_the_same_or_the_former_day(small_bank: DemoBank) -> None:
+    found = 0
+    for n in range(1, 8):
+        day, before = small_bank.first + timedelta(days=n), small_bank.first + timedelta(days=n - 1)
+        originals = {t.key: t for d in (before, day) for t in small_bank.day(d).transactions}
+        for t in small_bank.day(day).transactions:
+            if t.reverses:
+                original = originals[t.branch_id, t.reverses]
+                assert (original.status, original.direction, t.direction) == ("0", "J", "D")
+                assert t.fen <= original.fen
+                found += 1
+    assert found
+
+
+def test_internal_transfers_have_two_sides(small_bank: DemoBank) -> None:
+    day = small_bank.day(small_bank.first_live_day)
+    legs = defaultdict(list)
+    for t in day.transactions:
+        if t.counterparty and t.status == "0":
+            legs[t.branch_id, t.journal].append(t.booked if t.direction == "D" else -t.booked)
+    assert legs and all(len(pair) == 2 and sum(pair) == 0 for pair in legs.values())
+
+
+def test_every_file_reads_back(small_bank: DemoBank) -> None:
+    for sent in small_bank.day_files(small_bank.first_live_day):
+        if sent.file_name.endswith(".parquet"):
+            rows = pq.read_table(BytesIO(sent.data)).num_rows
+        elif sent.file_name.endswith(".jsonl"):
+            rows = len([json.loads(line) for line in sent.data.decode().splitlines()])
+        else:
+            raw = gzip.decompress(sent.data) if sent.file_name.endswith(".gz") else sent.data
+            lines = raw.decode("gb18030").splitlines()
+            rows = len(lines) - (sent.feed not in {"core_products", "core_branches", "core_rates", "core_hours"}) - 1
+            if sent.feed in FIELDS:
+                separator = "\x1b" if sent.feed == "core_transactions" else "|+|"
+                assert {len(line.split(separator)) for line in lines[1:-1]} <= {FIELDS[sent.feed]}
+        assert rows == sent.rows, sent.path
+
+
+def test_file_names_are_those_that_the_sources_promise(small_bank: DemoBank) -> None:
+    catalog = load("demo")
+    for sent in small_bank.day_files(small_bank.first_live_day):
+        named = catalog.sources[sent.feed].conforms_to_name(sent.file_name)
+        assert named and (named["entity"], named["date"]) == (sent.entity, f"{sent.business_date:%Y%m%d}")
+
+
+def test_a_file_and_its_signal_are_written_where_the_inbox_expects_them(small_bank: DemoBank, tmp_path: Path) -> None:
+    sent = next(f for f in small_bank.day_files(small_bank.first_live_day, branch="b02"))
+    target = sent.write(tmp_path)
+    assert target == tmp_path / "core_customers" / "b02" / "2026-09-15" / "CORE_b02_CUST_20260915_1.txt"
+    assert Path(f"{target}.ok").read_text().startswith(f"{sent.file_name}|{sent.rows}||")
+
+
+def test_identity_numbers_are_valid_but_for_those_written_wrongly(small_bank: DemoBank) -> None:
+    people = small_bank.people
+    true_number = {p.number: p.id_number for p in people.parties if p.id_kind == "01"}
+    assert all(id_is_valid(number) for number in true_number.values())
+    wrong = [r for r in people.records if r.id_kind == "01" and not id_is_valid(r.id_number)]
+    assert 0 < len(wrong) < len(people.records) * 0.1
+    # The known sample of the standard, and one that the demo's own range gives.
+    assert id_is_valid("11010519491231002X") and not id_is_valid("991101199003071239")
+    assert uscc(1) == "91990000MA0000001B"
+
+
+def test_a_day_before_the_history_is_refused(small_bank: DemoBank) -> None:
+    with pytest.raises(ValueError, match="history begins on"):
+        small_bank.day(small_bank.first - timedelta(days=1))
