@@ -193,6 +193,9 @@ def _frame(spark: SparkSession, bank: Bank, run: Run, table: Table, read: str, l
         return empty(spark, other)
     if other.history == "scd2":
         return bank.lake.accepted(spark, other)
+    if look_back in other.columns:
+        # Rows that speak of the run's dates, whatever their own business date (reversals of the run's originals).
+        return bank.lake.read_dates(spark, other, run.first, _last_date(bank, run, table), column=look_back)
     return bank.lake.read_dates(spark, other, _back(run.first, look_back), _last_date(bank, run, table))
 
 

@@ -1,8 +1,8 @@
 """What the contracts would change in live tables, and bringing those tables to their contracts.
 
-A column is added in place. A wider type is put in place by rewriting the table in one commit: Delta's own type widening is a table feature that the
-mart's and the report's reader (delta-rs) does not know. Whatever loses values (a narrower or other type) is never done to a live table.
-"""
+A column is added in place. A wider type is put in place by rewriting the table in one commit: Delta's own type
+widening is a table feature that the mart's and the report's reader (delta-rs) does not know. Whatever loses values (a
+narrower or other type) is never done to a live table."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class NotNow(Exception):
 class Change:
     """One difference between a live table and its contract. kind: added, widened, removed, retyped or statistics.
 
-    `before` and `after` are types (or, for statistics, lists of columns); null where there is none. `in_place`: apply does it.
-    """
+    `before` and `after` are types (or, for statistics, lists of columns); null where there is none. `in_place`: apply
+    does it."""
 
     kind: str
     table: str
@@ -61,21 +61,35 @@ class Change:
             "retyped": f"{self.before} cannot become {self.after} without loss",
             "statistics": f"keep statistics of {self.after} (now: {self.before or 'the default'})",
         }[self.kind]
-        name = f"{self.table}.{self.column}" if self.column else self.table
-        reach = f" Reaches {', '.join(self.tables)}" + (f"; KPIs {', '.join(self.kpis)}" if self.kpis else "") + "." if self.tables else ""
-        return f"{name}: {what}.{reach}" + ("" if self.in_place else f" Not in place: {self.remedy}")
+        reach = (
+            f" Reaches {', '.join(self.tables)}" + (f"; KPIs {', '.join(self.kpis)}" if self.kpis else "") + "."
+            if self.tables
+            else ""
+        )
+        return f"{self.name}: {what}.{reach}" + ("" if self.in_place else f" Not in place: {self.remedy}")
+
+    @property
+    def name(self) -> str:
+        return f"{self.table}.{self.column}" if self.column else self.table
 
     @property
     def remedy(self) -> str:
         """What to do instead of a change that is not made in place."""
         if self.kind == "removed":
             return (
-                "the column stays, and rows written from now on hold null in it. If it was renamed, nothing more is to be done: the new name is "
+                "the column stays, and rows written from now on hold null in it. "
+                "If it was renamed, nothing more is to be done: the new name is "
                 "filled from now on, and in older days when they are built again."
             )
         if self.table.startswith("bronze."):
-            return f"give it a new name in the contract, with `from: {self.column}` for the file's field; the new column is added in place and the old one kept."
-        return "give it a new name in the contract; the new column is added in place, filled from now on, and in older days when they are built again."
+            return (
+                f"give it a new name in the contract, with `from: {self.column}` for the file's field; "
+                "the new column is added in place and the old one kept."
+            )
+        return (
+            "give it a new name in the contract; the new column is added in place, "
+            "filled from now on, and in older days when they are built again."
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """For machines: the fields, with `from` and `to`, and `affected` = {tables, kpis}."""
@@ -93,10 +107,11 @@ class Change:
 
 
 def plan(bank: Bank) -> list[Change]:
-    """Every difference between the live tables and their contracts, in the order of the layers. A table that was never written has none."""
+    """Every difference between the live tables and their contracts, in the order of the layers. A table that was
+    never written has none."""
     from deltalake import DeltaTable
 
-    changes = []
+    changes: list[Change] = []
     for table in bank.catalog.tables.values():
         if bank.lake.exists(table.table):
             live = DeltaTable(bank.lake.path(table.table), without_files=True)
@@ -142,7 +157,8 @@ def type_name(kind: Any) -> str:
 
 
 def is_wider(before: str, after: str) -> bool:
-    """Whether every value of one type is one of the other: int in bigint, a decimal in one of more digits and the same scale."""
+    """Whether every value of one type is one of the other: int in bigint, a decimal in one of more digits and the
+    same scale."""
     if (before, after) == ("int", "bigint"):
         return True
     old, new = DECIMAL.match(before), DECIMAL.match(after)
@@ -173,7 +189,8 @@ def _stands_on(base: str) -> set[str]:
 
 
 def apply(bank: Bank, changes: Sequence[Change], spark: SparkSession | None = None) -> Iterator[str]:
-    """Make the changes that can be made in place, one commit each; a line for every change, also for those that are not made.
+    """Make the changes that can be made in place, one commit each; a line for every change, also for those that are
+    not made.
 
     Raises NotNow, before anything is changed, when a run writes or has left something unreleased.
     """
@@ -188,23 +205,39 @@ def apply(bank: Bank, changes: Sequence[Change], spark: SparkSession | None = No
                 continue
             assert spark is not None
             _make(spark, bank.lake.path(change.table), change)
-            yield f"Done. {change.table}{f'.{change.column}' if change.column else ''}: {change.kind}, now {change.after}."
+            yield f"Done. {change.name}: {change.kind}, now {change.after}."
 
 
 def _alone(bank: Bank, changes: Sequence[Change], stack: ExitStack) -> None:
-    """Hold the writer's lease, with nothing half done: a run that was not released would put a table back to before the change."""
+    """Hold the writer's lease, with nothing half done: a run that was not released would put a table back to before
+    the change."""
     with bank.ledger.begin() as db:
         if leases.acquire(db, WRITER, HOLDER, LEASE_SECONDS) is None:
-            raise NotNow("A business day is being written. Nothing was changed; run this again when it is released (`ledgerlake status`).")
+            raise NotNow(
+                "A business day is being written. Nothing was changed; "
+                "run this again when it is released (`ledgerlake status`)."
+            )
     stack.callback(_give_back, bank)
     with bank.ledger.begin() as db:
         left = releases.unreleased(db, but="")
-        loading = sorted({change.table for change in changes if batches.unfinished(db, change.table) and change.table.startswith("bronze.")})
+        loading = sorted(
+            {
+                change.table
+                for change in changes
+                if batches.unfinished(db, change.table) and change.table.startswith("bronze.")
+            }
+        )
     if left:
         runs = ", ".join(sorted({batch.subject for batch in left}))
-        raise NotNow(f"Run {runs} was begun and not released. Nothing was changed; let it end first (`ledgerlake releases`, `ledgerlake gates`).")
+        raise NotNow(
+            f"Run {runs} was begun and not released. Nothing was changed; "
+            "let it end first (`ledgerlake releases`, `ledgerlake gates`)."
+        )
     if loading:
-        raise NotNow(f"{', '.join(loading)} is being loaded. Nothing was changed; run this again when that has ended (`ledgerlake files`).")
+        raise NotNow(
+            f"{', '.join(loading)} is being loaded. Nothing was changed; "
+            "run this again when that has ended (`ledgerlake files`)."
+        )
 
 
 def _give_back(bank: Bank) -> None:
@@ -224,16 +257,20 @@ def _make(spark: SparkSession, path: str, change: Change) -> None:
 def _rewrite(spark: SparkSession, path: str, change: Change) -> None:
     """The whole table with one column in its wider type, as one commit.
 
-    Rows that a load of bronze commits between the reading and the writing would be missing from what is written: then the commit is taken back.
-    """
+    Rows that a load of bronze commits between the reading and the writing would be missing from what is written: then
+    the commit is taken back."""
     from deltalake import DeltaTable
     from pyspark.sql import functions as F
 
     before = DeltaTable(path, without_files=True).version()
     rows = spark.read.format("delta").option("versionAsOf", before).load(path)
     wider = rows.withColumn(str(change.column), F.col(f"`{change.column}`").cast(str(change.after)))
-    metadata = json.dumps({"schema_change": f"{change.table}.{change.column}", "from": change.before, "to": change.after, "read": before})
-    wider.write.format("delta").mode("overwrite").option("overwriteSchema", "true").option("userMetadata", metadata).save(path)
+    metadata = json.dumps(
+        {"schema_change": f"{change.table}.{change.column}", "from": change.before, "to": change.after, "read": before}
+    )
+    wider.write.format("delta").mode("overwrite").option("overwriteSchema", "true").option(
+        "userMetadata", metadata
+    ).save(path)
     history = DeltaTable(path, without_files=True).history(50)
     own = next(int(commit["version"]) for commit in history if commit.get("userMetadata") == metadata)
     if own == before + 1:
@@ -241,8 +278,12 @@ def _rewrite(spark: SparkSession, path: str, change: Change) -> None:
     newest = int(history[0]["version"])
     if newest != own:
         raise RuntimeError(
-            f"{change.table} was written before and after it was widened (versions {before + 1} to {newest}). Rows of the versions up to {own - 1} are "
+            f"{change.table} was written before and after it was widened (versions {before + 1} to {newest}). "
+            f"Rows of the versions up to {own - 1} are "
             f"missing in it: load them again, or restore version {own - 1} and load what came after {own} again."
         )
     spark.sql(f"RESTORE TABLE delta.`{path}` TO VERSION AS OF {own - 1}")
-    raise NotNow(f"{change.table} was written while it was being widened; the change was taken back. Run this again when nothing is loaded.")
+    raise NotNow(
+        f"{change.table} was written while it was being widened; the change was taken back. "
+        "Run this again when nothing is loaded."
+    )

@@ -1,6 +1,8 @@
-"""A PostgreSQL server of its own for tests that need one, with the roles and rights that production has. Import the fixtures by name.
+"""A PostgreSQL server of its own for tests that need one, with the roles and rights that production has. Import the
+fixtures by name.
 
-`postgres` is the running server (one a session); `installation` is an empty home with that server behind it, as `settings()` sees it.
+`postgres` is the running server (one a session); `installation` is an empty home with that server behind it, as
+`settings()` sees it.
 """
 
 from __future__ import annotations

@@ -63,9 +63,7 @@ class Bucket:
         if self.sqs is None:
             return 0
         with _one_clear_message(self.uri):
-            asked = self.sqs.get_queue_attributes(
-                QueueUrl=self.queue, AttributeNames=["ApproximateNumberOfMessages"]
-            )
+            asked = self.sqs.get_queue_attributes(QueueUrl=self.queue, AttributeNames=["ApproximateNumberOfMessages"])
             return int(asked["Attributes"]["ApproximateNumberOfMessages"])
 
     def open(self, arrived: Arrived) -> BinaryIO:
@@ -131,7 +129,7 @@ class Bucket:
 
 
 class _Object(io.RawIOBase):
-    """One version of an object as a stream that may seek: one request from where reading starts, another after a jump."""
+    """One version of an object as a stream that may seek: one request from where reading starts, one after a jump."""
 
     def __init__(self, s3: Any, bucket: str, key: str, arrived: Arrived):
         self._s3, self._size = s3, arrived.size

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 
 class Refused(Exception):
-    """A whole file is refused. `cause` is a short stable name (cases are grouped by it); the message is one sentence for a person:
+    """A whole file is refused. `cause` is a short stable name (cases are grouped by it); the message is one sentence
+    for a person:
     what was found, where, what was expected, what to do."""
 
     def __init__(self, cause: str, reason: str):

@@ -7,12 +7,25 @@ import re
 from jobs.arrival.errors import Refused
 from jobs.contracts.model import Table
 
-# Names by which such columns are known to arrive, though no contract asks for them. Whole names, without case and separators.
-NAMES = (
-    "cvn", "cvn2", "cvv", "cvv2", "cvc", "cvc2", "password", "passwd", "pwd", "loginpassword", "paypassword", "tradepassword", "pin",
-    "pinblock", "cardpin", "track1", "track2", "track3", "trackdata", "track1data", "track2data", "magnetictrack", "fingerprinttemplate",
-    "facetemplate", "iristemplate",
-)  # fmt: skip
+# Names by which such columns are known to arrive, though no contract asks for them. Whole names, without case and
+# separators.
+NAMES = frozenset(
+    ["cvn", "cvn2", "cvv", "cvv2", "cvc", "cvc2", "password", "passwd", "pwd", "loginpassword", "paypassword", "tradepassword", "pin", "pinblock", "cardpin", "track1", "track2", "track3", "trackdata", "track1data", "track2data", "magnetictrack", "fingerprinttemplate", "facetemplate", "iristemplate"]
+)
+# Each name holds one of these, with or without a separator between its words.
+STEMS = (
+    b"cvn",
+    b"cvv",
+    b"cvc",
+    b"pass",
+    b"pwd",
+    b'pin"',
+    b"pinblock",
+    b"pin_block",
+    b"pin-block",
+    b"track",
+    b"template",
+)
 KEY = re.compile(r'"([A-Za-z0-9_ -]{1,40})"\s*:')
 
 
@@ -23,7 +36,8 @@ class ForbiddenColumn(Refused):
 def forbidden(column: str, where: str) -> ForbiddenColumn:
     return ForbiddenColumn(
         "c3_column",
-        f"The column {column} in {where} is of class C3 and must never be stored. Expected a file without it; nothing was kept. "
+        f"The column {column} in {where} is of class C3 and must never be stored. Expected a file without it; "
+        "nothing was kept. "
         "Ask the sender to take the column out and send the file again, and treat this as an incident.",
     )
 
@@ -38,6 +52,12 @@ def check_names(names: list[str], where: str) -> None:
 def check_text(text: str, where: str) -> None:
     """Raises ForbiddenColumn when a line that is no readable JSON has such a name as a key."""
     check_names(KEY.findall(text), where)
+
+
+def may_hide_a_secret(data: bytes) -> bool:
+    """Could such a name be a key in these lines? Quick, and wrong only towards yes: then every key is looked at."""
+    lower = data.lower()
+    return b"\\u" in lower or any(stem in lower for stem in STEMS)
 
 
 def check_contract(table: Table) -> None:

@@ -1,4 +1,6 @@
-"""What an inbox is: a place where senders put files. Where it is (a folder, a bucket) is one module each; nothing else knows."""
+"""What an inbox is: a place where senders put files. Where it is (a folder, a bucket) is one module each; nothing else
+knows.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ class Signal:
 
 @dataclass(frozen=True)
 class Arrived:
-    """A file that lies in the inbox. `version` changes when it is written again; `changed_at` is None where a file appears whole at once."""
+    """A file that lies in the inbox. `version` changes when it is written again; `changed_at` is None where a file
+    appears whole at once.
+    """
 
     path: str
     uri: str
@@ -76,7 +80,7 @@ def inbox_for(profile: str) -> Inbox:
         return Bucket(place)
     from jobs.arrival.folder import Folder
 
-    return Folder(settings().bank(profile) / "inbox" if not place else place)
+    return Folder(place or settings().bank(profile) / "inbox")
 
 
 def is_signal(name: str) -> bool:

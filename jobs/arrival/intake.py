@@ -1,4 +1,6 @@
-"""One pass over one file: hash, sealed copy, strict decode, split, count, sum, tokens, `rows`. What it means is decided in land.py."""
+"""One pass over one file: hash, sealed copy, strict decode, split, count, sum, tokens, `rows`. What it means is decided
+in land.py.
+"""
 
 from __future__ import annotations
 
@@ -67,7 +69,8 @@ def take_in(
 ) -> Intake:  # fmt: skip
     """Reads `stream` once. Leaves the sealed bytes at `raw`, and the rows at `rows` if nothing is wrong with the file.
 
-    `keep` is asked before `rows` appears: it compares with what was signalled. Raises ForbiddenColumn, with nothing kept at all.
+    `keep` is asked before `rows` appears: it compares with what was signalled. Raises ForbiddenColumn, with nothing
+    kept at all.
     """
     fmt = lane.source.format
     check_contract(table)
@@ -77,7 +80,8 @@ def take_in(
     with SealedWriter(raw, keys) as seal:
         tee = _Tee(stream, seal)
         if module.Reader.seeks:
-            # Read from the sealed copy, so that the sender's bytes are still read only once and nothing clear is written anywhere.
+            # Read from the sealed copy, so that the sender's bytes are still read only once and nothing clear is
+            # written anywhere.
             tee.drain()
             seal.close()
             with open_sealed(raw, keys) as copy:
@@ -160,7 +164,9 @@ def _identifier(lane: Lane, table: Table, keys: Keys, vault: Vault) -> Identifie
 
 
 def _check_own_names(module: ModuleType, stream: BinaryIO, lane: Lane) -> None:
-    """Looks for forbidden columns before a byte is kept. A file that does not even begin right is judged by its reader afterwards."""
+    """Looks for forbidden columns before a byte is kept. A file that does not even begin right is judged by its reader
+    afterwards.
+    """
     try:
         names = module.column_names(stream, lane.source.format)
     except Refused:

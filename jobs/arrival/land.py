@@ -1,7 +1,9 @@
-"""Landing: every file that waits becomes a delivery, and every delivery is verified, refused, ignored or left to its sender.
+"""Landing: every file that waits becomes a delivery, and every delivery is verified, refused, ignored or left to its
+sender.
 
-Safe when run twice at once, and from wherever a run died: a claim is a unique row of the ledger, one process at a time works on a delivery
-(a lock that dies with its connection), files appear whole under their final names, and the inbox is emptied only of what the ledger has settled.
+Safe when run twice at once, and from wherever a run died: a claim is a unique row of the ledger, one process at a time
+works on a delivery (a lock that dies with its connection), files appear whole under their final names, and the inbox is
+emptied only of what the ledger has settled.
 """
 
 from __future__ import annotations
@@ -9,9 +11,6 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +20,10 @@ from sqlalchemy.exc import OperationalError
 
 from jobs.arrival.doorbell import SETTLE_SECONDS, has_settled, is_ready
 from jobs.arrival.errors import Cut, Refused
-from jobs.arrival.forbidden import ForbiddenColumn
 from jobs.arrival.inbox import Arrived, Gone, Inbox
 from jobs.arrival.intake import Intake, keep_unread, take_in
 from jobs.arrival.naming import UNKNOWN, Lane, lane_of
+from jobs.arrival.outcomes import Landed, Outcomes, landed_as
 from jobs.arrival.totals import Stated, compare, stated_in_signal
 from jobs.contracts.catalog import Catalog
 from jobs.ledger import Ledger, batches, clock, deliveries
@@ -34,28 +33,12 @@ from jobs.seams import seam
 from jobs.settings import settings
 
 log = structlog.get_logger()
+VANISHED = "vanished"
 NOBODY = "-"  # entity of a file whose name says none
-STEWARD = "data-engineering"  # owner of files that no source knows
 
 
 class LandingStopped(Exception):
     """Something around the files failed (disk, database). Nothing is half done; the next run goes on."""
-
-
-@dataclass(frozen=True)
-class Landed:
-    """What became of one delivery in this run. `state` is `arriving` while the sender still writes."""
-
-    delivery_id: str
-    feed: str
-    entity: str
-    business_date: date
-    state: str
-    file_name: str
-    rows: int | None = None
-    money: Decimal | None = None
-    cause: str | None = None
-    reason: str | None = None
 
 
 class _StillWriting(Exception):
@@ -73,9 +56,11 @@ def land(
     keys: Keys | None = None,
     vault: Vault | None = None,
 ) -> list[Landed]:
-    """Takes up all that waits in the inbox and finishes what a dead run began. Returns what it settled, in the order of the files' paths.
+    """Takes up all that waits in the inbox and finishes what a dead run began. Returns what it settled, in the order of
+    the files' paths.
 
-    Raises LedgerUnavailable, VaultUnavailable, InboxUnavailable, KeysUnavailable or LandingStopped with one clear message.
+    Raises LedgerUnavailable, VaultUnavailable, InboxUnavailable, KeysUnavailable or LandingStopped with one clear
+    message.
     """
     keys = keys or load_keys()
     landed: list[Landed] = []
@@ -90,7 +75,8 @@ def land(
             raise LandingStopped(_disk_message(error)) from error
         except OperationalError as error:
             raise LandingStopped(
-                f"The ledger's database went away while landing: {error.orig}. Nothing is half done; start it (`ledgerlake up`) and land again."
+                f"The ledger's database went away while landing: {error.orig}. Nothing is half done; start it "
+                "(`ledgerlake up`) and land again."
             ) from error
     return landed
 
@@ -108,6 +94,7 @@ class _Landing:
     ):
         self.catalog, self.ledger, self.inbox, self.run_id = catalog, ledger, inbox, run_id
         self.settle_seconds, self.keys, self.vault = settle_seconds, keys, vault
+        self.outcomes = Outcomes(catalog, ledger, run_id)
         self.home = settings().bank(catalog.profile.profile)
 
     def all(self) -> Iterator[Landed]:
@@ -132,10 +119,12 @@ class _Landing:
                 if landed:
                     yield landed
 
-    # --- claims ------------------------------------------------------------------------------------------------------------------
+    # --- claims -------------------------------------------------------------------------------------------------------
 
     def _claim(self, waiting: list[Arrived]) -> list[tuple[Arrived, str]]:
-        """Each file with its delivery, new or claimed before. One transaction; sorted by path, so two runs do not block each other for ever."""
+        """Each file with its delivery, new or claimed before. One transaction; sorted by path, so two runs do not block
+        each other for ever.
+        """
         claimed: list[tuple[Arrived, str]] = []
         with self.ledger.begin() as db:
             today = clock.now(db).date()
@@ -170,7 +159,7 @@ class _Landing:
     def _lock(self, locks: Connection, delivery_id: str) -> Iterator[bool]:
         """Does this process work on the delivery? The lock ends with its connection, also by SIGKILL.
 
-        Should the connection be lost while the process lives, `_still_ours` keeps two from settling one delivery.
+        Should the connection be lost while the process lives, the outcome is written only if nobody else settled it.
         """
         key = {"k": f"{self.ledger.schema}.{delivery_id}"}
         mine = locks.execute(text("select pg_try_advisory_lock(hashtextextended(:k, 0))"), key).scalar_one()
@@ -180,38 +169,37 @@ class _Landing:
             if mine:
                 locks.execute(text("select pg_advisory_unlock(hashtextextended(:k, 0))"), key)
 
-    def _still_ours(self, db: Connection, delivery_id: str) -> bool:
-        """Nobody else settled it; the row stays locked until the transaction ends."""
-        return db.execute(text("select state from deliveries where delivery_id = :d for update"), {"d": delivery_id}).scalar_one() == "arriving"
-
-    # --- one delivery --------------------------------------------------------------------------------------------------------------
+    # --- one delivery -------------------------------------------------------------------------------------------------
 
     def _settle(self, arrived: Arrived, delivery_id: str) -> Landed | None:
         with self.ledger.begin() as db:
             delivery = deliveries.get(db, delivery_id)
-        if delivery.state != "arriving":
+        if (delivery.state, delivery.cause) == ("refused", VANISHED):
+            self._welcome_back(delivery)
+        elif delivery.state != "arriving":
             self.inbox.remove(arrived)  # settled before; the run that did it died before it emptied the inbox
             return None
         self._sweep_drafts(delivery)
         try:
             landed = self._take(arrived, delivery)
         except Gone as gone:
+            self._sweep_kept(delivery)
             log.info("file_changed_while_landing", delivery=delivery_id, what=str(gone))
             return None
         except _StillWriting:
-            return _landed(
-                delivery, "arriving", reason="The file is still being written; it is read again when it is whole."
-            )
+            self._sweep_kept(delivery)
+            why = "The file is still being written; it is read again when it is whole."
+            return landed_as(delivery, "arriving", reason=why)
         self.inbox.remove(arrived)
         return landed
 
-    def _take(self, arrived: Arrived, delivery: Row[Any]) -> Landed:
+    def _take(self, arrived: Arrived, delivery: Row[Any]) -> Landed | None:
         raw, rows = self._path("raw", delivery, "sealed"), self._path("rows", delivery, "parquet")
         try:
             lane = lane_of(self.catalog, arrived.path)
         except Refused as unknown:
             with self.inbox.open(arrived) as stream:
-                return self._refuse(delivery, unknown, keep_unread(stream, raw, self.keys), raw)
+                return self.outcomes.refuse(delivery, unknown, keep_unread(stream, raw, self.keys), raw)
         try:
             self._check_environment(lane)
             with self.inbox.open(arrived) as stream:
@@ -229,14 +217,16 @@ class _Landing:
         except Refused as refusal:
             # Refused before anything was kept: forbidden columns, real data in a test installation.
             raw.unlink(missing_ok=True)
-            return self._refuse(delivery, refusal, None, None)
+            return self.outcomes.refuse(delivery, refusal, None, None)
         if intake.refusal:
-            return self._refuse(delivery, intake.refusal, intake, raw)
+            return self.outcomes.refuse(delivery, intake.refusal, intake, raw)
         seam("after_rows")
-        return self._accept(delivery, lane, intake, raw, rows)
+        return self.outcomes.accept(delivery, intake, raw, rows)
 
     def _compare(self, intake: Intake, arrived: Arrived) -> Refused | None:
-        """What is wrong with the file as a whole; None if nothing. The signal's hash comes first: it tells a cut file from a wrong one."""
+        """What is wrong with the file as a whole; None if nothing. The signal's hash comes first: it tells a cut file
+        from a wrong one.
+        """
         try:
             signal = stated_in_signal(arrived.signal.text, arrived.name) if arrived.signal else Stated()
         except Refused as refusal:
@@ -271,108 +261,11 @@ class _Landing:
         if self.catalog.profile.environment == "test" and not lane.source.synthetic:
             raise Refused(
                 "real_data_in_test",
-                f"The bank {self.catalog.profile.profile} is a test environment and the feed {lane.feed} is not marked synthetic. "
-                "Expected invented or de-identified data there (rule CL-6); mark the source `synthetic: true` if they are.",
+                f"The bank {self.catalog.profile.profile} is a test environment and the feed {lane.feed} is not marked "
+                "synthetic. "
+                "Expected invented or de-identified data there (rule CL-6); mark the source `synthetic: true` if they "
+                "are.",
             )
-
-    # --- outcomes ------------------------------------------------------------------------------------------------------------------
-
-    def _accept(self, delivery: Row[Any], lane: Lane, intake: Intake, raw: Path, rows: Path) -> Landed:
-        """Verified, unless the same bytes came before. The hash is locked, so that of two equal files one is second."""
-        read = _read_values(intake, raw)
-        with self.ledger.begin() as db:
-            db.execute(
-                text("select pg_advisory_xact_lock(hashtextextended(:h, 1))"),
-                {"h": f"{self.ledger.schema}.{intake.sha256}"},
-            )
-            twin = self._twin(db, delivery, intake)
-            if twin is None:
-                values = {**read, "rows_uri": str(rows), "verified_at": datetime.now(UTC)}
-                note = (
-                    f"columns the contract does not have were held back: {', '.join(intake.extra)}"
-                    if intake.extra
-                    else None
-                )
-                deliveries.set_state(db, delivery.delivery_id, "verified", self.run_id, reason=note, **values)
-                self._close_refused(db, delivery)
-                return _landed(delivery, "verified", rows=intake.totals.rows, money=intake.totals.money, reason=note)
-            lane_of_twin = (twin.entity, twin.business_date)
-            if lane_of_twin == (lane.entity, lane.business_date):
-                reason = (
-                    f"The same bytes as {twin.delivery_id} ({twin.file_name}), which counts; nothing was loaded twice."
-                )
-                deliveries.set_state(
-                    db,
-                    delivery.delivery_id,
-                    "ignored_duplicate",
-                    self.run_id,
-                    reason=reason,
-                    cause="same_bytes",
-                    **{**read, "raw_uri": None},
-                )
-                outcome = _landed(delivery, "ignored_duplicate", cause="same_bytes", reason=reason)
-            else:
-                outcome = None
-        if outcome is None:
-            rows.unlink(missing_ok=True)
-            return self._refuse(delivery, _other_lane(twin), intake, raw)
-        for path in (rows, raw):
-            path.unlink(missing_ok=True)
-        return outcome
-
-    def _twin(self, db: Connection, delivery: Row[Any], intake: Intake) -> Row[Any] | None:
-        """The first earlier delivery of equal bytes that forbids this one: in the same lane always, in another lane of an increment."""
-        if not intake.totals.rows:
-            return None  # empty files look alike
-        twins = [t for t in deliveries.same_bytes(db, intake.sha256, delivery.delivery_id) if t.feed == delivery.feed]
-        lane = (delivery.entity, delivery.business_date)
-        same_lane = next((t for t in twins if (t.entity, t.business_date) == lane), None)
-        if same_lane or not twins:
-            return same_lane
-        return twins[0] if self.catalog.sources[delivery.feed].kind in ("increment", "events") else None
-
-    def _refuse(self, delivery: Row[Any], refusal: Refused, intake: Intake | None, raw: Path | None) -> Landed:
-        source = self.catalog.sources.get(delivery.feed)
-        values = _read_values(intake, raw) if intake else {}
-        totals = intake.totals if intake else None
-        with self.ledger.begin() as db:
-            deliveries.set_state(
-                db, delivery.delivery_id, "refused", self.run_id, reason=refusal.reason, cause=refusal.cause, **values
-            )
-            batches.open_case(
-                db,
-                kind="incident" if isinstance(refusal, ForbiddenColumn) else "file",
-                table=f"bronze.{delivery.feed}",
-                cause=refusal.cause,
-                subject=delivery.delivery_id,
-                reason=refusal.reason,
-                affected_rows=totals.rows if totals else 0,
-                money=totals.money if totals else None,
-                owner=source.owner if source else STEWARD,
-                run_id=self.run_id,
-                feed=delivery.feed,
-                entity=delivery.entity,
-                business_date=delivery.business_date,
-                delivery_id=delivery.delivery_id,
-            )
-        log.warning(
-            "delivery_refused",
-            delivery=delivery.delivery_id,
-            file=delivery.file_name,
-            cause=refusal.cause,
-            reason=refusal.reason,
-        )
-        return _landed(
-            delivery, "refused", rows=totals.rows if totals else None, money=totals.money if totals else None,
-            cause=refusal.cause, reason=refusal.reason,
-        )  # fmt: skip
-
-    def _close_refused(self, db: Connection, delivery: Row[Any]) -> None:
-        """A good file settles the cases of refused ones that it replaces."""
-        lane = {"feed": delivery.feed, "business_date": delivery.business_date, "entity": delivery.entity}
-        for refused in deliveries.find(db, **lane, states=["refused"]):
-            if refused.seq == delivery.seq:
-                batches.close_cases(db, delivery_id=refused.delivery_id, note=f"sent again as {delivery.delivery_id}")
 
     def _vanished(self, delivery_id: str, row: Row[Any]) -> Landed | None:
         with self.ledger.begin() as db:
@@ -380,16 +273,28 @@ class _Landing:
                 return None
         self._sweep_drafts(row)
         gone = Refused(
-            "vanished",
+            VANISHED,
             f"The file {row.uri} was claimed, but left the inbox or was written again before it was read. "
             "Expected it to stay until it is settled; if no newer one came, ask the sender for it again.",
         )
-        return self._refuse(row, gone, None, None)
+        return self.outcomes.refuse(row, gone, None, None)
 
-    # --- places ----------------------------------------------------------------------------------------------------------------------
+    def _welcome_back(self, delivery: Row[Any]) -> None:
+        """An inbox out of reach for a while looked empty: its files are taken as if they had never been gone."""
+        with self.ledger.begin() as db:
+            back = "the file is in the inbox again"
+            deliveries.set_state(db, delivery.delivery_id, "arriving", self.run_id, reason=back, cause=None)
+            batches.close_cases(db, delivery_id=delivery.delivery_id, note=back)
+
+    # --- places -------------------------------------------------------------------------------------------------------
 
     def _path(self, kind: str, delivery: Row[Any], ending: str) -> Path:
         return self.home / kind / delivery.feed / f"{delivery.delivery_id}.{ending}"
+
+    def _sweep_kept(self, delivery: Row[Any]) -> None:
+        """What was kept of a file that is to be read again."""
+        self._path("raw", delivery, "sealed").unlink(missing_ok=True)
+        self._path("rows", delivery, "parquet").unlink(missing_ok=True)
 
     def _sweep_drafts(self, delivery: Row[Any]) -> None:
         """Drafts of a run that died on this delivery: we hold its lock, so nobody writes them any more."""
@@ -406,34 +311,9 @@ def _claim_key(arrived: Arrived) -> str:
     return f"{arrived.path}|{arrived.signal.version if arrived.signal else arrived.version}"
 
 
-def _read_values(intake: Intake, raw: Path | None) -> dict[str, Any]:
-    return {
-        "sha256": intake.sha256,
-        "size": intake.size,
-        "stated_rows": intake.stated.rows,
-        "stated_money": intake.stated.money,
-        "received_rows": intake.totals.rows,
-        "received_money": intake.totals.money,
-        "raw_uri": str(raw) if raw else None,
-    }
-
-
-def _landed(delivery: Row[Any], state: str, **found: Any) -> Landed:
-    return Landed(
-        delivery.delivery_id, delivery.feed, delivery.entity, delivery.business_date, state, delivery.file_name, **found
-    )
-
-
-def _other_lane(twin: Row[Any]) -> Refused:
-    return Refused(
-        "same_bytes_elsewhere",
-        f"The same bytes came as {twin.delivery_id} ({twin.file_name}) for {twin.entity} on {twin.business_date}. "
-        "Expected new rows for each branch and day of an increment; ask the sender for the right file.",
-    )
-
-
 def _disk_message(error: OSError) -> str:
     where = f" ({error.filename})" if error.filename else ""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"The disk is full{where}. Nothing is half done and the files are still in the inbox: make room and land again."
-    return f"Landing cannot read or write{where}: {error.strerror or error}. Nothing is half done: correct that and land again."
+        return f"The disk is full{where}. Nothing is half done, the files wait in the inbox: make room and land again."
+    why = error.strerror or error
+    return f"Landing cannot read or write{where}: {why}. Nothing is half done: correct that and land again."

@@ -1,4 +1,4 @@
-"""Does the file hold what its name says? System, branch and date of the header, branch and business date of every row."""
+"""Does the file hold what its name says? System, branch and date of the header, branch and date of every row."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ REMEDY = "ask the sender for the file that belongs there"
 
 
 class LaneCheck:
-    """Checks a file against its lane. Take-on deliveries hold many branches and dates; streams' rows carry their own date."""
+    """Checks a file against its lane. Take-on deliveries hold many branches and dates; streams' rows carry their own
+    date.
+    """
 
     def __init__(self, lane: Lane, columns: list[str]):
         self._lane = lane
@@ -23,13 +25,14 @@ class LaneCheck:
         self._date = owes_a_lane and lane.source.kind != "events" and "business_date" in columns
 
     def header(self, header: dict[str, str]) -> None:
-        """Raises Refused(wrong_system, wrong_branch, wrong_date) for a header that does not agree with the file's name."""
+        """Raises Refused(wrong_system, wrong_branch, wrong_date) for a header that differs from the file's name."""
         lane = self._lane
         system = header.get("system")
         if system and system.casefold() != lane.source.system.casefold():
             raise Refused(
                 "wrong_system",
-                f"The header names the system {system}. Expected {lane.source.system}, which sends {lane.feed}; {REMEDY}.",
+                f"The header names the system {system}. Expected {lane.source.system}, which sends {lane.feed}; "
+                f"{REMEDY}.",
             )
         entity = header.get("entity")
         if entity and entity != lane.entity:
@@ -41,7 +44,8 @@ class LaneCheck:
         if stated and _digits(stated) != f"{lane.business_date:%Y%m%d}":
             raise Refused(
                 "wrong_date",
-                f"The header names the business date {stated}, the file's name {lane.business_date}. Expected the same; {REMEDY}.",
+                f"The header names the business date {stated}, the file's name {lane.business_date}. Expected the "
+                f"same; {REMEDY}.",
             )
 
     def body(self, rows: Rows) -> None:
@@ -62,7 +66,8 @@ class LaneCheck:
                     where = _first(rows, "business_date", found)
                     raise Refused(
                         "wrong_date",
-                        f"Line {where} is of business date {found}. Expected rows of {self._lane.business_date} only; {REMEDY}.",
+                        f"Line {where} is of business date {found}. Expected rows of {self._lane.business_date} only; "
+                        f"{REMEDY}.",
                     )
 
 

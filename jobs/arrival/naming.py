@@ -30,8 +30,8 @@ class Lane:
 def lane_of(catalog: Catalog, path: str) -> Lane:
     """The lane of a file in the inbox. Raises Refused(unknown_file) with the names that are known.
 
-    The name decides; the folders `<feed>/<entity>/<date>/` are only asked where two sources give their files the same name, or where the
-    pattern names no entity.
+    The name decides; the folders `<feed>/<entity>/<date>/` are only asked where two sources give their files the same
+    name, or where the pattern names no entity.
     """
     folders, _, name = path.rpartition("/")
     parts = folders.split("/") if folders else []
@@ -44,7 +44,8 @@ def lane_of(catalog: Catalog, path: str) -> Lane:
     except ValueError as error:
         raise Refused(
             "unknown_file",
-            f"The name {name} holds the date {found['date']}, which no calendar has. Expected {source.files.pattern}; rename the file and send it again.",
+            f"The name {name} holds the date {found['date']}, which no calendar has. Expected {source.files.pattern}; "
+            "rename the file and send it again.",
         ) from error
     entity = found.get("entity") or (parts[1] if len(parts) > 1 else source.system)
     return Lane(source, entity, business_date, int(found.get("seq") or 1))
@@ -55,6 +56,7 @@ def _unknown(catalog: Catalog, path: str) -> str:
     likely = catalog.sources.get(folder)
     patterns = [likely.files.pattern] if likely else sorted(s.files.pattern for s in catalog.sources.values())
     return (
-        f"No source knows the file {path}. Expected a name like {', '.join(patterns)}; rename the file and send it again, "
+        f"No source knows the file {path}. Expected a name like {', '.join(patterns)}; rename the file and send it "
+        "again, "
         "or declare its source in expectations/sources."
     )

@@ -23,7 +23,9 @@ class Malformed(NamedTuple):
 
 @dataclass
 class Rows:
-    """Some rows of a file in their order: `lines` (int64) and one string array a column, by contract name. `malformed` lines stand apart."""
+    """Some rows of a file in their order: `lines` (int64) and one string array a column, by contract name. `malformed`
+    lines stand apart.
+    """
 
     lines: pa.Array
     columns: dict[str, pa.Array]
@@ -36,8 +38,9 @@ class Rows:
 class Reader(Protocol):
     """Reads one file of one format: iterate over it for `Rows`; afterwards `header`, `trailer` and `extra` are filled.
 
-    A format is one module, jobs/arrival/formats/<kind>.py, where <kind> is `format.kind` of a source. It has this class and a function
-    `column_names(stream, format)`: the names that the file itself gives its columns, read before anything of it is kept.
+    A format is one module, jobs/arrival/formats/<kind>.py, where <kind> is `format.kind` of a source. It has this class
+    and a function `column_names(stream, format)`: the names that the file itself gives its columns, read before
+    anything of it is kept.
     """
 
     seeks: ClassVar[bool]  # the format is not read from front to back
@@ -64,12 +67,14 @@ def parse_record(line: str, record: Record, separator: str, what: str, number: i
     if parts[0] != record.tag:
         raise Refused(
             f"no_{what}",
-            f"Line {number} begins with {parts[0][:8]!r}. Expected the {what} record {record.tag}; send the file again with it.",
+            f"Line {number} begins with {parts[0][:8]!r}. Expected the {what} record {record.tag}; send the file again "
+            "with it.",
         )
     if len(parts) - 1 < len(record.fields):
         raise Refused(
             f"no_{what}",
-            f"The {what} in line {number} has {len(parts) - 1} fields. Expected {len(record.fields)} ({', '.join(record.fields)}); "
+            f"The {what} in line {number} has {len(parts) - 1} fields. Expected {len(record.fields)} "
+            f"({', '.join(record.fields)}); "
             "send the file again.",
         )
     return dict(zip(record.fields, parts[1:], strict=False))
@@ -96,6 +101,7 @@ def parse_trailer(line: bytes, record: Record, separator: str, number: int) -> d
     tags = {text.split(separator)[0].strip(), text.split("|")[0].strip()}
     if record.tag not in tags:
         raise Cut(
-            f"The file ends in line {number} without its trailer record {record.tag}. Expected the trailer last; send the whole file again."
+            f"The file ends in line {number} without its trailer record {record.tag}. Expected the trailer last; send "
+            "the whole file again."
         )
     return parse_record(text, record, separator, "trailer", number)

@@ -1,4 +1,6 @@
-"""The `rows` file: a delivery as Parquet, text fields with line numbers, identifying values already tokens. Every format ends as this."""
+"""The `rows` file: a delivery as Parquet, text fields with line numbers, identifying values already tokens. Every
+format ends as this.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +62,7 @@ class RowsWriter:
         self._writer.close()
         with self._draft.open("rb+") as file:
             os.fsync(file.fileno())
-        os.replace(self._draft, self.path)
+        self._draft.replace(self.path)
 
     def discard(self) -> None:
         """Leaves nothing behind, also when the disk is full and the file cannot be ended."""

@@ -37,7 +37,9 @@ FREE = 64 << 20  # clear bytes for which the ratio is not looked at
 
 @dataclass(frozen=True)
 class Block:
-    """Whole lines. `offset` is the place of the first byte in the (decompressed) file, `line` the number of the first line (from 1)."""
+    """Whole lines. `offset` is the place of the first byte in the (decompressed) file, `line` the number of the first
+    line (from 1).
+    """
 
     data: bytes
     offset: int
@@ -60,7 +62,8 @@ def blocks(stream: BinaryIO, compression: str | None = None) -> Iterator[Block]:
         if not end and len(data) > LONGEST_LINE:
             raise Refused(
                 "endless_line",
-                f"Line {line} is longer than {LONGEST_LINE >> 20} MiB. Expected lines that end; check the line ends of the file and send it again.",
+                f"Line {line} is longer than {LONGEST_LINE >> 20} MiB. Expected lines that end; check the line ends of "
+                "the file and send it again.",
             )
         rest = data[end:]
         if not end:
@@ -110,7 +113,8 @@ def _clear(stream: BinaryIO, compression: str | None, size: int) -> Iterator[byt
             except zlib.error as error:
                 raise Refused(
                     "bad_gzip",
-                    f"The file is not gzip near byte {packed} ({error}). Expected a .gz file; pack it again and send it again.",
+                    f"The file is not gzip near byte {packed} ({error}). Expected a .gz file; pack it again and send "
+                    "it again.",
                 ) from error
             data = inflate.unused_data
             unpacked += len(clear)
@@ -119,7 +123,8 @@ def _clear(stream: BinaryIO, compression: str | None, size: int) -> Iterator[byt
         if unpacked > FREE and unpacked > packed * RATIO:
             raise Refused(
                 "bomb",
-                f"{packed} packed bytes became {unpacked}, more than {RATIO} to 1. Expected an ordinary file; ask the sender what this is.",
+                f"{packed} packed bytes became {unpacked}, more than {RATIO} to 1. Expected an ordinary file; ask the "
+                "sender what this is.",
             )
         if ready >= size:
             yield b"".join(parts)
@@ -133,7 +138,9 @@ def _clear(stream: BinaryIO, compression: str | None, size: int) -> Iterator[byt
 
 
 def codec_name(encoding: str) -> str:
-    """Python's name of an encoding that may be cut into lines. Raises Refused for one that may not, or that nobody knows."""
+    """Python's name of an encoding that may be cut into lines. Raises Refused for one that may not, or that nobody
+    knows.
+    """
     try:
         name = codecs.lookup(encoding).name
     except LookupError:
@@ -143,7 +150,8 @@ def codec_name(encoding: str) -> str:
     if name not in LINE_SAFE:
         raise Refused(
             "unknown_encoding",
-            f"The source declares the encoding {encoding}. Expected one of {', '.join(sorted(LINE_SAFE))}; correct format.encoding of the source.",
+            f"The source declares the encoding {encoding}. Expected one of {', '.join(sorted(LINE_SAFE))}; correct "
+            "format.encoding of the source.",
         )
     return name
 
@@ -151,7 +159,8 @@ def codec_name(encoding: str) -> str:
 def to_utf8(data: bytes, codec: str, offset: int, line: int) -> bytes:
     """Strictly decoded, as UTF-8. `offset` and `line` say where `data` begins, for the message.
 
-    Raises Refused(bad_byte), and Refused(round_trip) when encoding again does not give the same bytes: two tables of one name differ.
+    Raises Refused(bad_byte), and Refused(round_trip) when encoding again does not give the same bytes: two tables of
+    one name differ.
     """
     if data.isascii() or (codec == "utf-8" and _is_utf8(data)):
         return data

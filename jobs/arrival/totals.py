@@ -21,7 +21,9 @@ HASH = re.compile(r"^[0-9a-f]{64}$")
 
 @dataclass
 class Totals:
-    """Rows and money of a file as read. `without_money` counts rows whose amount could not be read (malformed lines too)."""
+    """Rows and money of a file as read. `without_money` counts rows whose amount could not be read (malformed lines
+    too).
+    """
 
     rows: int = 0
     malformed: int = 0
@@ -90,7 +92,9 @@ class Stated:
 
 
 def stated_in_signal(text: str, file_name: str) -> Stated:
-    """Reads `file_name|record_count|amount_sum|sha256`, one line a file of the batch. Raises Refused when the file has no line there."""
+    """Reads `file_name|record_count|amount_sum|sha256`, one line a file of the batch. Raises Refused when the file has
+    no line there.
+    """
     expected = f"Expected one line {file_name}|record_count|amount_sum|sha256; write the signal again"
     lines = [[part.strip() for part in line.lstrip("\ufeff").split("|")] for line in text.splitlines() if line.strip()]
     mine = next((parts for parts in lines if parts[0] == file_name), None)
@@ -114,13 +118,14 @@ def stated_in_trailer(trailer: dict[str, str]) -> Stated:
 def compare(totals: Totals, stated: Stated, where: str) -> None:
     """Raises Refused(trailer_count, signal_sum, ...) when a stated figure is not what was read.
 
-    Where amounts of single rows cannot be read, the sum of the others proves nothing: those rows are rejected one by one instead, and the
-    difference is their money.
+    Where amounts of single rows cannot be read, the sum of the others proves nothing: those rows are rejected one by
+    one instead, and the difference is their money.
     """
     if stated.rows is not None and stated.rows != totals.rows:
         raise Refused(
             f"{where}_count",
-            f"The {where} states {stated.rows} records, the file holds {totals.rows} (difference {totals.rows - stated.rows:+d}). "
+            f"The {where} states {stated.rows} records, the file holds {totals.rows} (difference "
+            f"{totals.rows - stated.rows:+d}). "
             "Expected equal numbers; ask the sender for the whole, right file.",
         )
     if stated.money is None or totals.money is None or totals.without_money:
@@ -128,7 +133,8 @@ def compare(totals: Totals, stated: Stated, where: str) -> None:
     if stated.money != totals.money:
         raise Refused(
             f"{where}_sum",
-            f"The {where} states a sum of {stated.money:f}, the amounts add up to {totals.money:f} (difference {totals.money - stated.money:+f}). "
+            f"The {where} states a sum of {stated.money:f}, the amounts add up to {totals.money:f} (difference "
+            f"{totals.money - stated.money:+f}). "
             "Expected equal sums; ask the sender for the right file.",
         )
 

@@ -1,4 +1,5 @@
-"""Reads `expectations/` into typed objects. The only parser of YAML; knows nothing of Spark, files in an inbox, or databases.
+"""Reads `expectations/` into typed objects. The only parser of YAML; knows nothing of Spark, files in an inbox, or
+databases.
 
 `load(profile)` gives a `Catalog`: every table, source, KPI, reference list and calendar of one bank.
 """

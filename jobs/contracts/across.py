@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from jobs.contracts.errors import Mistake, nearest
+from jobs.contracts.kpi import Kpi
 from jobs.contracts.model import INCOMING, PREVIOUS, Conform, Table
 from jobs.contracts.profile import Profile, Reference
 from jobs.contracts.source import Source
@@ -24,18 +25,33 @@ def across(
     tables: Tables,
     sources: Mapping[str, tuple[YamlFile, Source]],
     references: References,
+    kpis: Sequence[tuple[YamlFile, Kpi]],
     calendars: Collection[str],
     unread: Collection[str] = (),
 ) -> list[Mistake]:
-    """All mistakes between the files of one bank. `unread` (layer.name, reference.name): files with mistakes of their own, which are not said to be missing as well."""
+    """All mistakes between the files of one bank. `unread` (layer.name, reference.name): files with mistakes of their
+    own, which are not said to be missing as well."""
     file, bank = profile
     mistakes = [*_calendar(file, ("calendar",), bank.calendar, calendars), *_stem(file, "profile", bank.profile)]
     for name, (file, _) in references.items():
         mistakes += _stem(file, "reference", name)
+    for i, (file, kpi) in enumerate(kpis):
+        mistakes += _stem(file, "name", kpi.name)
+        if kpi.id in {other.id for _, other in kpis[:i]}:
+            mistakes.append(_say(file, ("id",), f"KPI id {kpi.id} is given twice", "Give it a number of its own"))
     for feed, (file, source) in sources.items():
-        mistakes += [*_stem(file, "feed", feed), *_source(file, source, tables), *_calendar(file, ("schedule", "calendar"), source.schedule.calendar, calendars)]
+        mistakes += [
+            *_stem(file, "feed", feed),
+            *_source(file, source, tables),
+            *_calendar(file, ("schedule", "calendar"), source.schedule.calendar, calendars),
+        ]
     for file, table in tables.values():
-        mistakes += [*_place(file, table), *_reads(file, table, tables), *_columns(file, table, tables, references), *_rules(file, table, references)]
+        mistakes += [
+            *_place(file, table),
+            *_reads(file, table, tables),
+            *_columns(file, table, tables, references),
+            *_rules(file, table, references),
+        ]
         if table.sla:
             mistakes += _calendar(file, ("sla", "calendar"), table.sla.calendar, calendars)
         for target, conform in table.conforms.items():
@@ -67,21 +83,42 @@ def _stem(file: YamlFile, key: str, name: str) -> Iterator[Mistake]:
 def _calendar(file: YamlFile, place: Place, name: str, calendars: Collection[str]) -> Iterator[Mistake]:
     if name != EVERY_DAY and name not in calendars:
         known = ", ".join([EVERY_DAY, *sorted(calendars)])
-        yield _say(file, place, f"there is no calendar {name}", f"Known: {known}; a new one is expectations/reference/calendars/{name}.csv")
+        yield _say(
+            file,
+            place,
+            f"there is no calendar {name}",
+            f"Known: {known}; a new one is expectations/reference/calendars/{name}.csv",
+        )
 
 
 def _source(file: YamlFile, source: Source, tables: Tables) -> Iterator[Mistake]:
     if f"bronze.{source.feed}" not in tables:
-        yield _absent(file, ("feed",), f"bronze.{source.feed}", f"feed {source.feed} has no bronze contract", f"Write expectations/bronze/{source.feed}.yaml")
+        yield _absent(
+            file,
+            ("feed",),
+            f"bronze.{source.feed}",
+            f"feed {source.feed} has no bronze contract",
+            f"Write expectations/bronze/{source.feed}.yaml",
+        )
         return
     bronze_file, bronze = tables[f"bronze.{source.feed}"]
     summed = source.control.get("sum")
     if summed and summed not in bronze.columns:
-        yield _say(file, ("control", "sum"), f"the trailer's sum is of {summed}, not a column of bronze.{source.feed}", nearest(summed, bronze.columns))
+        yield _say(
+            file,
+            ("control", "sum"),
+            f"the trailer's sum is of {summed}, not a column of bronze.{source.feed}",
+            nearest(summed, bronze.columns),
+        )
     if source.format.kind == "fixed_width":
         for name, column in bronze.columns.items():
             if column.width is None:
-                yield _say(bronze_file, ("columns", name), f"{name} has no width", "A fixed-width column needs width: N (bytes)")
+                yield _say(
+                    bronze_file,
+                    ("columns", name),
+                    f"{name} has no width",
+                    "A fixed-width column needs width: N (bytes)",
+                )
 
 
 def _place(file: YamlFile, table: Table) -> Iterator[Mistake]:
@@ -95,9 +132,16 @@ def _reads(file: YamlFile, table: Table, tables: Tables) -> Iterator[Mistake]:
         if read in (INCOMING, PREVIOUS):
             continue
         if _is_later(read, table):
-            yield _say(file, ("reads", i), f"{table.table} reads {read} of a later layer", "Read only the same or earlier layers")
+            yield _say(
+                file,
+                ("reads", i),
+                f"{table.table} reads {read} of a later layer",
+                "Read only the same or earlier layers",
+            )
         elif read not in tables:
-            yield _absent(file, ("reads", i), read, f"{table.table} reads {read}, which has no contract", nearest(read, tables))
+            yield _absent(
+                file, ("reads", i), read, f"{table.table} reads {read}, which has no contract", nearest(read, tables)
+            )
 
 
 def _is_later(read: str, table: Table) -> bool:
@@ -110,11 +154,22 @@ def _columns(file: YamlFile, table: Table, tables: Tables, references: Reference
         for name, column in getattr(table, block).items():
             if isinstance(column.enum, str) and column.enum.removeprefix("$") not in references:
                 listed = column.enum.removeprefix("$")
-                yield _absent(file, (block, name), f"reference.{listed}", f"{name}: reference list {column.enum} does not exist", f"Write expectations/reference/{listed}.yaml")
+                yield _absent(
+                    file,
+                    (block, name),
+                    f"reference.{listed}",
+                    f"{name}: reference list {column.enum} does not exist",
+                    f"Write expectations/reference/{listed}.yaml",
+                )
             if column.references:
                 address, _, target = column.references.rpartition(".")
                 if address in tables and target not in tables[address][1].physical_columns:
-                    yield _say(file, (block, name), f"{name} references {column.references}, and {address} has no {target}", nearest(target, tables[address][1].physical_columns))
+                    yield _say(
+                        file,
+                        (block, name),
+                        f"{name} references {column.references}, and {address} has no {target}",
+                        nearest(target, tables[address][1].physical_columns),
+                    )
 
 
 def _rules(file: YamlFile, table: Table, references: References) -> Iterator[Mistake]:
@@ -122,10 +177,18 @@ def _rules(file: YamlFile, table: Table, references: References) -> Iterator[Mis
         for value in rule.kwargs.values():
             # A regex may begin with $ as well; only the name of a list is a name through and through.
             if isinstance(value, str) and re.fullmatch(r"\$\w+", value) and value[1:] not in references:
-                yield _absent(file, ("rules", i), f"reference.{value[1:]}", f"rule {rule.id}: reference list {value} does not exist", nearest(value[1:], references))
+                yield _absent(
+                    file,
+                    ("rules", i),
+                    f"reference.{value[1:]}",
+                    f"rule {rule.id}: reference list {value} does not exist",
+                    nearest(value[1:], references),
+                )
 
 
-def _conforms(file: YamlFile, target: str, conform: Conform, tables: Tables, references: References) -> Iterator[Mistake]:
+def _conforms(
+    file: YamlFile, target: str, conform: Conform, tables: Tables, references: References
+) -> Iterator[Mistake]:
     at: Place = ("conforms", target)
     if target not in tables:
         yield _absent(file, at, target, f"conforms to {target}, which has no contract", nearest(target, tables))
@@ -141,9 +204,20 @@ def _conforms(file: YamlFile, target: str, conform: Conform, tables: Tables, ref
         for name, expression in getattr(conform, block).items():
             for listed in MAP_CODE.findall(expression):
                 if listed not in references:
-                    yield _absent(file, (*at, block, name), f"reference.{listed}", f"{name}: code map {listed} does not exist", nearest(listed, references))
+                    yield _absent(
+                        file,
+                        (*at, block, name),
+                        f"reference.{listed}",
+                        f"{name}: code map {listed} does not exist",
+                        nearest(listed, references),
+                    )
                 elif not references[listed][1].map:
-                    yield _say(file, (*at, block, name), f"{name}: {listed} is a list of values, not a code map", "Use a reference with a `map:`")
+                    yield _say(
+                        file,
+                        (*at, block, name),
+                        f"{name}: {listed} is a list of values, not a code map",
+                        "Use a reference with a `map:`",
+                    )
 
 
 def _circles(tables: Tables) -> Iterator[Mistake]:
@@ -158,7 +232,12 @@ def _circles(tables: Tables) -> Iterator[Mistake]:
             if address in path:
                 file, table = tables[path[-1]]
                 circle = " -> ".join([*path[path.index(address) :], address])
-                yield _say(file, ("reads", table.reads.index(address)), f"these tables read each other in a circle: {circle}", f"Break the circle; a table's own last state is `{PREVIOUS}`")
+                yield _say(
+                    file,
+                    ("reads", table.reads.index(address)),
+                    f"these tables read each other in a circle: {circle}",
+                    f"Break the circle; a table's own last state is `{PREVIOUS}`",
+                )
                 return
             path.append(address)
             for read in tables[address][1].reads:

@@ -24,7 +24,8 @@ __all__ = ["Catalog", "Profile", "Reference", "load", "profiles"]
 
 @dataclass(frozen=True)
 class Catalog:
-    """One bank's contracts. Tables of `bronze` are those whose feed the bank has; silver, gold and KPIs are shared by all banks."""
+    """One bank's contracts. Tables of `bronze` are those whose feed the bank has; silver, gold and KPIs are shared by
+    all banks."""
 
     profile: Profile
     tables: dict[str, Table]
@@ -65,7 +66,9 @@ class Catalog:
         days = self.calendars.get(name, {})
         if day not in days:
             path = self.root / "reference" / "calendars" / f"{name}.csv"
-            raise ContractError([Mistake(path, 1, f"the calendar {name} does not cover {day}", f"Add the official days of {day.year}")])
+            raise ContractError(
+                [Mistake(path, 1, f"the calendar {name} does not cover {day}", f"Add the official days of {day.year}")]
+            )
         return days[day]
 
     def build_order(self) -> list[Table]:
@@ -77,7 +80,16 @@ class Catalog:
             ready = [t for t in todo if all(r in done or r in (INCOMING, PREVIOUS) for r in t.reads)]
             if not ready:
                 names = ", ".join(sorted(t.table for t in todo))
-                raise ContractError([Mistake(self.root, 1, f"these tables read each other in a circle, or one without a contract: {names}", "Correct their reads")])
+                raise ContractError(
+                    [
+                        Mistake(
+                            self.root,
+                            1,
+                            f"these tables read each other in a circle, or one without a contract: {names}",
+                            "Correct their reads",
+                        )
+                    ]
+                )
             for table in ready:
                 order.append(table)
                 done.add(table.table)
@@ -110,11 +122,13 @@ def load(profile: str, root: Path | None = None) -> Catalog:
     banks = {p.stem for p in (root / "profiles").glob("*.yaml")}
     if profile not in banks:
         path = root / "profiles" / f"{profile}.yaml"
-        raise ContractError([Mistake(path, 1, f"there is no bank called {profile}", f"Known: {', '.join(sorted(banks)) or 'none'}")])
+        raise ContractError(
+            [Mistake(path, 1, f"there is no bank called {profile}", f"Known: {', '.join(sorted(banks)) or 'none'}")]
+        )
     bank = next((pair for pair in each(root / "profiles", Profile) if pair[0].path.stem == profile), None)
     sources = {s.feed: (f, s) for f, s in each(root / "sources" / profile, Source)}
     references = {r.reference: (f, r) for f, r in each(root / "reference", Reference)}
-    kpis = {k.id: k for _, k in each(root / "kpis", Kpi)}
+    kpis = each(root / "kpis", Kpi)
     tables: dict[str, tuple[YamlFile, Table]] = {}
     for layer in LAYERS:
         for file, table in each(root / layer, Table):
@@ -128,14 +142,14 @@ def load(profile: str, root: Path | None = None) -> Catalog:
             mistakes.extend(error.mistakes)
             calendars[path.stem] = {}
     if bank is not None:
-        mistakes.extend(across(bank, tables, sources, references, calendars, unread))
+        mistakes.extend(across(bank, tables, sources, references, kpis, calendars, unread))
     if mistakes or bank is None:
         raise ContractError(mistakes)
     return Catalog(
         bank[1],
         {name: t for name, (_, t) in tables.items()},
         {name: s for name, (_, s) in sources.items()},
-        kpis,
+        {k.id: k for _, k in kpis},
         {name: r for name, (_, r) in references.items()},
         calendars,
         root,
@@ -152,9 +166,24 @@ def _calendar(path: Path) -> dict[date, bool]:
                 parsed = date.fromisoformat(day or "")
             except ValueError as error:
                 found = f"calendar_date {day!r} is not a date"
-                raise ContractError([Mistake(path, number, found, "Columns are calendar_date (YYYY-MM-DD) and is_working_day (true or false)")]) from error
+                raise ContractError(
+                    [
+                        Mistake(
+                            path,
+                            number,
+                            found,
+                            "Columns are calendar_date (YYYY-MM-DD) and is_working_day (true or false)",
+                        )
+                    ]
+                ) from error
             if working not in ("true", "false"):
-                raise ContractError([Mistake(path, number, f"is_working_day {working!r} is neither true nor false", "Write true or false")])
+                raise ContractError(
+                    [
+                        Mistake(
+                            path, number, f"is_working_day {working!r} is neither true nor false", "Write true or false"
+                        )
+                    ]
+                )
             if parsed in days:
                 raise ContractError([Mistake(path, number, f"{parsed} is given twice", "Keep one of the two")])
             days[parsed] = working == "true"

@@ -19,7 +19,8 @@ BLOCKS = ("incoming", "columns", "rules", "conforms")
 
 
 def compact(contract: Mapping[str, Any], *, notes: Sequence[str] = (), schema: str = "../contract.schema.json") -> str:
-    """YAML text of a contract given under the YAML's own keys, columns as {type, required, ...} and rules as {id, onFail, expectation, kwargs}.
+    """YAML text of a contract given under the YAML's own keys, columns as {type, required, ...} and rules as {id,
+    onFail, expectation, kwargs}.
 
     `notes` become comments under line 1.
     """
@@ -62,7 +63,10 @@ def _conform(target: str, conform: Mapping[str, Any]) -> list[str]:
     lines = [f"  {target}:"]
     for block in ("where", "columns"):
         if conform.get(block):
-            lines += [f"    {block}:", *[f"      {name}: {flow(expression)}" for name, expression in conform[block].items()]]
+            lines += [
+                f"    {block}:",
+                *[f"      {name}: {flow(expression)}" for name, expression in conform[block].items()],
+            ]
     return lines
 
 
@@ -81,6 +85,8 @@ def flow(value: Any) -> str:
         return "{" + ", ".join(f"{flow(k)}: {flow(v)}" for k, v in value.items()) + "}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(flow(v) for v in value) + "]"
-    if isinstance(value, str) and (VERSION.match(value) or (PLAIN.match(value) and value.lower() not in NOT_TEXT and not value.endswith(" "))):
+    if isinstance(value, str) and (
+        VERSION.match(value) or (PLAIN.match(value) and value.lower() not in NOT_TEXT and not value.endswith(" "))
+    ):
         return value
     return json.dumps(value, ensure_ascii=False)

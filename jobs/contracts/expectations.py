@@ -1,8 +1,8 @@
 """The vocabulary of rules: Great Expectations' names, and what each may do with a row that breaks it.
 
-A *row* expectation can be decided looking at one row alone and may quarantine. *Uniqueness* is decided within a delivery and business date
-(bronze) or within the business date (silver, gold) and may quarantine. A *table* expectation speaks of all rows and may hold, stop or warn.
-"""
+A *row* expectation can be decided looking at one row alone and may quarantine. *Uniqueness* is decided within a
+delivery and business date (bronze) or within the business date (silver, gold) and may quarantine. A *table*
+expectation speaks of all rows and may hold, stop or warn."""
 
 from __future__ import annotations
 

@@ -10,13 +10,41 @@ from jobs.contracts.expectations import KNOWN
 from jobs.contracts.model import CLASS, TYPE
 
 OURS = "ledgerlake."
-TYPES = {"string": "string", "date": "date", "timestamp": "timestamp", "boolean": "boolean", "integer": "bigint", "number": "decimal(18,2)"}
+TYPES = {
+    "string": "string",
+    "date": "date",
+    "timestamp": "timestamp",
+    "boolean": "boolean",
+    "integer": "bigint",
+    "number": "decimal(18,2)",
+}
 # What a checked document may hold that a contract of ours has no place for.
-DOCUMENT_KNOWN = {"apiVersion", "kind", "id", "name", "version", "status", "description", "schema", "team", "customProperties", "slaProperties"}
-TABLE_KNOWN = {"name", "physicalName", "logicalType", "physicalType", "description", "dataGranularityDescription", "properties", "quality"}
+DOCUMENT_KNOWN = {
+    "apiVersion",
+    "kind",
+    "id",
+    "name",
+    "version",
+    "status",
+    "description",
+    "schema",
+    "team",
+    "customProperties",
+    "slaProperties",
+}
+TABLE_KNOWN = {
+    "name",
+    "physicalName",
+    "logicalType",
+    "physicalType",
+    "description",
+    "dataGranularityDescription",
+    "properties",
+    "quality",
+}
 COLUMN_KNOWN = {
-    "name", "logicalType", "physicalType", "physicalName", "required", "classification", "description", "primaryKey", "primaryKeyPosition",
-    "relationships", "customProperties", "quality", "logicalTypeOptions", "unique",
+    "name", "logicalType", "physicalType", "physicalName", "required", "classification", "description",
+    "primaryKey", "primaryKeyPosition", "relationships", "customProperties", "quality", "logicalTypeOptions", "unique",
 }  # fmt: skip
 OPTIONS_KNOWN = {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "pattern", "minLength", "maxLength"}
 
@@ -74,7 +102,10 @@ def column_of(described: Mapping[str, Any], extras: Mapping[str, Any], notes: No
         column["description"] = described["description"]
     column |= extras
     if described.get("relationships") and "references" not in extras:
-        notes.say(f"{name} points to {', '.join(str(r['to']) for r in described['relationships'])}: write references: layer.table.column")
+        notes.say(
+            f"{name} points to {', '.join(str(r['to']) for r in described['relationships'])}: "
+            "write references: layer.table.column"
+        )
     if described.get("physicalName") and described["physicalName"] != name and "from" not in extras:
         column["from"] = described["physicalName"]
     for key in sorted(set(described) - COLUMN_KNOWN):
@@ -92,7 +123,10 @@ def _type(described: Mapping[str, Any], notes: Notes) -> str:
     logical = described.get("logicalType")
     made = TYPES.get(str(logical), "string")
     if logical not in TYPES or logical == "number":
-        notes.say(f"{described['name']} is {described.get('physicalType') or logical or 'of no stated type'}; {made} is a guess, please decide")
+        notes.say(
+            f"{described['name']} is {described.get('physicalType') or logical or 'of no stated type'}; "
+            f"{made} is a guess, please decide"
+        )
     return made
 
 
@@ -113,7 +147,9 @@ def rules_of(column: str | None, described: Mapping[str, Any], notes: Notes) -> 
 
 def _rule(column: str | None, check: Mapping[str, Any], notes: Notes) -> dict[str, Any] | None:
     implementation = check.get("implementation")
-    if str(check.get("engine", "")).replace("-", "").replace("_", "").lower() == "greatexpectations" and isinstance(implementation, Mapping):
+    if str(check.get("engine", "")).replace("-", "").replace("_", "").lower() == "greatexpectations" and isinstance(
+        implementation, Mapping
+    ):
         return _great_expectations(column, check, implementation, notes)
     metric = check.get("metric")
     if metric == "rowCount":
@@ -122,27 +158,41 @@ def _rule(column: str | None, check: Mapping[str, Any], notes: Notes) -> dict[st
     if column is None or check.get("mustBe") != 0:
         return None
     if metric in ("nullValues", "missingValues"):
-        return _made(f"{column}_not_null", "quarantine", "expect_column_values_to_not_be_null", {"column": column}, check)
+        return _made(
+            f"{column}_not_null", "quarantine", "expect_column_values_to_not_be_null", {"column": column}, check
+        )
     if metric == "duplicateValues":
         return _made(f"{column}_unique", "quarantine", "expect_column_values_to_be_unique", {"column": column}, check)
     listed = (check.get("arguments") or {}).get("validValues")
     if metric == "invalidValues" and isinstance(listed, list):
-        return _made(f"{column}_known", "quarantine", "expect_column_values_to_be_in_set", {"column": column, "value_set": listed}, check)
+        return _made(
+            f"{column}_known",
+            "quarantine",
+            "expect_column_values_to_be_in_set",
+            {"column": column, "value_set": listed},
+            check,
+        )
     return None
 
 
-def _great_expectations(column: str | None, check: Mapping[str, Any], implementation: Mapping[str, Any], notes: Notes) -> dict[str, Any] | None:
+def _great_expectations(
+    column: str | None, check: Mapping[str, Any], implementation: Mapping[str, Any], notes: Notes
+) -> dict[str, Any] | None:
     name = str(implementation.get("type") or implementation.get("expectation_type") or "")
     if name not in KNOWN:
         return None
-    on_fail = next((c["value"] for c in check.get("customProperties") or [] if c["property"] == f"{OURS}onFail"), "warn")
+    on_fail = next(
+        (c["value"] for c in check.get("customProperties") or [] if c["property"] == f"{OURS}onFail"), "warn"
+    )
     kwargs = dict(implementation.get("kwargs") or {})
     if column is not None and not kwargs.keys() & {"column", "column_A", "column_list"}:
         kwargs = {"column": column, **kwargs}
     return _made(notes.snake(str(check.get("name") or name.removeprefix("expect_"))), on_fail, name, kwargs, check)
 
 
-def _made(rule_id: str, on_fail: str, expectation: str, kwargs: Mapping[str, Any], check: Mapping[str, Any]) -> dict[str, Any]:
+def _made(
+    rule_id: str, on_fail: str, expectation: str, kwargs: Mapping[str, Any], check: Mapping[str, Any]
+) -> dict[str, Any]:
     rule: dict[str, Any] = {"id": rule_id, "onFail": on_fail, "expectation": expectation, "kwargs": dict(kwargs)}
     return rule | ({"description": check["description"]} if check.get("description") else {})
 
@@ -154,7 +204,12 @@ def _bounds(check: Mapping[str, Any]) -> dict[str, Any]:
         return {"min_value": low, "max_value": high}
     if "mustBe" in check:
         return {"min_value": check["mustBe"], "max_value": check["mustBe"]}
-    moved = {"mustBeGreaterThan": ("min_value", 1), "mustBeGreaterOrEqualTo": ("min_value", 0), "mustBeLessThan": ("max_value", -1), "mustBeLessOrEqualTo": ("max_value", 0)}
+    moved = {
+        "mustBeGreaterThan": ("min_value", 1),
+        "mustBeGreaterOrEqualTo": ("min_value", 0),
+        "mustBeLessThan": ("max_value", -1),
+        "mustBeLessOrEqualTo": ("max_value", 0),
+    }
     return {bound: check[key] + step for key, (bound, step) in moved.items() if key in check}
 
 
@@ -164,17 +219,36 @@ def _options(column: str, described: Mapping[str, Any], notes: Notes) -> list[di
     rules = []
     for key in sorted(set(options) - OPTIONS_KNOWN):
         notes.say(f"not taken over: {described['name']}, type option {key} = {options[key]}")
-    low, high = options.get("minimum", options.get("exclusiveMinimum")), options.get("maximum", options.get("exclusiveMaximum"))
+    low, high = (
+        options.get("minimum", options.get("exclusiveMinimum")),
+        options.get("maximum", options.get("exclusiveMaximum")),
+    )
     if low is not None or high is not None:
-        kwargs = {"column": column, "min_value": low, "max_value": high, "strict_min": "exclusiveMinimum" in options, "strict_max": "exclusiveMaximum" in options}
+        kwargs = {
+            "column": column,
+            "min_value": low,
+            "max_value": high,
+            "strict_min": "exclusiveMinimum" in options,
+            "strict_max": "exclusiveMaximum" in options,
+        }
         kept = {k: v for k, v in kwargs.items() if v is not None and v is not False}
         rules.append(_made(f"{column}_range", "quarantine", "expect_column_values_to_be_between", kept, {}))
     if "pattern" in options:
-        rules.append(_made(f"{column}_form", "quarantine", "expect_column_values_to_match_regex", {"column": column, "regex": options["pattern"]}, {}))
+        rules.append(
+            _made(
+                f"{column}_form",
+                "quarantine",
+                "expect_column_values_to_match_regex",
+                {"column": column, "regex": options["pattern"]},
+                {},
+            )
+        )
     lengths = {"min_value": options.get("minLength"), "max_value": options.get("maxLength")}
     if any(v is not None for v in lengths.values()):
         kept = {"column": column} | {k: v for k, v in lengths.items() if v is not None}
         rules.append(_made(f"{column}_length", "quarantine", "expect_column_value_lengths_to_be_between", kept, {}))
     if described.get("unique"):
-        rules.append(_made(f"{column}_unique", "quarantine", "expect_column_values_to_be_unique", {"column": column}, {}))
+        rules.append(
+            _made(f"{column}_unique", "quarantine", "expect_column_values_to_be_unique", {"column": column}, {})
+        )
     return rules

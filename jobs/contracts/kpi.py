@@ -34,7 +34,9 @@ class Kpi(Strict):
     effective_from: date = Field(alias="effectiveFrom")
     base: str = Field(description="a base declared in jobs/kpi/bases.py")
     periods: list[Literal["day", "mtd", "month"]]
-    grains: list[list[str]] = Field(default_factory=lambda: [[]], description="sets of base columns; [] is the total")
+    grains: list[list[str]] = Field(
+        default_factory=lambda: list[list[str]]([[]]), description="sets of base columns; [] is the total"
+    )
     measures: dict[str, Measure]
     headline: str = Field(description="the measure a report shows first")
     unit: Literal["ratio", "count", "amount"] = "ratio"

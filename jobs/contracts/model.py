@@ -1,7 +1,7 @@
 """A table's contract: what is promised of each column and row, and where the table comes from.
 
-Key names are those of the Open Data Contract Standard wherever it has the key; rule names and kwargs are Great Expectations' own.
-"""
+Key names are those of the Open Data Contract Standard wherever it has the key; rule names and kwargs are Great
+Expectations' own."""
 
 from __future__ import annotations
 
@@ -15,14 +15,13 @@ from jobs.contracts.expectations import BETWEEN, BOUNDS, KNOWN, ON_FAIL, REQUIRE
 
 Layer = Literal["bronze", "silver", "gold"]
 History = Literal["append", "fact", "snapshot", "scd2"]
-TYPE = re.compile(
-    r"^(string|date|timestamp|int|bigint|boolean|decimal\(\d{1,2},\s?\d{1,2}\)|array<.+>|struct<.+>)$"
-)
+TYPE = re.compile(r"^(string|date|timestamp|int|bigint|boolean|decimal\(\d{1,2},\s?\d{1,2}\)|array<.+>|struct<.+>)$")
 NAME = re.compile(r"^[a-z][a-z0-9_]*$")
 ADDRESS = re.compile(r"^(bronze|silver|gold)\.[a-z][a-z0-9_]*$")
 CLASS = re.compile(r"^C[123]/[1-5]$")
 CLOCK = re.compile(r"^([01]\d|2[0-3]):[0-5]\d$")
-# Reserved parameter names of a transform beside tables: rows of all feeds that conform; the table's own last state; KPI definitions.
+# Reserved parameter names of a transform beside tables: rows of all feeds that conform; the table's own last state;
+# KPI definitions.
 INCOMING, PREVIOUS = "incoming", "previous"
 # What each kind of identifier turns into, beside <column>_token and <column>_valid; `derive` picks from these.
 DERIVATIONS: dict[str, dict[str, str]] = {
@@ -33,7 +32,8 @@ DERIVATIONS: dict[str, dict[str, str]] = {
     "card": {"last4": "string"},
     "device": {},
     "address": {"area_code": "string"},
-    # Not an identifier of a person: the keyed, opaque id that a party takes from its first source key (never from an ID number).
+    # Not an identifier of a person: the keyed, opaque id that a party takes from its first source key (never from
+    # an ID number).
     "source_key": {},
 }
 
@@ -46,10 +46,10 @@ def _spread(value: Any) -> Any:
     """`[type!, {options}]` or `type!` -> one mapping."""
     if isinstance(value, Column):
         return value
-    parts = [value, {}] if isinstance(value, str) else [*value, {}][:2] if isinstance(value, list) and 1 <= len(value) <= 2 else []
-    if not parts or not isinstance(parts[0], str) or not isinstance(parts[1], dict):
+    parts = value if isinstance(value, list) else [value]
+    kind, options = parts[0] if parts else None, parts[1] if len(parts) == 2 else {}
+    if not isinstance(kind, str) or not isinstance(options, dict) or len(parts) > 2:
         raise ValueError("a column is `[type, {options}]`, for instance [string!, {classification: C1/2}]")
-    kind, options = parts
     for twice in sorted({"type", "required"} & set(options)):
         raise ValueError(f"{twice} stands before the options: [string!, {{...}}], where ! means never null")
     return {"type": kind.removesuffix("!"), "required": kind.endswith("!"), **options}
@@ -76,7 +76,8 @@ class Column(Strict):
     derive: list[str] = Field(default_factory=list, description="what to keep of an identifier beside its token")
     parse: str | None = Field(
         None,
-        description="how bronze casts the text: a date pattern (yyyyMMdd), `implied(2)`, `trailing_minus`, `Y/N`, `epoch_ms`",
+        description="how bronze casts the text: a date pattern (yyyyMMdd), `implied(2)`, `trailing_minus`, `Y/N`, "
+        "`epoch_ms`",
     )
     source: str | None = Field(None, alias="from", description="the field's name or JSON path in the file, if another")
     width: int | None = Field(None, gt=0, description="fixed width: length in bytes of the original encoding")
@@ -101,7 +102,10 @@ class Column(Strict):
     @classmethod
     def _list_or_name(cls, value: list[Any] | str | None) -> list[Any] | str | None:
         if isinstance(value, str) and not value.startswith("$"):
-            raise ValueError(f"enum {value} is neither a list of values nor the name of a reference list; write ${value} or [{value}]")
+            raise ValueError(
+                f"enum {value} is neither a list of values nor the name of a reference list; "
+                f"write ${value} or [{value}]"
+            )
         return value
 
     @model_validator(mode="after")
@@ -134,7 +138,9 @@ class Column(Strict):
         }
         kinds = DERIVATIONS[self.identifies]
         return plain | {
-            f"{name}_{d}": Column(type=kinds[d], classification=self.classification, parse="yyyy-MM-dd" if kinds[d] == "date" else None)
+            f"{name}_{d}": Column(
+                type=kinds[d], classification=self.classification, parse="yyyy-MM-dd" if kinds[d] == "date" else None
+            )
             for d in self.derive
         }
 
@@ -166,7 +172,9 @@ class Rule(Strict):
         if self.on_fail not in ON_FAIL:
             raise ValueError(f"onFail {self.on_fail} is not one of {', '.join(sorted(ON_FAIL))}")
         if self.on_fail == "quarantine" and not self.judges_rows:
-            raise ValueError(f"{self.expectation} speaks of the whole table and cannot quarantine rows; use hold, stop or warn")
+            raise ValueError(
+                f"{self.expectation} speaks of the whole table and cannot quarantine rows; use hold, stop or warn"
+            )
         if not NAME.match(self.id):
             raise ValueError(f"rule id {self.id} is not snake_case")
         self._check_kwargs()
@@ -176,16 +184,23 @@ class Rule(Strict):
         """A misspelt or missing kwarg would leave the rule blind."""
         given = set(self.kwargs)
         for unknown in sorted(given - allowed(self.expectation)):
-            raise ValueError(f"{self.expectation} takes no {unknown}; it takes {', '.join(sorted(allowed(self.expectation)))}")
+            raise ValueError(
+                f"{self.expectation} takes no {unknown}; it takes {', '.join(sorted(allowed(self.expectation)))}"
+            )
         for missing in sorted(REQUIRED[self.expectation] - given):
             raise ValueError(f"{self.expectation} needs {missing}")
         if self.expectation in BETWEEN and all(self.kwargs.get(bound) is None for bound in BOUNDS):
             raise ValueError(f"{self.expectation} needs min_value or max_value: without a bound it checks nothing")
         if self.on_fail == "quarantine" and "mostly" in self.kwargs:
-            raise ValueError("mostly tolerates bad rows and quarantine takes each one out: use hold, stop or warn with mostly")
+            raise ValueError(
+                "mostly tolerates bad rows and quarantine takes each one out: use hold, stop or warn with mostly"
+            )
         value_set = self.kwargs.get("value_set", [])
         if not isinstance(value_set, list) and not str(value_set).startswith("$"):
-            raise ValueError(f"value_set {value_set} is neither a list of values nor the name of a reference list; write ${value_set} or [{value_set}]")
+            raise ValueError(
+                f"value_set {value_set} is neither a list of values nor the name of a reference list; "
+                f"write ${value_set} or [{value_set}]"
+            )
 
     @property
     def judges_rows(self) -> bool:
@@ -205,16 +220,17 @@ class Rule(Strict):
 class Conform(Strict):
     """How rows of a bronze table become rows of a silver table's `incoming`: one Spark SQL expression a column.
 
-    Usable in expressions: the bronze columns; `$zone`, `$currency`, `$system`; `map_code(list, column)` through a reference map;
-    `__entity`, `__business_date`, `__received_at`. `where` names filters: a row for which one is not true is counted as filtered by that name.
-    """
+    Usable in expressions: the bronze columns; `$zone`, `$currency`, `$system`; `map_code(list, column)` through a
+    reference map; `__entity`, `__business_date`, `__received_at`. `where` names filters: a row for which one is not
+    true is counted as filtered by that name."""
 
     columns: dict[str, str]
     where: dict[str, str] = Field(default_factory=dict)
 
 
 class Mart(Strict):
-    """Publishing to the PostgreSQL mart: `scope` columns decide who may see a row; `mask` columns are shown masked to readers."""
+    """Publishing to the PostgreSQL mart: `scope` columns decide who may see a row; `mask` columns are shown masked to
+    readers."""
 
     columns: list[str] = Field(default_factory=list, description="which columns; all contract columns when empty")
     scope: dict[Literal["branch", "province"], str] = Field(default_factory=dict)
@@ -248,14 +264,26 @@ class Table(Strict):
     rules: list[Rule] = Field(default_factory=list)
     money: str | None = Field(None, description="the column whose sum the balance follows beside the row count")
     business_date: str | None = Field(
-        None, alias="businessDate", description="bronze: SQL for the row's business date, if not a column of that name or the file's"
+        None,
+        alias="businessDate",
+        description="bronze: SQL for the row's business date, if not a column of that name or the file's",
     )
-    affects: str | None = Field(None, description="bronze: SQL for another business date whose figures the row changes (the original's, of a reversal)")
-    tracked: list[str] = Field(default_factory=list, description="scd2: columns whose change opens a row; all when empty")
+    affects: str | None = Field(
+        None,
+        description="bronze: SQL for another business date whose figures the row changes (the original's, of a "
+        "reversal)",
+    )
+    tracked: list[str] = Field(
+        default_factory=list, description="scd2: columns whose change opens a row; all when empty"
+    )
     conforms: dict[str, Conform] = Field(default_factory=dict)
-    statistics: list[str] = Field(default_factory=list, description="columns people filter on: Delta keeps min and max of these only")
+    statistics: list[str] = Field(
+        default_factory=list, description="columns people filter on: Delta keeps min and max of these only"
+    )
     mart: Mart | None = None
-    made_by: str | None = Field(None, alias="madeBy", description="the module that makes it, when not jobs/<layer>/<table>.py")
+    made_by: str | None = Field(
+        None, alias="madeBy", description="the module that makes it, when not jobs/<layer>/<table>.py"
+    )
     sla: Sla | None = None
 
     @field_validator("table")
@@ -292,7 +320,11 @@ class Table(Strict):
             "mart": [*self.mart.columns, *self.mart.scope.values()] if self.mart else [],
         }
         for key, names in named.items():
-            wrong += [((key,), f"{key} names {n}, which is not a column of {self.table}", nearest(n, physical)) for n in names if n not in physical]
+            wrong += [
+                ((key,), f"{key} names {n}, which is not a column of {self.table}", nearest(n, physical))
+                for n in names
+                if n not in physical
+            ]
         ids = [r.id for r in self.rules]
         for i, rule in enumerate(self.rules):
             if rule.id in ids[:i]:
@@ -303,9 +335,19 @@ class Table(Strict):
                 if c not in physical
             ]
         if self.layer == "bronze":
-            wrong += [((key,), f"a bronze table reads deliveries only, it has no {key}", "Take it out") for key in ("reads", "incoming") if getattr(self, key)]
+            wrong += [
+                ((key,), f"a bronze table reads deliveries only, it has no {key}", "Take it out")
+                for key in ("reads", "incoming")
+                if getattr(self, key)
+            ]
         if self.incoming and INCOMING not in self.reads:
-            wrong.append((("incoming",), f"{self.table} has incoming columns but does not read them", f"List `{INCOMING}` under reads"))
+            wrong.append(
+                (
+                    ("incoming",),
+                    f"{self.table} has incoming columns but does not read them",
+                    f"List `{INCOMING}` under reads",
+                )
+            )
         if wrong:
             raise Wrong(wrong)
         return self
@@ -331,16 +373,24 @@ class Table(Strict):
             if column.required:
                 implied.append(_implied(f"{name}_required", "expect_column_values_to_not_be_null", {"column": name}))
             if column.enum is not None:
-                implied.append(_implied(f"{name}_known", "expect_column_values_to_be_in_set", {"column": name, "value_set": column.enum}))
+                implied.append(
+                    _implied(
+                        f"{name}_known", "expect_column_values_to_be_in_set", {"column": name, "value_set": column.enum}
+                    )
+                )
         if self.primary_key and not any(r.is_unique for r in self.rules):
             kwargs: dict[str, Any] = (
                 {"column": self.primary_key[0]} if len(self.primary_key) == 1 else {"column_list": self.primary_key}
             )
-            name = "expect_column_values_to_be_unique" if len(self.primary_key) == 1 else "expect_compound_columns_to_be_unique"
+            name = (
+                "expect_column_values_to_be_unique"
+                if len(self.primary_key) == 1
+                else "expect_compound_columns_to_be_unique"
+            )
             implied.append(_implied("primary_key_unique", name, kwargs))
         written = {r.id for r in self.rules}
         return [r for r in implied if r.id not in written] + list(self.rules)
 
 
 def _implied(rule_id: str, expectation: str, kwargs: dict[str, Any]) -> Rule:
-    return Rule(id=rule_id, onFail="quarantine", expectation=expectation, kwargs=kwargs)
+    return Rule.model_validate({"id": rule_id, "onFail": "quarantine", "expectation": expectation, "kwargs": kwargs})

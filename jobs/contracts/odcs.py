@@ -1,8 +1,8 @@
 """Contracts as ODCS, the Open Data Contract Standard, and back.
 
-What the standard has a key for stands under it; what it lacks (conforms, reads, derivations, ...) goes to its customProperties, so that a contract
-comes back equal. Rules are written as custom quality checks of Great Expectations, which they are.
-"""
+What the standard has a key for stands under it; what it lacks (conforms, reads, derivations, ...) goes to its
+customProperties, so that a contract comes back equal. Rules are written as custom quality checks of Great
+Expectations, which they are."""
 
 from __future__ import annotations
 
@@ -27,9 +27,33 @@ ENGINE = "great-expectations"
 # Custom properties of ours, so that others can tell them from their own.
 OURS = "ledgerlake"
 # Keys of a contract with no home in the standard.
-TABLE_EXTRAS = ("reads", "history", "money", "businessDate", "affects", "tracked", "statistics", "mart", "madeBy", "sla", "incoming", "conforms", "primaryKey")
+TABLE_EXTRAS = (
+    "reads",
+    "history",
+    "money",
+    "businessDate",
+    "affects",
+    "tracked",
+    "statistics",
+    "mart",
+    "madeBy",
+    "sla",
+    "incoming",
+    "conforms",
+    "primaryKey",
+)
 COLUMN_EXTRAS = ("unit", "enum", "references", "identifies", "derive", "parse", "from", "width")
-LOGICAL = {"string": "string", "date": "date", "timestamp": "timestamp", "int": "integer", "bigint": "integer", "boolean": "boolean", "decimal": "number", "array": "array", "struct": "object"}
+LOGICAL = {
+    "string": "string",
+    "date": "date",
+    "timestamp": "timestamp",
+    "int": "integer",
+    "bigint": "integer",
+    "boolean": "boolean",
+    "decimal": "number",
+    "array": "array",
+    "struct": "object",
+}
 # How much a broken rule weighs, in the standard's words.
 SEVERITY = {"quarantine": "error", "stop": "error", "hold": "error", "warn": "warning"}
 
@@ -92,10 +116,14 @@ def to_odcs(table: Table) -> dict[str, Any]:
         "status": "active",
         "description": {"purpose": " ".join(table.description.split())},
         "schema": [described],
-        "team": {"members": [{"username": table.owner, "role": "owner"}, {"username": table.steward, "role": "steward"}]},
+        "team": {
+            "members": [{"username": table.owner, "role": "owner"}, {"username": table.steward, "role": "steward"}]
+        },
     }
     if table.sla:
-        document["slaProperties"] = [{"property": "timeOfAvailability", "value": table.sla.ready_by, "element": table.name}]
+        document["slaProperties"] = [
+            {"property": "timeOfAvailability", "value": table.sla.ready_by, "element": table.name}
+        ]
     document["customProperties"] = _custom(contract, TABLE_EXTRAS)
     return document
 
@@ -149,13 +177,16 @@ def check(file: YamlFile) -> None:
     for error in _validator().iter_errors(file.data):
         place = tuple(error.absolute_path)
         where = ".".join(str(part) for part in place) or "the file"
-        mistakes.append(Mistake(file.path, file.line(place), f"{where}: {error.message}", "See the Open Data Contract Standard"))
+        mistakes.append(
+            Mistake(file.path, file.line(place), f"{where}: {error.message}", "See the Open Data Contract Standard")
+        )
     if mistakes:
         raise ContractError(mistakes)
 
 
 def import_(file: Path, layer: str) -> str:
-    """Our compact YAML of an ODCS file. What the file does not say, or says in a way that we have no rule for, is named in comments.
+    """Our compact YAML of an ODCS file. What the file does not say, or says in a way that we have no rule for, is
+    named in comments.
 
     Raises ContractError when the file is not ODCS or describes no table, or more than one.
     """
@@ -177,7 +208,9 @@ def from_odcs(document: Mapping[str, Any], layer: str) -> str:
     contract: dict[str, Any] = {
         "table": f"{layer}.{notes.snake(table['name'])}",
         "version": document["version"],
-        "description": table.get("description") or (document.get("description") or {}).get("purpose") or notes.unsaid("description", "to be written"),
+        "description": table.get("description")
+        or (document.get("description") or {}).get("purpose")
+        or notes.unsaid("description", "to be written"),
         "grain": table.get("dataGranularityDescription") or notes.unsaid("grain", "one row"),
         "owner": _member(document, "owner") or notes.unsaid("owner", "unknown"),
         "steward": _member(document, "steward") or notes.unsaid("steward", "unknown"),
@@ -189,8 +222,14 @@ def from_odcs(document: Mapping[str, Any], layer: str) -> str:
         name = notes.snake(described["name"])
         columns[name] = column_of(described, _extras(described), notes)
         rules += rules_of(name, described, notes)
-    keys = sorted((p for p in table.get("properties") or [] if p.get("primaryKey")), key=lambda p: p.get("primaryKeyPosition", 0))
-    contract["primaryKey"] = extras.pop("primaryKey", None) or [notes.snake(p["name"]) for p in keys] or notes.unsaid("primaryKey", list(columns)[:1])
+    keys = sorted(
+        (p for p in table.get("properties") or [] if p.get("primaryKey")), key=lambda p: p.get("primaryKeyPosition", 0)
+    )
+    contract["primaryKey"] = (
+        extras.pop("primaryKey", None)
+        or [notes.snake(p["name"]) for p in keys]
+        or notes.unsaid("primaryKey", list(columns)[:1])
+    )
     rules += rules_of(None, table, notes)
     contract |= extras | {"columns": columns} | ({"rules": rules} if rules else {})
     notes.not_taken_over(document, table)

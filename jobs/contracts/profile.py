@@ -1,4 +1,5 @@
-"""A bank's profile and its reference lists: `expectations/profiles/<name>.yaml`, `expectations/reference/<name>.yaml`."""
+"""A bank's profile and its reference lists: `expectations/profiles/<name>.yaml`,
+`expectations/reference/<name>.yaml`."""
 
 from __future__ import annotations
 
@@ -20,7 +21,9 @@ class Profile(Strict):
     zone: str
     currency: str
     calendar: str
-    close_by: str = Field("23:50", alias="closeBy", description="local time at which a day is processed with what is there")
+    close_by: str = Field(
+        "23:50", alias="closeBy", description="local time at which a day is processed with what is there"
+    )
     close_by_day: int = Field(0, alias="closeByDay", ge=0, le=5)
     balance_floor: str = Field("100", alias="balanceFloor", description="active party: at least this total balance")
     environment: Literal["test", "production"] = Field(

@@ -14,7 +14,8 @@ M = TypeVar("M", bound=Strict)
 
 
 def typed(file: YamlFile, model: type[M]) -> M:
-    """Raises ContractError with every mistake that the model finds. Only the YAML's own key names are taken, not those of the Python fields."""
+    """Raises ContractError with every mistake that the model finds. Only the YAML's own key names are taken, not
+    those of the Python fields."""
     try:
         return model.model_validate(file.data, by_alias=True, by_name=False)
     except ValidationError as error:
@@ -25,7 +26,9 @@ def _mistakes(file: YamlFile, error: Any, model: type[Strict]) -> list[Mistake]:
     location: Place = error["loc"]
     own = error.get("ctx", {}).get("error")
     if isinstance(own, Wrong):
-        return [Mistake(file.path, _line(file, (*location, *place)), found, remedy) for place, found, remedy in own.found]
+        return [
+            Mistake(file.path, _line(file, (*location, *place)), found, remedy) for place, found, remedy in own.found
+        ]
     where = ".".join(str(part) for part in location) or file.path.stem
     if error["type"] == "extra_forbidden":
         found, remedy = f"unknown key {where}", _known_keys(model, location)
@@ -37,13 +40,16 @@ def _mistakes(file: YamlFile, error: Any, model: type[Strict]) -> list[Mistake]:
 
 
 def _line(file: YamlFile, location: Place) -> int:
-    """Line of a model's location. The model knows parts that the file has not: the tag of a variant, a column's options as if they were its own."""
+    """Line of a model's location. The model knows parts that the file has not: the tag of a variant, a column's
+    options as if they were its own."""
     place: Place = ()
     here = file.data
     for part in location:
-        if isinstance(here, list) and isinstance(part, str) and len(here) == 2 and isinstance(here[1], dict) and part in here[1]:
-            place, here = (*place, 1), here[1]
-        if (isinstance(here, dict) and part in here) or (isinstance(here, list) and isinstance(part, int) and part < len(here)):
+        if isinstance(here, list) and isinstance(part, int) and part < len(here):
+            place, here = (*place, part), here[part]
+        elif isinstance(here, list) and isinstance(here[-1], dict) and part in here[-1]:
+            place, here = (*place, len(here) - 1, part), here[-1][part]
+        elif isinstance(here, dict) and part in here:
             place, here = (*place, part), here[part]
     return file.line(place)
 

@@ -1,8 +1,7 @@
 """JSON Schemas of the YAML files, made from the pydantic models, so that editors complete and check while one types.
 
-The models stay the one definition. What the models accept in a compact form (a column in one line, a rule named by its expectation) is put into
-that form here. Line 1 of each YAML names its schema.
-"""
+The models stay the one definition. What the models accept in a compact form (a column in one line, a rule named by
+its expectation) is put into that form here. Line 1 of each YAML names its schema."""
 
 from __future__ import annotations
 
@@ -18,7 +17,13 @@ from jobs.contracts.source import Source
 
 # The dialect that editors understand best.
 DIALECT = "http://json-schema.org/draft-07/schema#"
-MODELS: dict[str, type[Strict]] = {"contract": Table, "source": Source, "kpi": Kpi, "reference": Reference, "profile": Profile}
+MODELS: dict[str, type[Strict]] = {
+    "contract": Table,
+    "source": Source,
+    "kpi": Kpi,
+    "reference": Reference,
+    "profile": Profile,
+}
 # What a kwarg of an expectation looks like.
 LIST_NAME = {"type": "string", "pattern": r"^\$[a-z][a-z0-9_]*$", "description": "$name of a reference list"}
 KWARGS: dict[str, dict[str, Any]] = {
@@ -72,16 +77,29 @@ def schema_of(kind: str) -> dict[str, Any]:
 def _column(generated: dict[str, Any]) -> dict[str, Any]:
     """`[type!, {options}]`. A classification is required, so the options always stand."""
     options = {k: v for k, v in generated["properties"].items() if k not in ("type", "required")}
-    options["classification"] = {"type": "string", "pattern": CLASS.pattern, "description": "category/level, for instance C2/3"}
-    options["enum"] = {"anyOf": [{"type": "array"}, LIST_NAME, {"type": "null"}], "description": generated["properties"]["enum"]["description"]}
-    options["identifies"] = {"enum": [*DERIVATIONS, None], "description": generated["properties"]["identifies"]["description"]}
+    options["classification"] = {
+        "type": "string",
+        "pattern": CLASS.pattern,
+        "description": "category/level, for instance C2/3",
+    }
+    options["enum"] = {
+        "anyOf": [{"type": "array"}, LIST_NAME, {"type": "null"}],
+        "description": generated["properties"]["enum"]["description"],
+    }
+    options["identifies"] = {
+        "enum": [*DERIVATIONS, None],
+        "description": generated["properties"]["identifies"]["description"],
+    }
     derivations = sorted({d for kinds in DERIVATIONS.values() for d in kinds})
     options["derive"] = {**options["derive"], "items": {"enum": derivations}}
     kind = {"type": "string", "pattern": TYPE.pattern.removesuffix("$") + "!?$", "description": "type; ! = never null"}
     return {
         "description": Column.__doc__,
         "type": "array",
-        "items": [kind, {"type": "object", "properties": options, "required": ["classification"], "additionalProperties": False}],
+        "items": [
+            kind,
+            {"type": "object", "properties": options, "required": ["classification"], "additionalProperties": False},
+        ],
         "minItems": 2,
         "maxItems": 2,
     }
@@ -122,5 +140,9 @@ def _expectation(name: str) -> dict[str, Any]:
 def _untitled(value: Any) -> Any:
     """Without the titles that pydantic makes of field names: they say nothing that the key does not.."""
     if isinstance(value, dict):
-        return {k: _untitled(v) if k != "properties" else {n: _untitled(p) for n, p in v.items()} for k, v in value.items() if k != "title" or not isinstance(v, str)}
+        return {
+            k: _untitled(v) if k != "properties" else {n: _untitled(p) for n, p in v.items()}
+            for k, v in value.items()
+            if k != "title" or not isinstance(v, str)
+        }
     return [_untitled(v) for v in value] if isinstance(value, list) else value

@@ -1,4 +1,5 @@
-"""A source: who sends a feed, when it is owed, and how its files are read. `expectations/sources/<profile>/<feed>.yaml`."""
+"""A source: who sends a feed, when it is owed, and how its files are read.
+`expectations/sources/<profile>/<feed>.yaml`."""
 
 from __future__ import annotations
 
@@ -27,7 +28,8 @@ class Schedule(Strict):
 
 
 class Files(Strict):
-    """Names of the files. Placeholders: {entity}, {date} (YYYYMMDD, the business date), {seq} (batch number), {version}."""
+    """Names of the files. Placeholders: {entity}, {date} (YYYYMMDD, the business date), {seq} (batch number),
+    {version}."""
 
     pattern: str
     signal: Literal["ok", "none"] = Field("ok", description="`ok`: read only what a `.ok` file announces")
@@ -53,8 +55,8 @@ class Files(Strict):
 class Record(Strict):
     """A header or trailer line: its tag and the fields after it, by position.
 
-    Known fields are checked: `system`, `entity`, `business_date` against the file's name; `record_count`, `amount_sum` against the body.
-    """
+    Known fields are checked: `system`, `entity`, `business_date` against the file's name; `record_count`,
+    `amount_sum` against the body."""
 
     tag: str
     fields: list[str]

@@ -1,8 +1,7 @@
 """Strict YAML: what people fall into is refused with its line, not guessed.
 
-Refused: duplicate keys (the last would win silently), unquoted on/off/yes/no (booleans in YAML 1.1), unquoted 05:30 (a number in
-base sixty), tabs and anything that is not plain data.
-"""
+Refused: duplicate keys (the last would win silently), unquoted on/off/yes/no (booleans in YAML 1.1), unquoted 05:30
+(a number in base sixty), tabs and anything that is not plain data."""
 
 from __future__ import annotations
 
@@ -78,7 +77,9 @@ def _scalar(node: yaml.Node, line: int, path: Path, mistakes: list[Mistake]) -> 
     if getattr(node, "style", None) in ("'", '"', "|", ">"):
         return text
     if text.lower() in NORWAY:
-        mistakes.append(Mistake(path, line, f"`{text}` would be read as true or false", f'Write true/false or "{text}"'))
+        mistakes.append(
+            Mistake(path, line, f"`{text}` would be read as true or false", f'Write true/false or "{text}"')
+        )
     if SEXAGESIMAL.match(text):
         mistakes.append(Mistake(path, line, f"`{text}` would be read as a number in base sixty", f'Write "{text}"'))
     tag = node.tag.rsplit(":", 1)[-1]

@@ -174,12 +174,12 @@ class Lake:
         if self.version(table) != version:
             spark.sql(f"RESTORE TABLE delta.`{self.path(table)}` TO VERSION AS OF {version}")
 
-    def read_dates(self, spark: SparkSession, table: Table, first: date, last: date) -> DataFrame:
-        """Accepted rows of business dates first..last."""
+    def read_dates(self, spark: SparkSession, table: Table, first: date, last: date, column: str | None = None) -> DataFrame:
+        """Accepted rows of business dates first..last, or of another date column of the table."""
         from pyspark.sql import functions as F
 
-        column = F.col(business_date_column(table))
-        return self.accepted(spark, table).where(column.between(F.lit(first), F.lit(last)))
+        dated = F.col(column or business_date_column(table))
+        return self.accepted(spark, table).where(dated.between(F.lit(first), F.lit(last)))
 
     def accepted(self, spark: SparkSession, table: Table, version: int | None = None) -> DataFrame:
         """Rows that passed their gate; an empty frame of the right shape when the table was never written."""

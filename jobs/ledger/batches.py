@@ -7,7 +7,8 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert as plain_insert, select, update
+from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import insert as plain_insert
 from sqlalchemy.dialects.postgresql import insert
 
 from jobs.ledger import clock
@@ -18,7 +19,8 @@ OPEN_STATES = ("started", "written")
 
 
 def start(db: Connection, table: str, subject: str, run_id: str) -> Row[Any]:
-    """The batch of this table and subject: the unfinished one of an earlier try, else a new number. Two that start at once get the same one."""
+    """The batch of this table and subject: the unfinished one of an earlier try, else a new number. Two that start at
+    once get the same one."""
     lock(db, f"batch|{table}|{subject}")
     open_one = db.execute(
         select(*Batch.__table__.columns)
@@ -28,13 +30,19 @@ def start(db: Connection, table: str, subject: str, run_id: str) -> Row[Any]:
     ).one_or_none()
     if open_one:
         return open_one
-    row = plain_insert(Batch).values(table_name=table, subject=subject, run_id=run_id, state="started", started_at=datetime.now(UTC))
+    row = plain_insert(Batch).values(
+        table_name=table, subject=subject, run_id=run_id, state="started", started_at=datetime.now(UTC)
+    )
     return db.execute(row.returning(*Batch.__table__.columns)).one()
 
 
 def unfinished(db: Connection, table: str) -> list[Row[Any]]:
     """Batches of a table that were begun and not brought to an end, oldest first."""
-    query = select(*Batch.__table__.columns).where(Batch.table_name == table, Batch.state.in_(OPEN_STATES)).order_by(Batch.batch_id)
+    query = (
+        select(*Batch.__table__.columns)
+        .where(Batch.table_name == table, Batch.state.in_(OPEN_STATES))
+        .order_by(Batch.batch_id)
+    )
     return list(db.execute(query))
 
 
@@ -59,38 +67,97 @@ def set_state(db: Connection, batch_id: int, state: str, **values: Any) -> None:
 
 
 def record_gate(
-    db: Connection, *, batch_id: int, table: str, subject: str, outcome: str, rules_run: int, failed: Sequence[dict[str, Any]],
-    result: dict[str, Any], docs_path: str | None, run_id: str,
-) -> None:  # fmt: skip
-    """One result a batch and subject; a second judgement of the same batch replaces the first (same data, same verdict)."""
-    values = dict(
-        batch_id=batch_id, table_name=table, subject=subject, outcome=outcome, rules_run=rules_run, failed=list(failed), result=result,
-        docs_path=docs_path, run_id=run_id, evaluated_at=datetime.now(UTC),
-    )  # fmt: skip
-    db.execute(insert(GateResult).values(**values).on_conflict_do_update(index_elements=["batch_id", "subject"], set_=values))
+    db: Connection,
+    *,
+    batch_id: int,
+    table: str,
+    subject: str,
+    outcome: str,
+    rules_run: int,
+    failed: Sequence[dict[str, Any]],
+    result: dict[str, Any],
+    docs_path: str | None,
+    run_id: str,
+) -> None:
+    """One result a batch and subject; a second judgement of the same batch replaces the first (same data, same
+    verdict)."""
+    values = {
+        "batch_id": batch_id,
+        "table_name": table,
+        "subject": subject,
+        "outcome": outcome,
+        "rules_run": rules_run,
+        "failed": list(failed),
+        "result": result,
+        "docs_path": docs_path,
+        "run_id": run_id,
+        "evaluated_at": datetime.now(UTC),
+    }
+    db.execute(
+        insert(GateResult).values(**values).on_conflict_do_update(index_elements=["batch_id", "subject"], set_=values)
+    )
 
 
 def record_balance(
-    db: Connection, *, batch_id: int, table: str, subject: str, received_rows: int, received_money: Decimal | None, parts: dict[str, Any], is_balanced: bool
+    db: Connection,
+    *,
+    batch_id: int,
+    table: str,
+    subject: str,
+    received_rows: int,
+    received_money: Decimal | None,
+    parts: dict[str, Any],
+    is_balanced: bool,
 ) -> None:
-    """`parts`: name -> {rows, money as text}; names accepted, rejected, duplicate, superseded, erased, filtered:<rule>."""
-    values = dict(
-        batch_id=batch_id, table_name=table, subject=subject, received_rows=received_rows, received_money=received_money, parts=parts,
-        is_balanced=is_balanced,
-    )  # fmt: skip
-    db.execute(insert(Balance).values(**values).on_conflict_do_update(index_elements=["batch_id", "subject"], set_=values))
+    """`parts`: name -> {rows, money as text}; names accepted, rejected, duplicate, superseded, erased,
+    filtered:<rule>."""
+    values = {
+        "batch_id": batch_id,
+        "table_name": table,
+        "subject": subject,
+        "received_rows": received_rows,
+        "received_money": received_money,
+        "parts": parts,
+        "is_balanced": is_balanced,
+    }
+    db.execute(
+        insert(Balance).values(**values).on_conflict_do_update(index_elements=["batch_id", "subject"], set_=values)
+    )
 
 
 def open_case(
-    db: Connection, *, kind: str, table: str, cause: str, subject: str, reason: str, affected_rows: int, owner: str, run_id: str,
-    money: Decimal | None = None, feed: str | None = None, entity: str | None = None, business_date: date | None = None,
+    db: Connection,
+    *,
+    kind: str,
+    table: str,
+    cause: str,
+    subject: str,
+    reason: str,
+    affected_rows: int,
+    owner: str,
+    run_id: str,
+    money: Decimal | None = None,
+    feed: str | None = None,
+    entity: str | None = None,
+    business_date: date | None = None,
     delivery_id: str | None = None,
-) -> None:  # fmt: skip
+) -> None:
     """Open a case, or bring an open one up to date: same table, cause and subject are one case."""
-    values = dict(
-        kind=kind, table_name=table, cause=cause, subject=subject, reason=reason, affected_rows=affected_rows, money=money, owner=owner,
-        run_id=run_id, feed=feed, entity=entity, business_date=business_date, delivery_id=delivery_id,
-    )  # fmt: skip
+    values = {
+        "kind": kind,
+        "table_name": table,
+        "cause": cause,
+        "subject": subject,
+        "reason": reason,
+        "affected_rows": affected_rows,
+        "money": money,
+        "owner": owner,
+        "run_id": run_id,
+        "feed": feed,
+        "entity": entity,
+        "business_date": business_date,
+        "delivery_id": delivery_id,
+    }
     row = insert(Case).values(**values, state="open", opened_at=clock.now(db))
     db.execute(row.on_conflict_do_update(index_elements=["table_name", "cause", "subject"], set_=values))
 
@@ -98,7 +165,9 @@ def open_case(
 def close_cases(db: Connection, *, delivery_id: str, note: str) -> None:
     """A replaced delivery's cases are settled by its successor."""
     db.execute(
-        update(Case).where(Case.delivery_id == delivery_id, Case.state == "open").values(state="closed", closed_at=clock.now(db), reason=Case.reason + f" [{note}]")
+        update(Case)
+        .where(Case.delivery_id == delivery_id, Case.state == "open")
+        .values(state="closed", closed_at=clock.now(db), reason=Case.reason + f" [{note}]")
     )
 
 

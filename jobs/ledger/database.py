@@ -16,7 +16,10 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from jobs.settings import settings
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-REMEDY = "Start it (`ledgerlake up`) or set LEDGERLAKE_DATABASE_URL; what was released is unchanged, and work resumes by itself."
+REMEDY = (
+    "Start it (`ledgerlake up`) or set LEDGERLAKE_DATABASE_URL; "
+    "what was released is unchanged, and work resumes by itself."
+)
 
 
 class LedgerUnavailable(Exception):
@@ -31,7 +34,8 @@ class Ledger:
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
-        """Raises LedgerUnavailable when no connection can be made, or when it breaks: then the transaction did not happen."""
+        """Raises LedgerUnavailable when no connection can be made, or when it breaks: then the transaction did not
+        happen."""
         try:
             connection = self.engine.connect()
         except OperationalError as error:
@@ -46,10 +50,13 @@ class Ledger:
 
     def _lost(self, found: object) -> str:
         where = self.engine.url.render_as_string(hide_password=True)
-        return f"The ledger's database does not answer at {where}: {' '.join(str(found).split()).rstrip('?.')}. {REMEDY}"
+        return (
+            f"The ledger's database does not answer at {where}: {' '.join(str(found).split()).rstrip('?.')}. {REMEDY}"
+        )
 
     def migrate(self) -> None:
-        """Create the schema or bring it to the newest version; harmless when it is there already, also when two do it at once."""
+        """Create the schema or bring it to the newest version; harmless when it is there already, also when two do it
+        at once."""
         with self.begin() as db:
             # Two first starts at once would both create: the second waits here and then finds nothing to do.
             db.execute(text("select pg_advisory_xact_lock(hashtext(:s))"), {"s": self.schema})
@@ -63,7 +70,8 @@ class Ledger:
 
 @cache
 def connect(profile: str) -> Ledger:
-    """The ledger of a bank; no connection is made yet. One small pool a process; forks must not share it, so tasks call this themselves.
+    """The ledger of a bank; no connection is made yet. One small pool a process; forks must not share it, so tasks
+    call this themselves.
 
     Raises LedgerUnavailable when the embedded server was never set up (its password file is missing).
     """

@@ -1,8 +1,8 @@
 """Business days: what is expected, what has come, which days are to be built or built again, and their runs.
 
-A day is asked for when all its required lanes are live, or at its `close_by` with what is there (provisional). A released day whose live rows
-changed is asked for again under the next version (restated). Keys are `date|vN`, or `from..to|vN` for a take-on of many dates.
-"""
+A day is asked for when all its required lanes are live, or at its `close_by` with what is there (provisional). A
+released day whose live rows changed is asked for again under the next version (restated). Keys are `date|vN`, or
+`from..to|vN` for a take-on of many dates."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from itertools import groupby
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, Row, delete, func, insert as plain_insert, or_, select, update
+from sqlalchemy import Connection, Row, delete, func, or_, select, update
+from sqlalchemy import insert as plain_insert
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import aliased
 
@@ -83,7 +84,9 @@ def make_key(first: date, last: date, version: int) -> str:
 def units(db: Connection, day: date) -> list[str]:
     """Branches that owe deliveries on a day."""
     rows = db.execute(
-        select(Unit.branch_id).where(Unit.valid_from <= day, or_(Unit.valid_to.is_(None), Unit.valid_to > day)).order_by(Unit.branch_id)
+        select(Unit.branch_id)
+        .where(Unit.valid_from <= day, or_(Unit.valid_to.is_(None), Unit.valid_to > day))
+        .order_by(Unit.branch_id)
     )
     return list(rows.scalars())
 
@@ -96,7 +99,8 @@ def replace_units(db: Connection, rows: Sequence[dict[str, Any]]) -> None:
 
 
 def expected_lanes(db: Connection, catalog: Catalog, day: date) -> list[Lane]:
-    """Required lanes of a day: feeds x (branches valid that day, or head office) x calendar. Streams and configuration owe nothing."""
+    """Required lanes of a day: feeds x (branches valid that day, or head office) x calendar. Streams and
+    configuration owe nothing."""
     branches = units(db, day)
     lanes = []
     for source in catalog.sources.values():
@@ -110,57 +114,82 @@ def expected_lanes(db: Connection, catalog: Catalog, day: date) -> list[Lane]:
 
 
 def coverage(db: Connection, catalog: Catalog, day: date) -> Coverage:
-    """The required lanes of a day, and those of them that are not live; of a day that was taken on, those of its take-on; before all history, none."""
+    """The required lanes of a day, and those of them that are not live; of a day that was taken on, those of its
+    take-on; before all history, none."""
     if _before_history(db, day):
         return Coverage((), ())
-    of_take_on = select(Release.to_date).where(Release.from_date <= day, Release.to_date >= day, Release.cause == "take_on")
+    of_take_on = select(Release.to_date).where(
+        Release.from_date <= day, Release.to_date >= day, Release.cause == "take_on"
+    )
     last = db.execute(of_take_on.order_by(Release.release_id.desc()).limit(1)).scalar_one_or_none()
     return take_on_coverage(db, catalog, last) if last else _covered(db, expected_lanes(db, catalog, day), day)
 
 
 def take_on_coverage(db: Connection, catalog: Catalog, last: date) -> Coverage:
-    """Of a take-on up to `last`: one lane a required feed. A stream may have no history to give; configuration is needed from the first day on."""
+    """Of a take-on up to `last`: one lane a required feed. A stream may have no history to give; configuration is
+    needed from the first day on."""
     feeds = [s.feed for s in catalog.sources.values() if s.schedule.required and s.sender != "stream"]
     return _covered(db, [Lane(feed, TAKE_ON, last) for feed in feeds], last)
 
 
 def _covered(db: Connection, lanes: Sequence[Lane], day: date) -> Coverage:
-    rows = db.execute(select(Delivery.feed, Delivery.entity).where(Delivery.business_date == day, Delivery.state.in_(LIVE_STATES)).distinct())
+    rows = db.execute(
+        select(Delivery.feed, Delivery.entity)
+        .where(Delivery.business_date == day, Delivery.state.in_(LIVE_STATES))
+        .distinct()
+    )
     live = {(row.feed, row.entity) for row in rows}
     return Coverage(tuple(lanes), tuple(lane for lane in lanes if (lane.feed, lane.entity) not in live))
 
 
 def mark_changed(db: Connection, delivery: Row[Any], dates: Iterable[date]) -> None:
-    """Days, released or being built, whose figures a delivery changes though its rows are of another day: those of originals that it reverses."""
+    """Days, released or being built, whose figures a delivery changes though its rows are of another day: those of
+    originals that it reverses."""
     for day in sorted(set(dates)):
         if newest_release(db, day) is not None or _is_open(db, day, day):
             deliveries.mark_dirty(db, day, delivery, "reversal")
 
 
 def touch(db: Connection, catalog: Catalog, day: date) -> None:
-    """A day of which nothing arrived is still owed: mark it when its `close_by` is past, so that it is built, provisional, with what is there."""
+    """A day of which nothing arrived is still owed: mark it when its `close_by` is past, so that it is built,
+    provisional, with what is there."""
     due = catalog.profile.local(day, catalog.profile.close_by, catalog.profile.close_by_day)
-    if clock.now(db) < due or newest_release(db, day) is not None or _is_open(db, day, day) or not expected_lanes(db, catalog, day):
+    if (
+        clock.now(db) < due
+        or newest_release(db, day) is not None
+        or _is_open(db, day, day)
+        or not expected_lanes(db, catalog, day)
+    ):
         return
-    if db.execute(select(DirtyDate.dirty_id).where(DirtyDate.business_date == day).limit(1)).first() is None and not _was_tried(db, day):
+    if db.execute(
+        select(DirtyDate.dirty_id).where(DirtyDate.business_date == day).limit(1)
+    ).first() is None and not _was_tried(db, day):
         db.execute(
-            plain_insert(DirtyDate).values(business_date=day, delivery_id="", feed="", entity="", cause="close_by", since=clock.now(db))
+            plain_insert(DirtyDate).values(
+                business_date=day, delivery_id="", feed="", entity="", cause="close_by", since=clock.now(db)
+            )
         )
 
 
 def _was_tried(db: Connection, day: date) -> bool:
-    return db.execute(select(DayRun.run_key).where(DayRun.from_date <= day, DayRun.to_date >= day).limit(1)).first() is not None
+    return (
+        db.execute(select(DayRun.run_key).where(DayRun.from_date <= day, DayRun.to_date >= day).limit(1)).first()
+        is not None
+    )
 
 
 DECIDING = "decide"
 
 
 def decide(db: Connection, catalog: Catalog) -> list[str]:
-    """Ask for the days that are ready or must be restated; returns the keys newly asked for. One decider at a time (advisory lock)."""
+    """Ask for the days that are ready or must be restated; returns the keys newly asked for. One decider at a time
+    (advisory lock)."""
     lock(db, DECIDING)
     asked: list[str | None] = []
     waiting = db.execute(select(*DirtyDate.__table__.columns).order_by(DirtyDate.business_date)).all()
-    taken_on = db.execute(select(func.max(Delivery.business_date)).where(Delivery.entity == TAKE_ON, Delivery.state.in_(LIVE_STATES))).scalar_one()
+    taken_on = db.execute(
+        select(func.max(Delivery.business_date)).where(Delivery.entity == TAKE_ON, Delivery.state.in_(LIVE_STATES))
+    ).scalar_one()
     takes = [row for row in waiting if row.entity == TAKE_ON and row.business_date <= taken_on]
     if takes:
         asked.append(_ask_take_on(db, catalog, takes[0].business_date, taken_on))
@@ -173,9 +202,14 @@ def decide(db: Connection, catalog: Catalog) -> list[str]:
 
 
 def _failed(db: Connection) -> list[Row[Any]]:
-    """Newest runs of their dates that failed for want of a service (not by a gate), a minute ago or more, at most three times in a row."""
+    """Newest runs of their dates that failed for want of a service (not by a gate), a minute ago or more, at most
+    three times in a row."""
     later, ended = aliased(DayRun), aliased(DayRun)
-    is_newest = ~select(later.run_key).where(later.from_date <= DayRun.to_date, later.to_date >= DayRun.from_date, later.version > DayRun.version).exists()
+    is_newest = (
+        ~select(later.run_key)
+        .where(later.from_date <= DayRun.to_date, later.to_date >= DayRun.from_date, later.version > DayRun.version)
+        .exists()
+    )
     # Tries of the same dates since a run of theirs came to an end.
     since = select(func.coalesce(func.max(ended.version), 0)).where(
         ended.from_date == DayRun.from_date, ended.to_date == DayRun.to_date, ended.state != "failed"
@@ -189,17 +223,26 @@ def _failed(db: Connection) -> list[Row[Any]]:
 
 
 def _request_again(db: Connection, run: Row[Any]) -> str:
-    """The same run under the next version; a rollback keeps its choice of deliveries, any other builds from what is live then."""
+    """The same run under the next version; a rollback keeps its choice of deliveries, any other builds from what is
+    live then."""
     run_key = make_key(run.from_date, run.to_date, run.version + 1)
-    kept = {c: getattr(run, c) for c in ("from_date", "to_date", "cause", "expected_units", "received_units", "coverage", "missing")}
+    kept = {
+        c: getattr(run, c)
+        for c in ("from_date", "to_date", "cause", "expected_units", "received_units", "coverage", "missing")
+    }
     if run.cause.startswith(ROLLBACK):
         kept["deliveries"] = run.deliveries
-    db.execute(insert(DayRun).values(run_key=run_key, version=run.version + 1, state="requested", requested_at=clock.now(db), **kept).on_conflict_do_nothing())
+    db.execute(
+        insert(DayRun)
+        .values(run_key=run_key, version=run.version + 1, state="requested", requested_at=clock.now(db), **kept)
+        .on_conflict_do_nothing()
+    )
     return run_key
 
 
 def _ask_take_on(db: Connection, catalog: Catalog, first: date, last: date) -> str | None:
-    """One run for all dates of a take-on, when all its feeds have come and none of its deliveries is still on the way."""
+    """One run for all dates of a take-on, when all its feeds have come and none of its deliveries is still on the
+    way."""
     seen = take_on_coverage(db, catalog, last)
     if not seen.is_complete or _is_open(db, first, last) or _history_is_coming(db):
         return None
@@ -212,7 +255,8 @@ def _history_is_coming(db: Connection) -> bool:
 
 
 def _waits_for_history(db: Connection, taken_on: date | None) -> bool:
-    """Windows need the days before: while a take-on is on its way, or was asked for and is not released, no later day is built."""
+    """Windows need the days before: while a take-on is on its way, or was asked for and is not released, no later day
+    is built."""
     if taken_on is not None and newest_release(db, taken_on) is not None:
         return False
     if _history_is_coming(db):
@@ -251,30 +295,46 @@ def _ask_first(db: Connection, catalog: Catalog, day: date, at: datetime) -> str
 
 
 def _before_history(db: Connection, day: date) -> bool:
-    """Older than the first day that was released as a day of its own: it is built for the late row alone, and nothing is owed for it."""
+    """Older than the first day that was released as a day of its own: it is built for the late row alone, and nothing
+    is owed for it."""
     first = db.execute(select(func.min(Release.from_date)).where(Release.cause.in_(FIRST_CAUSES))).scalar_one()
     return first is not None and day < first
 
 
 def _is_open(db: Connection, first: date, last: date) -> bool:
-    query = select(DayRun.run_key).where(DayRun.from_date <= last, DayRun.to_date >= first, DayRun.state.in_(OPEN_STATES)).limit(1)
+    query = (
+        select(DayRun.run_key)
+        .where(DayRun.from_date <= last, DayRun.to_date >= first, DayRun.state.in_(OPEN_STATES))
+        .limit(1)
+    )
     return db.execute(query).scalar_one_or_none() is not None
 
 
 def _request(db: Connection, first: date, last: date, cause: str, seen: Coverage) -> str:
     version = 1 + (
-        db.execute(select(func.max(DayRun.version)).where(DayRun.from_date <= last, DayRun.to_date >= first)).scalar_one() or 0
+        db.execute(
+            select(func.max(DayRun.version)).where(DayRun.from_date <= last, DayRun.to_date >= first)
+        ).scalar_one()
+        or 0
     )
     run_key = make_key(first, last, version)
     db.execute(
         insert(DayRun)
         .values(
-            run_key=run_key, from_date=first, to_date=last, version=version, cause=cause, state="requested",
-            expected_units=len(seen.expected), received_units=len(seen.expected) - len(seen.missing), coverage=seen.by_feed(),
-            missing=[str(lane) for lane in seen.missing], requested_at=clock.now(db),
+            run_key=run_key,
+            from_date=first,
+            to_date=last,
+            version=version,
+            cause=cause,
+            state="requested",
+            expected_units=len(seen.expected),
+            received_units=len(seen.expected) - len(seen.missing),
+            coverage=seen.by_feed(),
+            missing=[str(lane) for lane in seen.missing],
+            requested_at=clock.now(db),
         )
         .on_conflict_do_nothing()
-    )  # fmt: skip
+    )
     return run_key
 
 
@@ -285,11 +345,19 @@ def request_again(db: Connection, catalog: Catalog, day: date, cause: str) -> st
 
 
 def request_rollback(db: Connection, catalog: Catalog, day: date, reason: str) -> str | None:
-    """Ask for a day to be built from what its release before the newest was built from; None when there is no such release."""
+    """Ask for a day to be built from what its release before the newest was built from; None when there is no such
+    release."""
     lock(db, DECIDING)
-    made = db.execute(
-        select(Release.run_key).where(Release.from_date <= day, Release.to_date >= day).order_by(Release.release_id.desc()).limit(2)
-    ).scalars().all()  # fmt: skip
+    made = (
+        db.execute(
+            select(Release.run_key)
+            .where(Release.from_date <= day, Release.to_date >= day)
+            .order_by(Release.release_id.desc())
+            .limit(2)
+        )
+        .scalars()
+        .all()
+    )
     if len(made) < 2:
         return None
     former = get(db, made[1])
@@ -297,7 +365,13 @@ def request_rollback(db: Connection, catalog: Catalog, day: date, reason: str) -
     db.execute(
         update(DayRun)
         .where(DayRun.run_key == run_key)
-        .values(deliveries=former.deliveries, coverage=former.coverage, missing=former.missing, received_units=former.received_units, expected_units=former.expected_units)
+        .values(
+            deliveries=former.deliveries,
+            coverage=former.coverage,
+            missing=former.missing,
+            received_units=former.received_units,
+            expected_units=former.expected_units,
+        )
     )
     return run_key
 
@@ -308,7 +382,13 @@ def get(db: Connection, run_key: str) -> Row[Any]:
 
 def pending(db: Connection) -> list[Row[Any]]:
     """Runs asked for and not begun, oldest first."""
-    return list(db.execute(select(*DayRun.__table__.columns).where(DayRun.state == "requested").order_by(DayRun.from_date, DayRun.version)))
+    return list(
+        db.execute(
+            select(*DayRun.__table__.columns)
+            .where(DayRun.state == "requested")
+            .order_by(DayRun.from_date, DayRun.version)
+        )
+    )
 
 
 def runs(db: Connection, limit: int = 50) -> list[Row[Any]]:
@@ -316,28 +396,33 @@ def runs(db: Connection, limit: int = 50) -> list[Row[Any]]:
 
 
 def start(db: Connection, catalog: Catalog, run_key: str, run_id: str) -> Row[Any]:
-    """The run begins: what is live now is what it builds; the dates' dirty marks up to now are taken away. A second start of the same run keeps
-    the first one's choice.
+    """The run begins: what is live now is what it builds; the dates' dirty marks up to now are taken away. A second
+    start of the same run keeps the first one's choice.
 
-    First the marks, then the choice: a delivery that goes live between the two is chosen and its mark stays (one build too many), never the other
-    way round.
-    """
+    First the marks, then the choice: a delivery that goes live between the two is chosen and its mark stays (one
+    build too many), never the other way round."""
     run = db.execute(select(*DayRun.__table__.columns).where(DayRun.run_key == run_key).with_for_update()).one()
     if run.state != "requested":
         return run
     if run.deliveries is not None:
         # A rollback: its choice is that of an earlier run.
-        db.execute(update(DayRun).where(DayRun.run_key == run_key).values(state="running", started_at=datetime.now(UTC), run_id=run_id))
+        db.execute(
+            update(DayRun)
+            .where(DayRun.run_key == run_key)
+            .values(state="running", started_at=datetime.now(UTC), run_id=run_id)
+        )
         return get(db, run_key)
     db.execute(delete(DirtyDate).where(DirtyDate.business_date.between(run.from_date, run.to_date)))
     parts = deliveries.live_parts(db, list(catalog.sources), run.from_date, run.to_date)
     seen = coverage(db, catalog, run.from_date) if run.from_date == run.to_date and run.cause != "take_on" else None
     values: dict[str, Any] = {"deliveries": sorted({f"{p.delivery_id}/{p.batch_id}" for p in parts})}
     if seen is not None:
-        values |= dict(
-            expected_units=len(seen.expected), received_units=len(seen.expected) - len(seen.missing), coverage=seen.by_feed(),
-            missing=[str(lane) for lane in seen.missing],
-        )  # fmt: skip
+        values |= {
+            "expected_units": len(seen.expected),
+            "received_units": len(seen.expected) - len(seen.missing),
+            "coverage": seen.by_feed(),
+            "missing": [str(lane) for lane in seen.missing],
+        }
     db.execute(
         update(DayRun)
         .where(DayRun.run_key == run_key)

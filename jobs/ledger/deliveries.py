@@ -6,7 +6,22 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, Sequence as DbSequence, Text, cast, func, insert as plain_insert, select, update
+from sqlalchemy import (
+    Connection,
+    Row,
+    Select,
+    Text,
+    cast,
+    func,
+    select,
+    update,
+)
+from sqlalchemy import (
+    Sequence as DbSequence,
+)
+from sqlalchemy import (
+    insert as plain_insert,
+)
 from sqlalchemy.dialects.postgresql import insert
 
 from jobs.ledger import clock
@@ -18,27 +33,55 @@ WAVES = DbSequence("wave_numbers", metadata=Base.metadata)
 
 
 def claim(
-    db: Connection, *, claim_key: str, feed: str, entity: str, business_date: date, seq: int, file_name: str, uri: str, run_id: str
+    db: Connection,
+    *,
+    claim_key: str,
+    feed: str,
+    entity: str,
+    business_date: date,
+    seq: int,
+    file_name: str,
+    uri: str,
+    run_id: str,
 ) -> str | None:
-    """Claim a file: a new delivery's id, or None when it was claimed before (by a run that may have died: see `unfinished`)."""
+    """Claim a file: a new delivery's id, or None when it was claimed before (by a run that may have died: see
+    `unfinished`)."""
     number = db.execute(select(NUMBERS.next_value())).scalar_one()
     delivery_id = f"D{number:07d}"
     at = clock.now(db)
     row = insert(Delivery).values(
-        delivery_id=delivery_id, feed=feed, entity=entity, business_date=business_date, seq=seq, file_name=file_name, uri=uri,
-        claim_key=claim_key, state="arriving", received_at=at, claimed_at=datetime.now(UTC), run_id=run_id,
-    )  # fmt: skip
-    claimed = db.execute(row.on_conflict_do_nothing(index_elements=["claim_key"]).returning(Delivery.delivery_id)).scalar_one_or_none()
+        delivery_id=delivery_id,
+        feed=feed,
+        entity=entity,
+        business_date=business_date,
+        seq=seq,
+        file_name=file_name,
+        uri=uri,
+        claim_key=claim_key,
+        state="arriving",
+        received_at=at,
+        claimed_at=datetime.now(UTC),
+        run_id=run_id,
+    )
+    claimed = db.execute(
+        row.on_conflict_do_nothing(index_elements=["claim_key"]).returning(Delivery.delivery_id)
+    ).scalar_one_or_none()
     if claimed:
         note(db, delivery_id, "arriving", run_id, f"claimed {uri}")
     return claimed
 
 
 def note(db: Connection, delivery_id: str, state: str, run_id: str, text: str | None = None) -> None:
-    db.execute(plain_insert(DeliveryEvent).values(delivery_id=delivery_id, state=state, note=text, run_id=run_id, at=clock.now(db)))
+    db.execute(
+        plain_insert(DeliveryEvent).values(
+            delivery_id=delivery_id, state=state, note=text, run_id=run_id, at=clock.now(db)
+        )
+    )
 
 
-def set_state(db: Connection, delivery_id: str, state: str, run_id: str, *, reason: str | None = None, **values: Any) -> None:
+def set_state(
+    db: Connection, delivery_id: str, state: str, run_id: str, *, reason: str | None = None, **values: Any
+) -> None:
     """Move a delivery to a state and write its history line. `values` are further columns of `deliveries`."""
     db.execute(update(Delivery).where(Delivery.delivery_id == delivery_id).values(state=state, reason=reason, **values))
     note(db, delivery_id, state, run_id, reason)
@@ -55,7 +98,12 @@ def by_claim(db: Connection, claim_keys: Iterable[str]) -> dict[str, Row[Any]]:
 
 
 def find(
-    db: Connection, *, feed: str | None = None, business_date: date | None = None, entity: str | None = None, states: Sequence[str] = ()
+    db: Connection,
+    *,
+    feed: str | None = None,
+    business_date: date | None = None,
+    entity: str | None = None,
+    states: Sequence[str] = (),
 ) -> list[Row[Any]]:
     """Deliveries in the order of their arrival."""
     query = select(*Delivery.__table__.columns).order_by(Delivery.delivery_id)
@@ -71,17 +119,30 @@ def same_bytes(db: Connection, sha256: str, but: str) -> list[Row[Any]]:
     return list(
         db.execute(
             select(*Delivery.__table__.columns)
-            .where(Delivery.sha256 == sha256, Delivery.delivery_id != but, Delivery.state.notin_(["refused", "ignored_duplicate"]))
+            .where(
+                Delivery.sha256 == sha256,
+                Delivery.delivery_id != but,
+                Delivery.state.notin_(["refused", "ignored_duplicate"]),
+            )
             .order_by(Delivery.delivery_id)
         )
     )
 
 
-def go_live(db: Connection, delivery_id: str, batch_id: int, run_id: str, *, dates: Sequence[dict[str, Any]], totals: dict[str, Any]) -> None:
-    """The gate passed: the delivery's rows of this batch count from now on, and an earlier delivery of its lane and batch number no longer does.
+def go_live(
+    db: Connection,
+    delivery_id: str,
+    batch_id: int,
+    run_id: str,
+    *,
+    dates: Sequence[dict[str, Any]],
+    totals: dict[str, Any],
+) -> None:
+    """The gate passed: the delivery's rows of this batch count from now on, and an earlier delivery of its lane and
+    batch number no longer does.
 
-    Two deliveries of one lane go live one after the other, whatever their batches; the later by receipt stays. The same delivery twice is once.
-    """
+    Two deliveries of one lane go live one after the other, whatever their batches; the later by receipt stays. The
+    same delivery twice is once."""
     lane = get(db, delivery_id)
     lock(db, f"lane|{lane.feed}|{lane.entity}|{lane.business_date}|{lane.seq}")
     delivery = get(db, delivery_id)
@@ -90,17 +151,39 @@ def go_live(db: Connection, delivery_id: str, batch_id: int, run_id: str, *, dat
     # Of a delivery that was loaded again: the dates of its former batch.
     touched = {values["business_date"] for values in dates} | dates_of(db, [delivery_id])
     for values in dates:
-        db.execute(insert(DeliveryDate).values(delivery_id=delivery_id, batch_id=batch_id, **values).on_conflict_do_nothing())
+        db.execute(
+            insert(DeliveryDate).values(delivery_id=delivery_id, batch_id=batch_id, **values).on_conflict_do_nothing()
+        )
     former = sorted(_live_in_lane(db, delivery), key=_age)
     if former and _age(former[-1]) > _age(delivery):
         by = former[-1].delivery_id
-        set_state(db, delivery_id, "superseded", run_id, reason=f"a later delivery came first: {by}", live_batch=batch_id, superseded_by=by, **totals)
+        set_state(
+            db,
+            delivery_id,
+            "superseded",
+            run_id,
+            reason=f"a later delivery came first: {by}",
+            live_batch=batch_id,
+            superseded_by=by,
+            **totals,
+        )
         return
     for row in former:
-        set_state(db, row.delivery_id, "superseded", run_id, reason=f"replaced by {delivery_id}", superseded_by=delivery_id)
+        set_state(
+            db, row.delivery_id, "superseded", run_id, reason=f"replaced by {delivery_id}", superseded_by=delivery_id
+        )
     state = "partly_loaded" if totals.get("rejected_rows") else "loaded"
     supersedes = former[-1].delivery_id if former else delivery.supersedes
-    set_state(db, delivery_id, state, run_id, live_batch=batch_id, loaded_at=datetime.now(UTC), supersedes=supersedes, **totals)
+    set_state(
+        db,
+        delivery_id,
+        state,
+        run_id,
+        live_batch=batch_id,
+        loaded_at=datetime.now(UTC),
+        supersedes=supersedes,
+        **totals,
+    )
     touched |= dates_of(db, [row.delivery_id for row in former])
     for business_date in sorted(touched):
         mark_dirty(db, business_date, delivery, "resend" if former else "arrived")
@@ -111,11 +194,15 @@ def _live_in_lane(db: Connection, delivery: Row[Any]) -> Sequence[Row[Any]]:
     return db.execute(
         select(Delivery.delivery_id, Delivery.received_at)
         .where(
-            Delivery.feed == delivery.feed, Delivery.entity == delivery.entity, Delivery.business_date == delivery.business_date,
-            Delivery.seq == delivery.seq, Delivery.delivery_id != delivery.delivery_id, Delivery.state.in_(LIVE_STATES),
+            Delivery.feed == delivery.feed,
+            Delivery.entity == delivery.entity,
+            Delivery.business_date == delivery.business_date,
+            Delivery.seq == delivery.seq,
+            Delivery.delivery_id != delivery.delivery_id,
+            Delivery.state.in_(LIVE_STATES),
         )
         .with_for_update()
-    ).all()  # fmt: skip
+    ).all()
 
 
 def _age(delivery: Row[Any]) -> tuple[datetime, int]:
@@ -126,7 +213,12 @@ def _age(delivery: Row[Any]) -> tuple[datetime, int]:
 def mark_dirty(db: Connection, business_date: date, delivery: Row[Any], cause: str) -> None:
     db.execute(
         plain_insert(DirtyDate).values(
-            business_date=business_date, delivery_id=delivery.delivery_id, feed=delivery.feed, entity=delivery.entity, cause=cause, since=clock.now(db)
+            business_date=business_date,
+            delivery_id=delivery.delivery_id,
+            feed=delivery.feed,
+            entity=delivery.entity,
+            cause=cause,
+            since=clock.now(db),
         )
     )
 
@@ -143,7 +235,11 @@ def take_verified(db: Connection, feed: str, batch_id: int) -> list[str]:
 
 
 def of_batch(db: Connection, batch_id: int) -> list[Row[Any]]:
-    return list(db.execute(select(*Delivery.__table__.columns).where(Delivery.load_batch == batch_id).order_by(Delivery.delivery_id)))
+    return list(
+        db.execute(
+            select(*Delivery.__table__.columns).where(Delivery.load_batch == batch_id).order_by(Delivery.delivery_id)
+        )
+    )
 
 
 def waiting_feeds(db: Connection) -> list[str]:
@@ -152,12 +248,17 @@ def waiting_feeds(db: Connection) -> list[str]:
 
 
 def live_parts(db: Connection, feeds: Sequence[str], from_date: date, to_date: date) -> list[Row[Any]]:
-    """(delivery_id, feed, entity, batch_id, business_date, accepted rows and money) of all that counts now in these business dates."""
-    query = _parts(feeds, from_date, to_date).where(Delivery.state.in_(LIVE_STATES), DeliveryDate.batch_id == Delivery.live_batch)
+    """(delivery_id, feed, entity, batch_id, business_date, accepted rows and money) of all that counts now in these
+    business dates."""
+    query = _parts(feeds, from_date, to_date).where(
+        Delivery.state.in_(LIVE_STATES), DeliveryDate.batch_id == Delivery.live_batch
+    )
     return list(db.execute(query))
 
 
-def chosen_parts(db: Connection, chosen: Sequence[str], feeds: Sequence[str], from_date: date, to_date: date) -> list[Row[Any]]:
+def chosen_parts(
+    db: Connection, chosen: Sequence[str], feeds: Sequence[str], from_date: date, to_date: date
+) -> list[Row[Any]]:
     """The same of a fixed choice (`delivery_id/batch_id`), whatever has become of those deliveries since."""
     key = DeliveryDate.delivery_id + "/" + cast(DeliveryDate.batch_id, Text)
     return list(db.execute(_parts(feeds, from_date, to_date).where(key.in_(chosen))))
@@ -166,13 +267,18 @@ def chosen_parts(db: Connection, chosen: Sequence[str], feeds: Sequence[str], fr
 def _parts(feeds: Sequence[str], from_date: date, to_date: date) -> Select[Any]:
     return (
         select(
-            Delivery.delivery_id, Delivery.feed, Delivery.entity, DeliveryDate.batch_id, DeliveryDate.business_date,
-            DeliveryDate.accepted_rows, DeliveryDate.accepted_money,
+            Delivery.delivery_id,
+            Delivery.feed,
+            Delivery.entity,
+            DeliveryDate.batch_id,
+            DeliveryDate.business_date,
+            DeliveryDate.accepted_rows,
+            DeliveryDate.accepted_money,
         )
         .join(DeliveryDate, DeliveryDate.delivery_id == Delivery.delivery_id)
         .where(Delivery.feed.in_(feeds), DeliveryDate.business_date.between(from_date, to_date))
         .order_by(Delivery.delivery_id)
-    )  # fmt: skip
+    )
 
 
 def dates_of(db: Connection, delivery_ids: Sequence[str]) -> set[date]:

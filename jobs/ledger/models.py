@@ -1,12 +1,27 @@
-"""Tables of the ledger. Money is numeric with 6 decimals, instants are timestamptz, ids are text where people read them."""
+"""Tables of the ledger. Money is numeric with 6 decimals, instants are timestamptz, ids are text where people read
+them."""
 
 from __future__ import annotations
 
 import datetime as dt
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 
-from sqlalchemy import BigInteger, Boolean, Date, DateTime, ForeignKey, Identity, Index, Integer, Numeric, String, Text, UniqueConstraint, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Date,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    Numeric,
+    String,
+    Text,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -14,13 +29,30 @@ Money = Numeric(28, 6)
 Instant = DateTime(timezone=True)
 # The one list of states of a delivery (docs: architecture, section 2).
 DELIVERY_STATES = (
-    "expected", "arriving", "held", "verified", "loaded", "partly_loaded", "refused", "superseded", "ignored_duplicate", "missing",
-)  # fmt: skip
+    "expected",
+    "arriving",
+    "held",
+    "verified",
+    "loaded",
+    "partly_loaded",
+    "refused",
+    "superseded",
+    "ignored_duplicate",
+    "missing",
+)
 LIVE_STATES = ("loaded", "partly_loaded")
 
 
 class Base(DeclarativeBase):
-    type_annotation_map = {Decimal: Money, dt.datetime: Instant, dt.date: Date, str: Text, int: BigInteger, dict[str, Any]: JSONB, list[Any]: JSONB}
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
+        Decimal: Money,
+        dt.datetime: Instant,
+        dt.date: Date,
+        str: Text,
+        int: BigInteger,
+        dict[str, Any]: JSONB,
+        list[Any]: JSONB,
+    }
 
 
 class Clock(Base):
@@ -133,7 +165,8 @@ class Unit(Base):
 
 
 class Batch(Base):
-    """One attempt to write one table for one subject (feed|wave, or dates|version). `batch_id` is the Delta transaction's version."""
+    """One attempt to write one table for one subject (feed|wave, or dates|version). `batch_id` is the Delta
+    transaction's version."""
 
     __tablename__ = "batches"
     __table_args__ = (
@@ -172,7 +205,8 @@ class GateResult(Base):
 
 
 class Balance(Base):
-    """in = accepted + rejected + duplicate + superseded + erased + filtered, in rows and money, of one table and subject."""
+    """in = accepted + rejected + duplicate + superseded + erased + filtered, in rows and money, of one table and
+    subject."""
 
     __tablename__ = "balances"
     __table_args__ = (UniqueConstraint("batch_id", "subject"),)
@@ -215,7 +249,8 @@ class Case(Base):
 
 
 class DayRun(Base):
-    """One build of one or more business days, key `from..to|vN` (or `date|vN`): requested, running, stopped, held, released."""
+    """One build of one or more business days, key `from..to|vN` (or `date|vN`): requested, running, stopped, held,
+    released."""
 
     __tablename__ = "day_runs"
     # The last date first: runs that touch a recent day are the newest ones.
@@ -272,7 +307,8 @@ class ReleaseTable(Base):
 
 
 class Lease(Base):
-    """Who may write now. `token` grows with each grant: a holder whose token is not the newest has lost it (fencing)."""
+    """Who may write now. `token` grows with each grant: a holder whose token is not the newest has lost it
+    (fencing)."""
 
     __tablename__ = "leases"
     name: Mapped[str] = mapped_column(primary_key=True)

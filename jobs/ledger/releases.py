@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert as plain_insert, select, true, update
+from sqlalchemy import Connection, Row, select, true, update
+from sqlalchemy import insert as plain_insert
 from sqlalchemy.dialects.postgresql import insert
 
 from jobs.ledger import clock, days
@@ -13,21 +14,40 @@ from jobs.ledger.models import Batch, Release, ReleaseTable
 
 
 def release(db: Connection, run: Row[Any], tables: dict[str, tuple[int, int | None]], run_id: str) -> int:
-    """Make a run's tables visible: table -> (Delta version, batch). One row a run key; releasing twice returns the first release."""
+    """Make a run's tables visible: table -> (Delta version, batch). One row a run key; releasing twice returns the
+    first release."""
     restated = days.newest_release(db, run.from_date) is not None
     kind = "restated" if restated else ("provisional" if run.missing else "final")
     row = insert(Release).values(
-        run_key=run.run_key, from_date=run.from_date, to_date=run.to_date, version=run.version, kind=kind, cause=run.cause,
-        expected_units=run.expected_units, received_units=run.received_units, missing=run.missing, run_id=run_id, released_at=clock.now(db),
-    )  # fmt: skip
-    made = db.execute(row.on_conflict_do_nothing(index_elements=["run_key"]).returning(Release.release_id)).scalar_one_or_none()
+        run_key=run.run_key,
+        from_date=run.from_date,
+        to_date=run.to_date,
+        version=run.version,
+        kind=kind,
+        cause=run.cause,
+        expected_units=run.expected_units,
+        received_units=run.received_units,
+        missing=run.missing,
+        run_id=run_id,
+        released_at=clock.now(db),
+    )
+    made = db.execute(
+        row.on_conflict_do_nothing(index_elements=["run_key"]).returning(Release.release_id)
+    ).scalar_one_or_none()
     if made is None:
         return db.execute(select(Release.release_id).where(Release.run_key == run.run_key)).scalar_one()
     if tables:
         db.execute(
             plain_insert(ReleaseTable),
             [
-                dict(release_id=made, table_name=name, delta_version=version, batch_id=batch, from_date=run.from_date, to_date=run.to_date)
+                {
+                    "release_id": made,
+                    "table_name": name,
+                    "delta_version": version,
+                    "batch_id": batch,
+                    "from_date": run.from_date,
+                    "to_date": run.to_date,
+                }
                 for name, (version, batch) in tables.items()
             ],
         )
@@ -70,7 +90,8 @@ def written_by(db: Connection, subject: str) -> dict[str, Row[Any]]:
 
 
 def unreleased(db: Connection, but: str, only: str | None = None) -> list[Row[Any]]:
-    """Batches of silver and gold, newest first, that runs (all `but` one, or `only` one) wrote and never released nor took back."""
+    """Batches of silver and gold, newest first, that runs (all `but` one, or `only` one) wrote and never released nor
+    took back."""
     released = select(Release.run_key)
     return list(
         db.execute(

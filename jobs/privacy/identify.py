@@ -1,4 +1,6 @@
-"""Identifying columns of a record batch become what may stand outside the vault: token, validity and the derivations of their kind."""
+"""Identifying columns of a record batch become what may stand outside the vault: token, validity and the derivations of
+their kind.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +20,14 @@ Known = dict[str, tuple[Identity, dict[str, str]]]
 
 
 class Identifier:
-    """For one delivery: replaces identifying columns. Work is done once a distinct value, and once a batch for the vault."""
+    """For one delivery: replaces identifying columns. Work is done once a distinct value, and once a batch for the
+    vault.
+    """
 
     def __init__(self, table: Table, system: str, as_of: date, keys: Keys, vault: Vault):
-        """`system` names the source whose customer numbers these are; `as_of` (the business date) bounds dates of birth."""
+        """`system` names the source whose customer numbers these are; `as_of` (the business date) bounds dates of
+        birth.
+        """
         self._table, self._system, self._as_of, self._keys, self._vault = table, system, as_of, keys, vault
         self._remembered: dict[str, Known] = {}
 

@@ -1,4 +1,5 @@
-"""The keys of one installation: made at first start, kept in one file that only its owner can read, or wrapped by a KMS.
+"""The keys of one installation: made at first start, kept in one file that only its owner can read, or wrapped by a
+KMS.
 
 Four purposes, four keys, so that losing or rotating one says nothing about the others:
 
@@ -75,7 +76,9 @@ class Keys:
         return hmac.digest(self.lookup[key_id], f"{kind}\0{value}".encode(), sha256)
 
     def party_id(self, system: str, customer_no: str) -> str:
-        """The opaque id (32 hex digits) of a source's customer number: the same for ever, and not to be reversed without the key."""
+        """The opaque id (32 hex digits) of a source's customer number: the same for ever, and not to be reversed
+        without the key.
+        """
         return hmac.digest(self.party, f"{system}:{customer_no}".encode(), sha256).hex()[:32]
 
     def tombstone_hash(self, kind: str, value: str) -> bytes:
@@ -92,8 +95,8 @@ def key_path() -> Path:
 def load_keys(path: Path | None = None, wrap: KeyWrap | None = None) -> Keys:
     """The keys in `path`, made there when the file does not exist. Safe when two processes start at once.
 
-    Raises KeysUnavailable when others may read the file, or when it is damaged: a new file would make old tokens and raw files unreadable,
-    so that is never done silently.
+    Raises KeysUnavailable when others may read the file, or when it is damaged: a new file would make old tokens and
+    raw files unreadable, so that is never done silently.
     """
     path = path or key_path()
     if not path.exists():
@@ -102,14 +105,16 @@ def load_keys(path: Path | None = None, wrap: KeyWrap | None = None) -> Keys:
 
 
 def rotate_lookup(path: Path | None = None, wrap: KeyWrap | None = None) -> Keys:
-    """Adds a lookup key and makes it the current one; the former ones stay readable. The vault re-hashes its lookups afterwards."""
+    """Adds a lookup key and makes it the current one; the former ones stay readable. The vault re-hashes its lookups
+    afterwards.
+    """
     path = path or key_path()
     keys = _read(path, wrap)
     number = max(int(name.removeprefix("lookup-")) for name in keys.lookup) + 1
     name = f"lookup-{number}"
     rotated = replace(keys, lookup_id=name, lookup={**keys.lookup, name: secrets.token_bytes(SIZE)})
     draft = _draft(path, rotated, wrap)
-    os.replace(draft, path)
+    draft.replace(path)
     return rotated
 
 

@@ -1,7 +1,7 @@
 """Kinds of identifiers: how each is normalised, when it is valid, and what may be kept of it beside its token.
 
-The comparison form is what the vault knows a value by: two spellings of one phone number get one token. Rules are those of the domain's
-entity resolution (E2 names, E3 identity card numbers, E4 credit codes of firms, E5 phones).
+The comparison form is what the vault knows a value by: two spellings of one phone number get one token. Rules are those
+of the domain's entity resolution (E2 names, E3 identity card numbers, E4 credit codes of firms, E5 phones).
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from datetime import date
 
 ZERO_WIDTH = dict.fromkeys([0x200B, 0x200C, 0x200D, 0x200E, 0x200F, 0x2060, 0xFEFF, 0x00AD])
 DOTS = dict.fromkeys(map(ord, "·•・．‧∙⋅･"), "·")
-# Code points that GB18030-2000 put into the private-use area and later editions gave a character: one table for the whole platform.
+# Code points that GB18030-2000 put into the private-use area and later editions gave a character: one table for the
+# whole platform.
 PRIVATE_USE = {
     0xE81E: "\u9fb4", 0xE826: "\u9fb5", 0xE82B: "\u9fb6", 0xE82C: "\u9fb7",
     0xE832: "\u9fb8", 0xE843: "\u9fb9", 0xE854: "\u9fba", 0xE864: "\u9fbb",
 }  # fmt: skip
-TITLES = re.compile(r"(先生|女士|小姐)$|^已故|[((]?(已故|代)[))]?$")
+TITLES = re.compile(r"(先生|女士)$|^已故|已故$|\((已故|代)\)$")
+# Name and two-digit code (GB/T 2260).
 PROVINCES = {
-    "北京": "11", "天津": "12", "河北": "13", "山西": "14", "内蒙古": "15", "辽宁": "21", "吉林": "22", "黑龙江": "23", "上海": "31",
-    "江苏": "32", "浙江": "33", "安徽": "34", "福建": "35", "江西": "36", "山东": "37", "河南": "41", "湖北": "42", "湖南": "43",
-    "广东": "44", "广西": "45", "海南": "46", "重庆": "50", "四川": "51", "贵州": "52", "云南": "53", "西藏": "54", "陕西": "61",
-    "甘肃": "62", "青海": "63", "宁夏": "64", "新疆": "65", "台湾": "71", "香港": "81", "澳门": "82",
-}  # fmt: skip
+    word[:-2]: word[-2:]
+    for word in ["北京11", "天津12", "河北13", "山西14", "内蒙古15", "辽宁21", "吉林22", "黑龙江23", "上海31", "江苏32", "浙江33", "安徽34", "福建35", "江西36", "山东37", "河南41", "湖北42", "湖南43", "广东44", "广西45", "海南46", "重庆50", "四川51", "贵州52", "云南53", "西藏54", "陕西61", "甘肃62", "青海63", "宁夏64", "新疆65", "台湾71", "香港81", "澳门82"]
+}
 PROVINCE_CODES = frozenset(PROVINCES.values()) | {"83"}
 DEMO_PREFIX = "99"  # reserved: 99, province code, two digits; never given to a person
 RESIDENT = re.compile(r"^\d{17}[\dX]$")
@@ -41,7 +41,8 @@ EMAIL = re.compile(r"^[a-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[a-z0-9-]+(\.[a-z0-9-]+
 
 @dataclass(frozen=True)
 class Identity:
-    """What an identifying value is: its comparison form, whether it can be right, and the derivations its kind has (text or None).
+    """What an identifying value is: its comparison form, whether it can be right, and the derivations its kind has
+    (text or None).
 
     An invalid value keeps its token (a person may have to look at it) but gives no derivations.
     """
@@ -58,7 +59,9 @@ def text_normal(value: str) -> str:
 
 
 def comparison_name(value: str) -> str:
-    """Names are compared without spaces, dots, titles and notes, in upper case; so 阿依古丽·买买提 written with any dot or none is one name."""
+    """Names are compared without spaces, dots, titles and notes, in upper case: 阿依古丽·买买提 is one name,
+    written with any dot or none.
+    """
     # Dots first: NFKC would turn a full-width stop into a plain one.
     text = text_normal(value.translate(DOTS)).translate(DOTS).upper()
     stripped = TITLES.sub("", text)
@@ -66,7 +69,9 @@ def comparison_name(value: str) -> str:
 
 
 def id_number(value: str, as_of: date) -> Identity:
-    """Identity card (15 digits become 18), credit code of a firm, or another document. `as_of` bounds the date of birth."""
+    """Identity card (15 digits become 18), credit code of a firm, or another document. `as_of` bounds the date of
+    birth.
+    """
     text = re.sub(r"[\s\-]", "", text_normal(value)).upper()
     if OLD_RESIDENT.match(text):
         longer = f"{text[:6]}19{text[6:]}"
@@ -107,7 +112,9 @@ def credit_check_character(code: str) -> str:
 
 
 def name(value: str, as_of: date) -> Identity:
-    """As written but for surrounding spaces; valid when it has letters only (any script) and no unmapped private-use character."""
+    """As written but for surrounding spaces; valid when it has letters only (any script) and no unmapped private-use
+    character.
+    """
     written = value.strip()
     compared = comparison_name(written)
     valid = 0 < len(compared) <= 100 and all(unicodedata.category(c)[0] in "LM" or c in "'-().,&/" for c in compared)

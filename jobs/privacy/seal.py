@@ -1,8 +1,9 @@
-"""Sealing: raw files and unreadable lines are kept encrypted, in chunks, so that a file of any size needs constant memory.
+"""Sealing: raw files and unreadable lines are kept encrypted, in chunks, so that a file of any size needs constant
+memory.
 
-Layout of a sealed file: magic, length and name of the data key, 16 bytes of salt; then chunks of up to 1 MiB of clear text, each with a
-16-byte tag. Each file has a key of its own (HKDF of the data key and the salt). A chunk's nonce holds its number and whether it is the
-last, so a file that was cut, reordered or mixed with another does not open.
+Layout of a sealed file: magic, length and name of the data key, 16 bytes of salt; then chunks of up to 1 MiB of clear
+text, each with a 16-byte tag. Each file has a key of its own (HKDF of the data key and the salt). A chunk's nonce holds
+its number and whether it is the last, so a file that was cut, reordered or mixed with another does not open.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ class SealBroken(Exception):
 
 
 class SealedWriter:
-    """Writes bytes sealed to `path`. `close()` makes the file whole; until then, and after `discard()`, nothing stands under `path`."""
+    """Writes bytes sealed to `path`. `close()` makes the file whole; until then, and after `discard()`, nothing stands
+    under `path`.
+    """
 
     def __init__(self, path: Path, keys: Keys):
         self.path = path
@@ -56,7 +59,7 @@ class SealedWriter:
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
-        os.replace(self._draft, self.path)
+        self._draft.replace(self.path)
 
     def discard(self) -> None:
         """Leaves nothing behind."""

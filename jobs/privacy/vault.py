@@ -1,7 +1,8 @@
 """The vault: the only place where a token leads back to a value.
 
-A PostgreSQL schema of its own (`<profile>_vault`), owned by a role of its own whose password only arrival and authorised readers have.
-A token is drawn at random, once, and never computed: nobody can find a token by trying values, and rotating the lookup key changes no token.
+A PostgreSQL schema of its own (`<profile>_vault`), owned by a role of its own whose password only arrival and
+authorised readers have. A token is drawn at random, once, and never computed: nobody can find a token by trying values,
+and rotating the lookup key changes no token.
 """
 
 from __future__ import annotations
@@ -28,8 +29,15 @@ from jobs.settings import settings
 
 log = structlog.get_logger()
 PREFIXES = {
-    "id_number": "idn", "name": "nam", "name_normal": "nmn", "phone": "phn", "email": "eml", "card": "crd", "device": "dev", "address": "adr",
-}  # fmt: skip
+    "id_number": "idn",
+    "name": "nam",
+    "name_normal": "nmn",
+    "phone": "phn",
+    "email": "eml",
+    "card": "crd",
+    "device": "dev",
+    "address": "adr",
+}
 T = TypeVar("T")
 BATCH = 10_000  # values a round trip
 NONCE = 12
@@ -96,8 +104,8 @@ class Vault:
     def rotate_lookup_key(self) -> int:
         """Draws a new lookup key and re-hashes every lookup under it; tokens stay. Returns the rows changed.
 
-        A rotation that dies changes nothing here: which key is in use is written in this database, in the same transaction. The former
-        key stays in the key file, because other banks of this installation may still use it.
+        A rotation that dies changes nothing here: which key is in use is written in this database, in the same
+        transaction. The former key stays in the key file, because other banks of this installation may still use it.
         """
         with self._transaction() as db:
             # Nobody issues a token while the lookups change; those who wait then load the new key.
@@ -124,7 +132,7 @@ class Vault:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    # --- inside -----------------------------------------------------------------------------------------------------------------
+    # --- inside -------------------------------------------------------------------------------------------------------
 
     def _tokens(
         self, db: psycopg.Connection[TupleRow], kind: str, values: Sequence[str], key_id: str
@@ -135,15 +143,13 @@ class Vault:
         missing = sorted(lookup for lookup in lookups if lookup not in known)
         if missing:
             drawn = [_draw(kind) for _ in missing]
+            sealed = [self._close_value(kind, t, lookups[lookup]) for t, lookup in zip(drawn, missing, strict=True)]
             issued = db.execute(
                 "insert into tokens (kind, token, lookup, lookup_key_id, ciphertext)"
                 " select %s, t, l, %s, c from unnest(%s::text[], %s::bytea[], %s::bytea[]) as new (t, l, c)"
                 " on conflict (kind, lookup) do nothing returning lookup, token",
-                [
-                    kind, key_id, drawn, missing,
-                    [self._close_value(kind, token, lookups[lookup]) for token, lookup in zip(drawn, missing, strict=True)],
-                ],
-            ).fetchall()  # fmt: skip
+                [kind, key_id, drawn, missing, sealed],
+            ).fetchall()
             known |= {bytes(lookup): token for lookup, token in issued}
             theirs = [lookup for lookup in missing if lookup not in known]
             if theirs:
@@ -161,7 +167,8 @@ class Vault:
             for kind, token, ciphertext in rows
         ]
         db.execute(
-            "update tokens set lookup = n.l, lookup_key_id = %s from unnest(%s::text[], %s::bytea[]) as n (t, l) where token = n.t",
+            "update tokens set lookup = n.l, lookup_key_id = %s from unnest(%s::text[], %s::bytea[]) as n (t, l) where "
+            "token = n.t",
             [self._keys.lookup_id, tokens, lookups],
         )
 
@@ -184,7 +191,8 @@ class Vault:
             self._keys = load_keys()
         if key_id not in self._keys.lookup:
             raise VaultUnavailable(
-                f"The vault of {self.profile} is hashed under the lookup key {key_id}, which the key file does not have "
+                f"The vault of {self.profile} is hashed under the lookup key {key_id}, which the key file does not "
+                "have "
                 f"(it has {', '.join(self._keys.lookup)}). Restore the key file that belongs to this database."
             )
         return str(key_id)
@@ -204,8 +212,10 @@ class Vault:
             except psycopg.OperationalError as error:
                 self.close()
                 raise VaultUnavailable(
-                    f"The vault's database does not answer at {self._url.host}:{self._url.port}: {_in_one_line(error)}. "
-                    "Start it (`ledgerlake up`) or set LEDGERLAKE_DATABASE_URL; deliveries wait in the inbox and go on from there."
+                    f"The vault's database does not answer at {self._url.host}:{self._url.port}: "
+                    f"{_in_one_line(error)}. "
+                    "Start it (`ledgerlake up`) or set LEDGERLAKE_DATABASE_URL; deliveries wait in the inbox and go on "
+                    "from there."
                 ) from error
 
     def _open_connection(self) -> psycopg.Connection[TupleRow]:
@@ -218,7 +228,9 @@ class Vault:
         return self._login()
 
     def _login(self) -> psycopg.Connection[TupleRow]:
-        """As the vault's own role; as the ledger's role where no role can be made (then there is no password file but a note)."""
+        """As the vault's own role; as the ledger's role where no role can be made (then there is no password file but a
+        note).
+        """
         password = self._password_file.read_text().strip()
         user = {"user": self.role, "password": password} if password else {}
         connection = psycopg.connect(**{**_parameters(self._url), **user}, options=f"-csearch_path={self.schema}")
@@ -266,7 +278,7 @@ class Vault:
             draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
             with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
                 file.write(secrets.token_urlsafe(24) + "\n")
-            os.replace(draft, path)
+            draft.replace(path)
         return path.read_text().strip()
 
 

@@ -17,8 +17,8 @@ from sqlalchemy import Row
 from jobs.arrival.folder import Folder
 from jobs.arrival.land import Landed, land
 from jobs.contracts.catalog import Catalog
-from jobs.contracts.profile import Profile
 from jobs.contracts.model import Table
+from jobs.contracts.profile import Profile
 from jobs.contracts.source import Source
 from jobs.ledger import Ledger, batches, deliveries
 from jobs.privacy.keys import Keys, load_keys
@@ -36,7 +36,14 @@ def bronze(feed: str, key: list[str], columns: dict[str, list[Any]], **rest: Any
 
 
 def source(feed: str, pattern: str, fmt: dict[str, Any], **rest: Any) -> Source:
-    words = dict(description="d", system="core", owner="payments", sender="branch", kind="increment", synthetic=True)
+    words = {
+        "description": "d",
+        "system": "core",
+        "owner": "payments",
+        "sender": "branch",
+        "kind": "increment",
+        "synthetic": True,
+    }
     signal = rest.pop("signal", "ok")
     return Source.model_validate(
         {"feed": feed, "files": {"pattern": pattern, "signal": signal}, "format": fmt, **words, **rest}
@@ -94,7 +101,9 @@ TABLES = [
 ]
 DELIMITED = {"kind": "delimited", "encoding": "gb18030", "header": HEADER, "trailer": TRAILER}
 SOURCES = [
-    source("movements", "CORE_{entity}_TXN_{date}_{seq}.txt", {**DELIMITED, "separator": "|"}, control={"sum": "amount"}),
+    source(
+        "movements", "CORE_{entity}_TXN_{date}_{seq}.txt", {**DELIMITED, "separator": "|"}, control={"sum": "amount"}
+    ),
     source("customers", "CORE_{entity}_CUS_{date}_{seq}.txt", {**DELIMITED, "separator": "|+|"}, kind="changed"),
     source(
         "balances",
@@ -112,7 +121,9 @@ SOURCES = [
         system="app",
         signal="none",
     ),
-    source("loans", "LOAN_{entity}_CON_{date}_{seq}.parquet", {"kind": "parquet"}, sender="head_office", kind="changed"),
+    source(
+        "loans", "LOAN_{entity}_CON_{date}_{seq}.parquet", {"kind": "parquet"}, sender="head_office", kind="changed"
+    ),
     source(
         "tickets",
         "QUE_{entity}_TIC_{date}_{seq}.csv",
@@ -123,7 +134,13 @@ SOURCES = [
 
 def catalog_of(profile: str, tables: list[Table] = TABLES, sources: list[Source] = SOURCES) -> Catalog:
     bank = Profile.model_validate(
-        {"profile": profile, "title": {"en": "Bank"}, "zone": "Asia/Shanghai", "currency": "CNY", "calendar": "every_day"}
+        {
+            "profile": profile,
+            "title": {"en": "Bank"},
+            "zone": "Asia/Shanghai",
+            "currency": "CNY",
+            "calendar": "every_day",
+        }
     )
     return Catalog(bank, {t.table: t for t in tables}, {s.feed: s for s in sources}, {}, {})
 
@@ -196,7 +213,9 @@ def movements(
     header_branch: str | None = None,
     encoding: str = "gb18030",
 ) -> bytes:
-    """A branch's file of movements: (journal_no, amount, remark) each; `count` and `total` override the trailer's true figures."""
+    """A branch's file of movements: (journal_no, amount, remark) each; `count` and `total` override the trailer's true
+    figures.
+    """
     body = [f"{branch}|{journal}|{day}|{amount}|{remark}" for journal, amount, remark in rows]
     amount_sum = total or f"{sum((Decimal(a) for _, a, _ in rows), Decimal(0)):.2f}"
     lines = [

@@ -1,17 +1,23 @@
-"""Faults of the catalogue that arrival must catch (F..), each through the whole of landing: caught, named, and nothing else stopped."""
+"""Faults of the catalogue that arrival must catch (F..), each through the whole of landing: caught, named, and nothing
+else stopped.
+"""
 
 from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import os
 import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from jobs.arrival.doorbell import waiting_count
+from jobs.arrival.forbidden import NAMES, may_hide_a_secret
 from jobs.arrival.land import Landed
 from jobs.ledger import deliveries
 from jobs.privacy.seal import open_bytes, open_sealed
@@ -19,6 +25,9 @@ from tests.arrival.conftest import DAY, DELIMITED, Bank, movements
 
 NAME = f"CORE_b01_TXN_{DAY}_1.txt"
 GOOD = movements(("1", "10.00", "工资"), ("2", "2.50", "利息"))
+
+TABLE = pa.table({"loan_id": ["L1"], "principal": ["10.50"]})
+LOANS = (lambda file: (pq.write_table(TABLE, file), file.getvalue())[1])(io.BytesIO())
 
 
 def refused(bank: Bank, landed: Landed) -> tuple[str, str]:
@@ -44,7 +53,9 @@ def test_f01_a_bad_byte_refuses_the_file_with_its_place(bank: Bank) -> None:
 
 
 def test_f02_four_byte_characters_in_a_gbk_file_are_refused(bank: Bank) -> None:
-    gbk = bank.with_source("movements", format=bank.catalog.sources["movements"].format.model_copy(update={"encoding": "gbk"}))
+    gbk = bank.with_source(
+        "movements", format=bank.catalog.sources["movements"].format.model_copy(update={"encoding": "gbk"})
+    )
     gbk.send("movements", movements(("1", "1.00", "\U00020087")), NAME)
     assert refused(bank, gbk.land()[0])[0] == "bad_byte"
 
@@ -60,7 +71,10 @@ def test_f03_f04_text_is_decoded_before_it_is_split(bank: Bank, character: str) 
 def test_f08_a_line_with_nul_is_one_malformed_row(bank: Bank) -> None:
     bank.send("movements", movements(("1", "1.00", "a\0b"), ("2", "2.00", "１２"), total="3.00"), NAME)
     (landed,) = bank.land()
-    assert [(r["__line"], r["__malformed"]) for r in bank.rows(landed)] == [(3, None), (2, "the line holds a NUL character")]
+    assert [(r["__line"], r["__malformed"]) for r in bank.rows(landed)] == [
+        (3, None),
+        (2, "the line holds a NUL character"),
+    ]
 
 
 def test_f10_a_delimiter_inside_a_value_is_one_malformed_row_kept_sealed(bank: Bank) -> None:
@@ -96,7 +110,9 @@ def test_f13_signal_hash_of_another_file(bank: Bank) -> None:
     assert hashlib.sha256(GOOD).hexdigest() in reason
 
 
-@pytest.mark.parametrize(("stated", "cause"), [("3|12.50", "signal_count"), ("2|12.49", "signal_sum"), ("two|", "signal_unreadable")])
+@pytest.mark.parametrize(
+    ("stated", "cause"), [("3|12.50", "signal_count"), ("2|12.49", "signal_sum"), ("two|", "signal_unreadable")]
+)
 def test_a_signal_that_states_other_figures(bank: Bank, stated: str, cause: str) -> None:
     bank.send("movements", GOOD, NAME, signal=f"{NAME}|{stated}|")
     assert refused(bank, bank.land()[0])[0] == cause
@@ -130,6 +146,16 @@ def test_f16_a_growing_file_is_arriving_until_it_is_whole(bank: Bank) -> None:
     assert (whole.state, whole.delivery_id) == ("verified", half.delivery_id)
 
 
+def test_f16_a_growing_parquet_file_leaves_nothing_behind(bank: Bank) -> None:
+    name = f"LOAN_HO_CON_{DAY}_1.parquet"
+    path = bank.send("loans", LOANS, name, entity="HO")
+    path.write_bytes(LOANS[:-10])
+    assert [one.state for one in bank.land(settle_seconds=60)] == ["arriving"]
+    assert bank.stored() == []
+    path.write_bytes(LOANS)
+    assert [one.state for one in bank.land(settle_seconds=60)] == ["verified"]
+
+
 def test_f17_a_truncated_file_is_refused_once_it_does_not_change_any_more(bank: Bank) -> None:
     path = bank.send("movements", GOOD, NAME)
     path.write_bytes(GOOD[:-20])
@@ -140,9 +166,19 @@ def test_f17_a_truncated_file_is_refused_once_it_does_not_change_any_more(bank: 
 
 
 def test_f17_a_truncated_gzip_file(bank: Bank) -> None:
-    packed = bank.with_source("movements", format=type(bank.catalog.sources["movements"].format).model_validate({**DELIMITED, "separator": "|", "compression": "gzip"}))
+    packed = bank.with_source(
+        "movements",
+        format=type(bank.catalog.sources["movements"].format).model_validate(
+            {**DELIMITED, "separator": "|", "compression": "gzip"}
+        ),
+    )
     content = gzip.compress(GOOD)
-    packed.send("movements", content[: int(len(content) * 0.7)], NAME, signal=f"{NAME}|2|12.50|{hashlib.sha256(content).hexdigest()}")
+    packed.send(
+        "movements",
+        content[: int(len(content) * 0.7)],
+        NAME,
+        signal=f"{NAME}|2|12.50|{hashlib.sha256(content).hexdigest()}",
+    )
     assert refused(bank, packed.land()[0])[0] == "truncated"
 
 
@@ -201,7 +237,9 @@ def test_f24_rows_of_another_branch(bank: Bank) -> None:
 
 
 def test_f25_yesterdays_rows_under_todays_name(bank: Bank) -> None:
-    content = movements(("1", "1.00", ""), day="20260914").replace(b"H|core|b01|20260914|", f"H|core|b01|{DAY}|".encode())
+    content = movements(("1", "1.00", ""), day="20260914").replace(
+        b"H|core|b01|20260914|", f"H|core|b01|{DAY}|".encode()
+    )
     bank.send("movements", content, NAME)
     cause, reason = refused(bank, bank.land()[0])
     assert cause == "wrong_date"
@@ -268,6 +306,12 @@ def test_f57_a_c3_column_never_lands(bank: Bank, place: str) -> None:
     assert bank.stored() == []
     assert bank.waiting() == []
     assert all(secret not in p.read_bytes() for p in bank.home.rglob("*") if p.is_file())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_f57_every_such_name_is_noticed_in_json(name: str) -> None:
+    for key in (name, name.upper(), name.replace("block", "_block").replace("pass", "_pass").replace("data", "-data")):
+        assert may_hide_a_secret(f'{{"a":1,"{key}":"x"}}'.encode()), key
 
 
 def test_one_bad_branch_stops_nobody_else(bank: Bank) -> None:

@@ -1,4 +1,6 @@
-"""Each format reads back what was written, for any content and however the blocks fall; and says of a bad line what is wrong with it."""
+"""Each format reads back what was written, for any content and however the blocks fall; and says of a bad line what is
+wrong with it.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,9 @@ def columns(**more: dict[str, Any]) -> dict[str, Column]:
 ABC = columns(a={}, b={}, c={})
 
 
-def read(fmt: Any, content: bytes, wanted: dict[str, Column] | None = None) -> tuple[list[tuple[Any, ...]], list[tuple[int, str]], Any]:
+def read(
+    fmt: Any, content: bytes, wanted: dict[str, Column] | None = None
+) -> tuple[list[tuple[Any, ...]], list[tuple[int, str]], Any]:
     """(line and values of good rows, line and reason of malformed ones, the reader)."""
     wanted = wanted or ABC
     reader = format_module(fmt.kind).Reader(io.BytesIO(content), fmt, wanted)
@@ -100,8 +104,14 @@ QUOTED = st.text(st.sampled_from(HAN + 'ab1 ,;"\n'), max_size=6)
 
 
 @quick
-@given(table=st.lists(st.tuples(QUOTED, QUOTED, QUOTED), min_size=1, max_size=10), block=st.integers(1, 60), quoting=st.booleans())
-def test_quoted_values_read_back_with_the_lines_on_which_they_begin(table: list[tuple[str, ...]], block: int, quoting: bool) -> None:
+@given(
+    table=st.lists(st.tuples(QUOTED, QUOTED, QUOTED), min_size=1, max_size=10),
+    block=st.integers(1, 60),
+    quoting=st.booleans(),
+)
+def test_quoted_values_read_back_with_the_lines_on_which_they_begin(
+    table: list[tuple[str, ...]], block: int, quoting: bool
+) -> None:
     written = io.StringIO()
     writer = csv.writer(written, quoting=csv.QUOTE_ALL if quoting else csv.QUOTE_MINIMAL, lineterminator="\n")
     lines = []
@@ -135,7 +145,9 @@ def test_the_fast_splitter_gives_what_the_slow_one_gives(content: str, quote: st
 
 
 def test_a_stray_quote_costs_its_line_only() -> None:
-    good, bad, _ = read(DelimitedFormat(kind="delimited", quote='"'), b'1,2,3\na"b,2,3\n"x"y,2,3\n4,"5\n5",6\n"open,1,2\n7,8,9\n')
+    good, bad, _ = read(
+        DelimitedFormat(kind="delimited", quote='"'), b'1,2,3\na"b,2,3\n"x"y,2,3\n4,"5\n5",6\n"open,1,2\n7,8,9\n'
+    )
     assert good == [(1, "1", "2", "3"), (4, "4", "5\n5", "6"), (7, "7", "8", "9")]
     assert bad == [(n, "a quote is not where a value begins or ends") for n in (2, 3, 6)]
 
@@ -173,7 +185,13 @@ def test_fixed_width_reads_back_by_bytes(table: list[tuple[str, ...]], encoding:
 
 def test_f09_a_column_that_ends_inside_a_character_costs_its_line_only() -> None:
     wanted = columns(a={"width": 3}, b={"width": 3})
-    lines = ["张a二b".encode("gb18030"), "a张张b".encode("gb18030")[:6], "ab张b".encode("gb18030") + b" ", b"short", b"12\x00456"]
+    lines = [
+        "张a二b".encode("gb18030"),
+        "a张张b".encode("gb18030")[:6],
+        "ab张b".encode("gb18030") + b" ",
+        b"short",
+        b"12\x00456",
+    ]
     content = b"\n".join(lines)
     good, bad, _ = read(FixedWidth(kind="fixed_width", encoding="gb18030"), content, wanted)
     assert good == [(1, "张a", "二b"), (2, "a张", "张b")]
@@ -185,7 +203,11 @@ def test_f09_a_column_that_ends_inside_a_character_costs_its_line_only() -> None
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.decimals(allow_nan=False, allow_infinity=False, places=2) | st.text(max_size=5),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.decimals(allow_nan=False, allow_infinity=False, places=2)
+    | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from("abc"), inner, max_size=2),
     max_leaves=6,
 )
@@ -214,7 +236,17 @@ def test_json_values_keep_their_text(values: list[Any], block: int) -> None:
 
 
 def test_json_lines_that_are_not_objects_are_malformed() -> None:
-    lines = ['{"a":1}', "", '{"a":', '[1]', '{"a":1} {"a":2}', '{"a":"\\u0000"}', '{"a":"\\ud800"}', '{"a":"\\\\u0000"}', "{'a':1}"]
+    lines = [
+        '{"a":1}',
+        "",
+        '{"a":',
+        "[1]",
+        '{"a":1} {"a":2}',
+        '{"a":"\\u0000"}',
+        '{"a":"\\ud800"}',
+        '{"a":"\\\\u0000"}',
+        "{'a':1}",
+    ]
     good, bad, _ = read(JsonLines(kind="json_lines"), "\n".join(lines).encode(), columns(a={}))
     assert good == [(1, "1"), (8, "\\u0000")]
     assert [line for line, _ in bad] == [3, 4, 5, 6, 7, 9]

@@ -20,7 +20,12 @@ def test_a_good_file_becomes_verified_rows_and_leaves_the_inbox(bank: Bank) -> N
     (landed,) = bank.land()
     assert (landed.state, landed.rows, landed.money) == ("verified", 2, Decimal("12.50"))
     delivery = bank.delivery(landed)
-    assert (delivery.feed, delivery.entity, delivery.business_date.isoformat(), delivery.seq) == ("movements", "b01", "2026-09-15", 1)
+    assert (delivery.feed, delivery.entity, delivery.business_date.isoformat(), delivery.seq) == (
+        "movements",
+        "b01",
+        "2026-09-15",
+        1,
+    )
     assert (delivery.stated_rows, delivery.stated_money) == (2, Decimal("12.50"))
     assert bank.rows(landed) == [
         {"__delivery_id": landed.delivery_id, "__line": 2, "__malformed": None, "__sealed": None, "branch_id": "b01", "journal_no": "1",
@@ -42,7 +47,11 @@ def test_customers_arrive_as_tokens_only(bank: Bank) -> None:
     first, second, third = bank.rows(landed)
     assert first["id_number_token"] == second["id_number_token"] != third["id_number_token"]
     assert (first["id_number_valid"], third["id_number_valid"]) == ("true", "false")
-    assert (first["id_number_birth_date"], first["id_number_gender"], first["id_number_kind"]) == ("1990-03-07", "m", "resident_id")
+    assert (first["id_number_birth_date"], first["id_number_gender"], first["id_number_kind"]) == (
+        "1990-03-07",
+        "m",
+        "resident_id",
+    )
     assert (third["id_number_birth_date"], third["phone_token"], third["phone_valid"]) == (None, None, None)
     assert first["name_token"] != second["name_token"]
     assert first["name_normal_token"] == second["name_normal_token"]
@@ -54,7 +63,13 @@ def test_customers_arrive_as_tokens_only(bank: Bank) -> None:
     for clear in ("张三", "991101199003071238", "13900000001"):
         assert clear.encode() not in written
         assert clear.encode("gb18030") not in written
-    assert list(first) == ["__delivery_id", "__line", "__malformed", "__sealed", *bank.catalog.bronze("customers").physical_columns]
+    assert list(first) == [
+        "__delivery_id",
+        "__line",
+        "__malformed",
+        "__sealed",
+        *bank.catalog.bronze("customers").physical_columns,
+    ]
 
 
 def test_each_format_ends_as_rows(bank: Bank) -> None:
@@ -64,13 +79,23 @@ def test_each_format_ends_as_rows(bank: Bank) -> None:
     fixed = f"H|core|b01|{DAY}|x\nA00001{'账户':<6}{1250:>10}\nT|1|12.50\n"
     bank.send("loans", parquet.getvalue(), f"LOAN_HO_CON_{DAY}_1.parquet", entity="HO")
     bank.send("balances", fixed.encode("gb18030"), f"CORE_b01_BAL_{DAY}_1.dat")
-    bank.send("events", gz('{"event_id":"e1","payload":{"amount":1.10,"clicks":9007199254740993}}\n'), f"APP_app_EVT_{DAY}_1.jsonl.gz", signal=None)
-    bank.send("tickets", b'\xef\xbb\xbfservice,ticket_no,note\nloan,7,"two\nlines"\n,8,""\n', f"QUE_b01_TIC_{DAY}_1.csv")
+    bank.send(
+        "events",
+        gz('{"event_id":"e1","payload":{"amount":1.10,"clicks":9007199254740993}}\n'),
+        f"APP_app_EVT_{DAY}_1.jsonl.gz",
+        signal=None,
+    )
+    bank.send(
+        "tickets", b'\xef\xbb\xbfservice,ticket_no,note\nloan,7,"two\nlines"\n,8,""\n', f"QUE_b01_TIC_{DAY}_1.csv"
+    )
     landed = {one.feed: one for one in bank.land()}
     assert {one.state for one in landed.values()} == {"verified"}, landed
 
     def values(feed: str) -> list[dict[str, object]]:
-        return [{k: v for k, v in row.items() if k not in ("__delivery_id", "__malformed", "__sealed")} for row in bank.rows(landed[feed])]
+        return [
+            {k: v for k, v in row.items() if k not in ("__delivery_id", "__malformed", "__sealed")}
+            for row in bank.rows(landed[feed])
+        ]
 
     assert values("loans") == [{"__line": 1, "loan_id": "L1", "principal": "10.50"}]
     assert values("balances") == [{"__line": 2, "account_no": "A00001", "name": "账户", "balance": "1250"}]

@@ -1,4 +1,6 @@
-"""Killed anywhere, run twice at once, without database or disk: landing goes on from where it was, and nothing is taken twice."""
+"""Killed anywhere, run twice at once, without database or disk: landing goes on from where it was, and nothing is taken
+twice.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,12 @@ for one in land(catalog_of(profile), connect(profile), Folder(inbox), run_id, se
 def start(bank: Bank, run_id: str, **environment: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", PROGRAM, bank.ledger.profile, str(bank.inbox.root), run_id]
     return subprocess.Popen(
-        command, cwd=PROJECT, env={**os.environ, **environment}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=PROJECT,
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 
@@ -90,7 +97,11 @@ def test_drafts_of_a_dead_run_are_swept(bank: Bank, monkeypatch: pytest.MonkeyPa
 
 def test_two_landings_at_once_take_each_file_once(bank: Bank) -> None:
     for i in range(12):
-        bank.send("movements", movements(*((f"{i}{j}", "1.00", "x" * 2000) for j in range(200))), f"CORE_b01_TXN_{DAY}_{i}.txt")
+        bank.send(
+            "movements",
+            movements(*((f"{i}{j}", "1.00", "x" * 2000) for j in range(200))),
+            f"CORE_b01_TXN_{DAY}_{i}.txt",
+        )
         bank.send("customers", PERSON.replace(b"b01|+|1|+", f"b01|+|{i}|+".encode()), f"CORE_b01_CUS_{DAY}_{i}.txt")
     both = [start(bank, name) for name in ("one", "two")]
     said = [process.communicate(timeout=120) for process in both]
@@ -114,9 +125,27 @@ def test_a_claimed_file_that_left_the_inbox_is_said(bank: Bank, monkeypatch: pyt
     path.unlink()
     (gone,) = bank.land()
     assert (gone.delivery_id, gone.state, gone.cause) == (arriving.delivery_id, "refused", "vanished")
+    assert len(bank.cases()) == 1
 
 
-def test_a_file_written_again_while_it_is_read_is_taken_the_next_time(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_inbox_that_was_unreachable_for_a_while_loses_nothing(bank: Bank) -> None:
+    path = bank.send("movements", movements(("1", "1.00", "")), NAME)
+    content = path.read_bytes()
+    path.write_bytes(content[:30])
+    (arriving,) = bank.land(settle_seconds=60)
+    away = bank.inbox.root.rename(bank.inbox.root.with_name("unmounted"))
+    assert [one.cause for one in bank.land()] == ["vanished"]
+    bank.inbox.root.rmdir()
+    away.rename(bank.inbox.root)
+    path.write_bytes(content)
+    (landed,) = bank.land()
+    assert (landed.delivery_id, landed.state) == (arriving.delivery_id, "verified")
+    assert bank.cases() == []
+
+
+def test_a_file_written_again_while_it_is_read_is_taken_the_next_time(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = bank.send("movements", movements(("1", "1.00", "")), NAME)
     listed = bank.inbox.waiting()
     bank.send("movements", movements(("1", "2.00", "")), NAME)
@@ -128,7 +157,9 @@ def test_a_file_written_again_while_it_is_read_is_taken_the_next_time(bank: Bank
 
 
 @pytest.mark.parametrize("full", ["rows", "raw"])
-def test_a_full_disk_is_one_clear_message_and_nothing_is_half_done(bank: Bank, monkeypatch: pytest.MonkeyPatch, full: str) -> None:
+def test_a_full_disk_is_one_clear_message_and_nothing_is_half_done(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch, full: str
+) -> None:
     bank.send("movements", movements(("1", "1.00", "")), NAME)
 
     def no_space(*_: Any) -> None:
@@ -151,7 +182,9 @@ def test_without_its_database_landing_says_so_and_leaves_the_inbox(bank: Bank, m
     assert bank.stored() == []
     assert len(bank.waiting()) == 2
     running = settings().ledger_url()
-    monkeypatch.setenv("LEDGERLAKE_DATABASE_URL", f"postgresql+psycopg://ledgerlake:x@127.0.0.1:{free_port()}/ledgerlake")
+    monkeypatch.setenv(
+        "LEDGERLAKE_DATABASE_URL", f"postgresql+psycopg://ledgerlake:x@127.0.0.1:{free_port()}/ledgerlake"
+    )
     settings.cache_clear()
     connect.cache_clear()
     dead = replace(bank, ledger=connect(bank.ledger.profile))
@@ -162,7 +195,7 @@ def test_without_its_database_landing_says_so_and_leaves_the_inbox(bank: Bank, m
     assert [one.state for one in bank.land("next")] == ["verified"]
 
 
-def test_postgres_restarted_in_the_middle(bank: Bank, postgres: Settings, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+def test_postgres_restarted_in_the_middle(bank: Bank, postgres: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """Killed connections while a file is read: one message, and the next run finishes the delivery."""
     bank.send("movements", movements(("1", "1.00", "")), NAME)
     bank.send("movements", movements(("1", "2.00", ""), branch="b02"), f"CORE_b02_TXN_{DAY}_1.txt", entity="b02")

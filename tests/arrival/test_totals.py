@@ -41,7 +41,12 @@ def test_signals() -> None:
     batch = f"other.txt|9||\n a.txt |2|3.50|{digest.upper()}\n"
     assert stated_in_signal(batch, "a.txt") == Stated(2, Decimal("3.50"), digest)
     assert stated_in_signal("a.txt", "a.txt") == Stated()
-    for text, said in (("b.txt|1||", "it names b.txt"), ("", "it names none"), ("a.txt|||xyz", "no SHA-256"), ("a.txt|-1||", "record count")):
+    for text, said in (
+        ("b.txt|1||", "it names b.txt"),
+        ("", "it names none"),
+        ("a.txt|||xyz", "no SHA-256"),
+        ("a.txt|-1||", "record count"),
+    ):
         with pytest.raises(Refused, match=said):
             stated_in_signal(text, "a.txt")
 

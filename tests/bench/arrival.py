@@ -1,6 +1,8 @@
-"""How fast a file becomes `rows`: `python -m tests.bench.arrival [rows]`. Prints seconds and ratios of one run; nothing is asserted.
+"""How fast a file becomes `rows`: `python -m tests.bench.arrival [rows]`. Prints seconds and ratios of one run; nothing
+is asserted.
 
-No vault and no ledger take part: a UTF-8 file of movements without identifying columns, as in the benchmark of the whole road.
+No vault and no ledger take part: a UTF-8 file of movements without identifying columns, as in the benchmark of the
+whole road.
 """
 
 from __future__ import annotations
@@ -26,10 +28,7 @@ from jobs.contracts.source import Source
 from jobs.privacy.keys import load_keys
 from jobs.privacy.seal import SealedWriter
 
-COLUMNS = [
-    "branch_id", "journal_no", "line_no", "account_no", "customer_no", "channel", "direction", "amount", "currency", "event_time",
-    "business_date", "remark",
-]  # fmt: skip
+COLUMNS = ["branch_id", "journal_no", "line_no", "account_no", "customer_no", "channel", "direction", "amount", "currency", "event_time", "business_date", "remark"]
 
 
 def a_file(path: Path, rows: int) -> None:
@@ -37,8 +36,8 @@ def a_file(path: Path, rows: int) -> None:
         file.write("H|core|b01|20260915|20260915180000\n")
         for i in range(rows):
             file.write(
-                f"b01|J{i:09d}|{i % 4}|62150{i * 7919 % 10**12:014d}|C{i * 31 % 10**8:08d}|0{i % 8}|{'JD'[i % 2]}|{i % 99991 / 100 + 1:.2f}|CNY"
-                f"|2026091509{i % 3600 // 60:02d}{i % 60:02d}|20260915|转账业务{i % 1000}\n"
+                f"b01|J{i:09d}|{i % 4}|62150{i * 7919 % 10**12:014d}|C{i * 31 % 10**8:08d}|0{i % 8}|{'JD'[i % 2]}"
+                f"|{i % 99991 / 100 + 1:.2f}|CNY|2026091509{i % 3600 // 60:02d}{i % 60:02d}|20260915|转账业务{i % 1000}\n"
             )
         total = sum(i % 99991 + 100 for i in range(rows))
         file.write(f"T|{rows}|{total // 100}.{total % 100:02d}\n")
@@ -48,7 +47,9 @@ def contract() -> tuple[Lane, Table]:
     plain = {"classification": "C1/2"}
     columns = {name: ["string!", plain] for name in COLUMNS} | {"amount": ["decimal(18,2)!", plain]}
     words = dict(version="1.0.0", description="d", grain="g", owner="o", steward="s", history="append")
-    table = Table.model_validate({"table": "bronze.movements", "primaryKey": ["journal_no"], "columns": columns, **words})
+    table = Table.model_validate(
+        {"table": "bronze.movements", "primaryKey": ["journal_no"], "columns": columns, **words}
+    )
     source = Source.model_validate(
         {
             "feed": "movements", "description": "d", "system": "core", "owner": "o", "sender": "branch", "kind": "increment",

@@ -150,6 +150,24 @@ sla: {readyBy: "05:30", calendar: work}
 """,
 }
 
+KPI = """\
+id: {id}
+name: {name}
+title: {{en: Share, zh: 占比}}
+definition: {{en: What of what, zh: 占比}}
+version: 1.0.0
+effectiveFrom: 2026-01-01
+base: movements
+periods: [day]
+measures:
+  count_share: {{numerator: "1", denominator: "1"}}
+headline: {headline}
+additivity: S
+direction: higher
+feeds: [payments]
+owner: controlling
+"""
+
 
 def build(root: Path, **changes: str) -> Path:
     """Write the tiny bank's files below `root`. `changes`: file (`bronze__payments`) -> its whole new text."""

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - the tables of cases are read line by line
 """Every kind of mistake that reading the contracts finds, each named with its file and line."""
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import pytest
 
 from jobs.contracts import ContractError, load
 from jobs.contracts.errors import Mistake
-from tests.contracts.house import build, change
+from tests.contracts.house import KPI, build, change
 
 
 @pytest.fixture
@@ -162,10 +163,38 @@ def test_a_calendar_line_that_is_no_date_is_told(root: Path) -> None:
 
 def test_a_fixed_width_column_needs_its_width(root: Path) -> None:
     change(root, "sources/tiny/rates.yaml", "format: {kind: delimited}", "format: {kind: fixed_width}")
-    line = change(root, "bronze/rates.yaml", "  currency: [string!, {classification: C1/1}]", "  currency: [string!, {classification: C1/1, width: 3}]")
+    line = change(
+        root,
+        "bronze/rates.yaml",
+        "  currency: [string!, {classification: C1/1}]",
+        "  currency: [string!, {classification: C1/1, width: 3}]",
+    )
     found = only(root)
     assert found.found == "rate has no width"
     assert (found.file, found.line) == (root / "bronze/rates.yaml", line + 1)
+
+
+def write_kpi(root: Path, file: str, **given: str) -> None:
+    (root / "kpis").mkdir(exist_ok=True)
+    values = {"id": "K1", "name": file, "headline": "count_share"} | given
+    (root / "kpis" / f"{file}.yaml").write_text(KPI.format(**values), encoding="utf-8")
+
+
+def test_kpis_have_ids_names_and_headlines_of_their_own(root: Path) -> None:
+    write_kpi(root, "share")
+    load("tiny", root)
+    load.cache_clear()
+    write_kpi(root, "other_share", name="share", headline="share")
+    write_kpi(root, "third_share")
+    assert "the headline share is none of the measures count_share" in only_of(root, "other_share.yaml")
+    write_kpi(root, "other_share", name="share", id="K2")
+    assert "name share stands in other_share.yaml" in only_of(root, "other_share.yaml")
+    assert "KPI id K1 is given twice" in only_of(root, "third_share.yaml")
+
+
+def only_of(root: Path, name: str) -> str:
+    [found] = [m for m in mistakes(root) if m.file.name == name]
+    return found.found
 
 
 def test_all_mistakes_are_told_at_once(root: Path) -> None:
@@ -193,10 +222,13 @@ def test_the_nearest_known_key_is_offered(root: Path) -> None:
 
 
 def test_an_unknown_bank_names_the_known_ones(root: Path) -> None:
-    with pytest.raises(ContractError, match="there is no bank called giant. Known: tiny"):
+    with pytest.raises(ContractError, match=r"there is no bank called giant\. Known: tiny"):
         load("giant", root)
 
 
 def test_a_message_reads_as_file_line_what_and_remedy(root: Path) -> None:
     line = change(root, "gold/daily.yaml", "reads: [silver.movements]", "reads: [silver.movments]")
-    assert str(only(root)) == f"{root}/gold/daily.yaml:{line}: gold.daily reads silver.movments, which has no contract. Did you mean silver.movements?"
+    assert (
+        str(only(root))
+        == f"{root}/gold/daily.yaml:{line}: gold.daily reads silver.movments, which has no contract. Did you mean silver.movements?"
+    )

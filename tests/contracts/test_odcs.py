@@ -13,7 +13,6 @@ from jobs.contracts.yaml_file import read_yaml
 from tests.contracts.house import build
 
 
-
 def read_table(path: Path, text: str) -> Table:
     path.write_text(text, encoding="utf-8")
     return typed(read_yaml(path), Table)
@@ -45,7 +44,11 @@ def test_an_export_says_in_the_standards_words_what_the_standard_has_words_for(t
     assert (table["physicalName"], table["dataGranularityDescription"]) == ("bronze.payments", "one payment")
     key, _, amount = table["properties"]
     assert (key["primaryKey"], key["primaryKeyPosition"], key["required"]) == (True, 1, True)
-    assert (amount["logicalType"], amount["physicalType"], amount["classification"]) == ("number", "decimal(18,2)", "C2/3")
+    assert (amount["logicalType"], amount["physicalType"], amount["classification"]) == (
+        "number",
+        "decimal(18,2)",
+        "C2/3",
+    )
     assert table["quality"][0]["implementation"] == {
         "type": "expect_column_values_to_be_between",
         "kwargs": {"column": "amount", "min_value": 0},
@@ -86,7 +89,12 @@ schema:
       - {metric: rowCount, mustBeGreaterThan: 0}
       - {type: text, description: looks plausible}
     properties:
-      - {name: paymentId, logicalType: string, required: true, primaryKey: true, primaryKeyPosition: 1, classification: confidential}
+      - name: paymentId
+        logicalType: string
+        required: true
+        primaryKey: true
+        primaryKeyPosition: 1
+        classification: confidential
       - name: amount
         logicalType: number
         physicalType: DECIMAL(12,2)
@@ -132,13 +140,16 @@ def test_a_partners_file_becomes_a_contract_and_what_is_unknown_is_named(tmp_pat
 
 def test_two_tables_in_one_file_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "two.yaml"
-    path.write_text("apiVersion: v3.1.0\nkind: DataContract\nid: x\nversion: 1.0.0\nstatus: active\nschema:\n  - {name: a}\n  - {name: b}\n")
-    with pytest.raises(ContractError, match="2 objects under schema. Split the file") as error:
+    path.write_text(
+        "apiVersion: v3.1.0\nkind: DataContract\nid: x\nversion: 1.0.0\nstatus: active\n"
+        "schema:\n  - {name: a}\n  - {name: b}\n"
+    )
+    with pytest.raises(ContractError, match=r"2 objects under schema\. Split the file") as error:
         odcs.import_(path, "bronze")
     assert error.value.mistakes[0].line == 6
 
 
 def test_a_table_without_a_contract_is_named(tmp_path: Path) -> None:
     catalog = load("tiny", build(tmp_path / "house"))
-    with pytest.raises(ContractError, match="there is no contract of silver.nothing. Known: bronze.clicks"):
+    with pytest.raises(ContractError, match=r"there is no contract of silver\.nothing\. Known: bronze\.clicks"):
         odcs.export(catalog, tmp_path, ["silver.nothing"])

@@ -23,7 +23,9 @@ KINDS = {
     "reference": (["reference/*.yaml"], "../reference.schema.json"),
     "profile": (["profiles/*.yaml"], "../profile.schema.json"),
 }
-SHIPPED = [(kind, path) for kind, (globs, _) in KINDS.items() for glob in globs for path in sorted(EXPECTATIONS.glob(glob))]
+SHIPPED = [
+    (kind, path) for kind, (globs, _) in KINDS.items() for glob in globs for path in sorted(EXPECTATIONS.glob(glob))
+]
 
 
 def validator(kind: str) -> Draft7Validator:
@@ -70,10 +72,16 @@ def test_the_tiny_contract_passes(payments: dict[str, Any]) -> None:
         ("a misspelt option of a column", lambda c: c["columns"]["amount"][1].update(unti="CNY")),
         ("a column without classification", lambda c: c["columns"]["amount"][1].pop("classification")),
         ("a float", lambda c: c["columns"]["amount"].__setitem__(0, "float!")),
-        ("a column name that is not snake_case", lambda c: c["columns"].update(payMent=["string", {"classification": "C1/1"}])),
+        (
+            "a column name that is not snake_case",
+            lambda c: c["columns"].update(payMent=["string", {"classification": "C1/1"}]),
+        ),
         ("an enum that is no list", lambda c: c["columns"]["direction"][1].update(enum="directions")),
         ("an unknown expectation", lambda c: c["rules"].append({"id": "x", "onFail": "warn", "expect_good": {}})),
-        ("two expectations in one rule", lambda c: c["rules"][0].update(expect_column_values_to_not_be_null={"column": "amount"})),
+        (
+            "two expectations in one rule",
+            lambda c: c["rules"][0].update(expect_column_values_to_not_be_null={"column": "amount"}),
+        ),
         ("a rule without an expectation", lambda c: c["rules"].append({"id": "x", "onFail": "warn"})),
         ("a misspelt kwarg", lambda c: c["rules"][1].update(expect_table_row_count_to_be_between={"min_valu": 1})),
         ("a rule without a bound", lambda c: c["rules"][1].update(expect_table_row_count_to_be_between={})),

@@ -75,10 +75,9 @@ def test_figures_agree_with_the_files_read_by_another_engine(tmp_path: Path) -> 
     bank.send_day(tmp_path, day)
     key = AnswerKey(bank).of(day)
     db = duckdb.connect()
-    names = (
-        "branch_id journal line account customer business_line code channel origin initiator operator financial direction "
-        "amount currency status at business_date posting_date reverses after counterparty remark"
-    ).split()
+    names = ["branch_id", "journal", "line", "account", "customer", "business_line", "code", "channel", "origin"]
+    names += ["initiator", "operator", "financial", "direction", "amount", "currency", "status", "at", "business_date"]
+    names += ["posting_date", "reverses", "after", "counterparty", "remark"]
     rows = _rows_of(tmp_path, "core_transactions")
     moves = pa.table({n: pa.array([r[i] for r in rows]) for i, n in enumerate(names)})
     rates = {
@@ -94,13 +93,16 @@ def test_figures_agree_with_the_files_read_by_another_engine(tmp_path: Path) -> 
     by_day = db.execute(
         """
         with m as (
-            select moves.*, cast(amount as decimal(18,2)) as fen, strptime(business_date, '%Y%m%d')::date as d from moves),
+            select moves.*, cast(amount as decimal(18,2)) as fen, strptime(business_date, '%Y%m%d')::date as d
+            from moves),
         undone as (
             select branch_id, reverses, sum(fen) as fen from m where status = '0' and reverses <> '' group by all),
         valid as (
-            select m.*, round_even(m.fen::decimal(28,2) * coalesce(cast(r.rate as decimal(10,8)), 1), 2) - coalesce(u.fen, 0) as net
+            select m.*, round_even(m.fen::decimal(28,2) * coalesce(cast(r.rate as decimal(10,8)), 1), 2)
+                        - coalesce(u.fen, 0) as net
             from m left join rate r on r.currency = m.currency and r.business_date = m.business_date
-            left join undone u on u.branch_id = m.branch_id and u.reverses = strftime(m.d, '%Y-%m-%d') || ':' || journal || ':' || line
+            left join undone u on u.branch_id = m.branch_id
+                and u.reverses = strftime(m.d, '%Y-%m-%d') || ':' || journal || ':' || line
             where status = '0' and initiator = 'C' and financial = 'Y' and m.reverses = '')
         select d, count(*) filter (where channel <> '01'), count(*),
                coalesce(sum(net) filter (where channel <> '01'), 0), sum(net) from valid where net > 0 group by d

@@ -64,7 +64,8 @@ def catalog(tmp_path: Path) -> Catalog:
 
 @dataclass
 class TinyBank:
-    """Two branches, a head office and a stream: payments (b01, b02), rates (HO), clicks (app). The clock stands where the test puts it."""
+    """Two branches, a head office and a stream: payments (b01, b02), rates (HO), clicks (app). The clock stands where
+    the test puts it."""
 
     ledger: Ledger
     catalog: Catalog
@@ -77,7 +78,15 @@ class TinyBank:
         file = name or f"{feed}_{entity}_{day}_{seq}_{next(NUMBERS)}"
         with self.ledger.begin() as db:
             delivery = deliveries.claim(
-                db, claim_key=file, feed=feed, entity=entity, business_date=day, seq=seq, file_name=file, uri=f"inbox/{file}", run_id="r"
+                db,
+                claim_key=file,
+                feed=feed,
+                entity=entity,
+                business_date=day,
+                seq=seq,
+                file_name=file,
+                uri=f"inbox/{file}",
+                run_id="r",
             )
             assert delivery is not None
             deliveries.set_state(db, delivery, "verified", "r")
@@ -150,7 +159,13 @@ def part(day: date, rows: int = 1) -> dict[str, Any]:
 
 
 def unit(branch: str) -> dict[str, Any]:
-    return {"branch_id": branch, "valid_from": date(2020, 1, 1), "valid_to": None, "name": branch, "province_code": "11"}
+    return {
+        "branch_id": branch,
+        "valid_from": date(2020, 1, 1),
+        "valid_to": None,
+        "name": branch,
+        "province_code": "11",
+    }
 
 
 @pytest.fixture
@@ -170,7 +185,8 @@ def running(bank: TinyBank) -> TinyBank:
 
 @pytest.fixture
 def both(ledger: Ledger) -> Callable[..., list[Any]]:
-    """Runs two functions at one moment, each on a connection of its own; their results, or what they raised, in order."""
+    """Runs two functions at one moment, each on a connection of its own; their results, or what they raised, in
+    order."""
     from concurrent.futures import ThreadPoolExecutor
     from threading import Barrier
 

@@ -1,4 +1,5 @@
-"""Which days are asked for, when, and under which version. Owed for a day: payments of b01 and b02, rates of HO; clicks are a stream."""
+"""Which days are asked for, when, and under which version. Owed for a day: payments of b01 and b02, rates of HO;
+clicks are a stream."""
 
 from __future__ import annotations
 
@@ -27,7 +28,9 @@ def released(bank: TinyBank, day: date = DAY) -> None:
 def minutes_later(bank: TinyBank) -> None:
     """As if each failed run had ended five minutes ago."""
     with bank.ledger.begin() as db:
-        db.execute(update(DayRun).where(DayRun.state == "failed").values(finished_at=datetime.now(UTC) - timedelta(minutes=5)))
+        db.execute(
+            update(DayRun).where(DayRun.state == "failed").values(finished_at=datetime.now(UTC) - timedelta(minutes=5))
+        )
 
 
 def test_keys_read_back() -> None:
@@ -58,7 +61,11 @@ class TestFirstBuild:
         running.clock(DAY, "23:50")
         assert running.decide() == [V1]
         run = running.run(V1)
-        assert (run.cause, run.missing, run.coverage) == ("close_by", [f"payments|b02|{DAY}"], {"payments": [2, 1], "rates": [1, 1]})
+        assert (run.cause, run.missing, run.coverage) == (
+            "close_by",
+            [f"payments|b02|{DAY}"],
+            {"payments": [2, 1], "rates": [1, 1]},
+        )
         running.release(V1)
         with running.ledger.begin() as db:
             made = releases.get(db, V1)
@@ -331,7 +338,9 @@ class TestStart:
         running.arrives("payments", "b01", DAY)
         assert running.start(V1).deliveries == first
 
-    def test_a_delivery_that_goes_live_while_a_run_starts_is_never_lost(self, running: TinyBank, both: Callable[..., list[Any]]) -> None:
+    def test_a_delivery_that_goes_live_while_a_run_starts_is_never_lost(
+        self, running: TinyBank, both: Callable[..., list[Any]]
+    ) -> None:
         """It is in the run's choice, or its mark remains so that the day is built again."""
         for n in range(8):
             day = DAY - timedelta(days=n + 10)
@@ -424,28 +433,37 @@ def test_questions_of_one_day_do_not_read_all_of_history(running: TinyBank, quer
     from sqlalchemy import text
 
     sql = {
-        "coverage": "select distinct feed, entity from deliveries where business_date = date '2026-09-15' and state in ('loaded', 'partly_loaded')",
-        "newest_release": "select * from releases where from_date <= date '2026-09-15' and to_date >= date '2026-09-15' order by release_id desc limit 1",
+        "coverage": """
+            select distinct feed, entity from deliveries
+            where business_date = date '2026-09-15' and state in ('loaded', 'partly_loaded')""",
+        "newest_release": """
+            select * from releases where from_date <= date '2026-09-15' and to_date >= date '2026-09-15'
+            order by release_id desc limit 1""",
     }[query]
     with running.ledger.begin() as db:
         db.execute(
             text("""
-            insert into deliveries (delivery_id, feed, entity, business_date, seq, file_name, uri, claim_key, state, received_at, claimed_at, run_id)
-            select 'X' || n, 'payments', 'b01', date '2006-01-01' + n % 7000, 1, 'f', 'u', 'x' || n, 'loaded', now(), now(), 'r'
+            insert into deliveries (delivery_id, feed, entity, business_date, seq, file_name, uri, claim_key, state,
+                                    received_at, claimed_at, run_id)
+            select 'X' || n, 'payments', 'b01', date '2006-01-01' + n % 7000, 1, 'f', 'u', 'x' || n, 'loaded',
+                   now(), now(), 'r'
             from generate_series(1, 20000) n
             """)
         )
         db.execute(
             text("""
-            insert into day_runs (run_key, from_date, to_date, version, cause, state, expected_units, received_units, coverage, missing, requested_at)
+            insert into day_runs (run_key, from_date, to_date, version, cause, state, expected_units, received_units,
+                                  coverage, missing, requested_at)
             select 'k' || n, d, d, 1, 'complete', 'released', 0, 0, '{}', '[]', now()
             from (select n, date '2006-01-01' + n as d from generate_series(1, 7000) n) x
             """)
         )
         db.execute(
             text("""
-            insert into releases (run_key, from_date, to_date, version, kind, cause, expected_units, received_units, missing, run_id, released_at)
-            select run_key, from_date, to_date, 1, 'final', 'complete', 0, 0, '[]', 'r', now() from day_runs where run_key like 'k%'
+            insert into releases (run_key, from_date, to_date, version, kind, cause, expected_units, received_units,
+                                  missing, run_id, released_at)
+            select run_key, from_date, to_date, 1, 'final', 'complete', 0, 0, '[]', 'r', now()
+            from day_runs where run_key like 'k%'
             """)
         )
         db.execute(text("analyze deliveries"))

@@ -16,7 +16,15 @@ def test_two_that_claim_one_file_at_once_one_wins(bank: TinyBank, both: Callable
     def claim() -> str | None:
         with bank.ledger.begin() as db:
             return deliveries.claim(
-                db, claim_key="same", feed="payments", entity="b01", business_date=DAY, seq=1, file_name="f", uri="u", run_id="r"
+                db,
+                claim_key="same",
+                feed="payments",
+                entity="b01",
+                business_date=DAY,
+                seq=1,
+                file_name="f",
+                uri="u",
+                run_id="r",
             )
 
     won = [delivery for delivery in both(claim, claim) if delivery]
@@ -110,7 +118,9 @@ def test_a_delivery_loaded_again_counts_with_its_new_batch_only(bank: TinyBank) 
     live(bank, delivery, 7)
     with bank.ledger.begin() as db:
         deliveries.go_live(db, delivery, 9, "r", dates=[part(NEXT)], totals={})
-        assert [(p.batch_id, p.business_date) for p in deliveries.live_parts(db, ["payments"], DAY, NEXT)] == [(9, NEXT)]
+        assert [(p.batch_id, p.business_date) for p in deliveries.live_parts(db, ["payments"], DAY, NEXT)] == [
+            (9, NEXT)
+        ]
     assert bank.dirty()[1:] == [(DAY, "arrived"), (NEXT, "arrived")]
 
 
@@ -141,7 +151,9 @@ def test_each_change_of_state_is_kept(bank: TinyBank) -> None:
 
     delivery = bank.arrives("payments", "b01", DAY)
     with bank.ledger.begin() as db:
-        states = db.execute(select(DeliveryEvent.state).where(DeliveryEvent.delivery_id == delivery).order_by(DeliveryEvent.event_id))
+        states = db.execute(
+            select(DeliveryEvent.state).where(DeliveryEvent.delivery_id == delivery).order_by(DeliveryEvent.event_id)
+        )
         assert list(states.scalars()) == ["arriving", "verified", "loaded"]
 
 
@@ -177,7 +189,14 @@ def test_an_alert_is_said_once(bank: TinyBank) -> None:
 
 def test_a_case_of_one_cause_and_subject_is_one_case(bank: TinyBank) -> None:
     delivery = bank.arrives("payments", "b01", DAY)
-    words = {"kind": "rows", "table": "bronze.payments", "cause": "amount_positive", "subject": delivery, "owner": "o", "run_id": "r"}
+    words = {
+        "kind": "rows",
+        "table": "bronze.payments",
+        "cause": "amount_positive",
+        "subject": delivery,
+        "owner": "o",
+        "run_id": "r",
+    }
     with bank.ledger.begin() as db:
         batches.open_case(db, **words, reason="1 row", affected_rows=1, delivery_id=delivery)
         batches.open_case(db, **words, reason="2 rows", affected_rows=2, delivery_id=delivery)

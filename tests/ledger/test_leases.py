@@ -52,7 +52,7 @@ def test_after_expiry_another_takes_over_and_the_first_is_fenced_off(ledger: Led
     second = acquire(ledger, "b")
     assert second is not None
     assert second > (first or 0)
-    with pytest.raises(leases.LeaseLost, match="a no longer holds the lease writer .now: b."):
+    with pytest.raises(leases.LeaseLost, match=r"a no longer holds the lease writer \(now: b\)"):
         check(ledger, "a", first)
     check(ledger, "b", second)
 

@@ -78,7 +78,10 @@ def test_a_database_that_does_not_answer_is_named_with_the_remedy(monkeypatch: p
     settings.cache_clear()
     connect.cache_clear()
     try:
-        with pytest.raises(LedgerUnavailable, match=r"does not answer at .*127.0.0.1:9.*ledgerlake up") as error, connect("demo").begin():
+        with (
+            pytest.raises(LedgerUnavailable, match=r"does not answer at .*127.0.0.1:9.*ledgerlake up") as error,
+            connect("demo").begin(),
+        ):
             pass
         assert "secret" not in str(error.value)
     finally:
@@ -92,7 +95,7 @@ def test_an_installation_without_a_database_says_so(tmp_path: Path, monkeypatch:
     settings.cache_clear()
     connect.cache_clear()
     try:
-        with pytest.raises(LedgerUnavailable, match="There is no local database yet.*ledgerlake up"):
+        with pytest.raises(LedgerUnavailable, match=r"There is no local database yet.*ledgerlake up"):
             connect("demo")
     finally:
         settings.cache_clear()

@@ -18,7 +18,12 @@ DAY = date(2026, 9, 15)
 @pytest.mark.parametrize(
     ("written", "normal", "valid", "derived"),
     [
-        ("11010519491231002X", "11010519491231002X", True, {"birth_date": "1949-12-31", "gender": "f", "area_code": "110105", "last4": "002X", "kind": "resident_id"}),
+        (
+            "11010519491231002X",
+            "11010519491231002X",
+            True,
+            {"birth_date": "1949-12-31", "gender": "f", "area_code": "110105", "last4": "002X", "kind": "resident_id"},
+        ),
         ("１１０１０５１９４９１２３１００２x", "11010519491231002X", True, {"gender": "f"}),
         ("991101900307123", "991101199003071238", True, {"birth_date": "1990-03-07", "gender": "m", "last4": "1238"}),
         ("440524188001010014", "440524188001010014", False, {}),  # right check character, born before 1900
@@ -77,7 +82,14 @@ def test_names_that_compare_equal(one: str, other: str) -> None:
 def test_names_that_differ_or_cannot_be_right() -> None:
     assert kinds.comparison_name("张伟") != kinds.comparison_name("章伟")
     assert kinds.comparison_name("先生") == "先生"  # a title alone is all there is
-    assert [kinds.name(n, DAY).valid for n in ("张三", "O'Brien", "王\ue123", "12345", "\ufffd三", "···")] == [True, True, False, False, False, False]
+    assert [kinds.name(n, DAY).valid for n in ("张三", "O'Brien", "王\ue123", "12345", "\ufffd三", "···")] == [
+        True,
+        True,
+        False,
+        False,
+        False,
+        False,
+    ]
 
 
 @pytest.mark.parametrize(
@@ -109,7 +121,9 @@ def test_the_other_kinds() -> None:
     assert not kinds.email("zhang.san", DAY).valid
     assert kinds.device("A1B2-C3D4-E5F6", DAY) == kinds.Identity("a1b2-c3d4-e5f6", True)
     assert not kinds.device("00000000-0000-0000-0000-000000000000", DAY).valid
-    assert kinds.address("广东省 深圳市福田区", DAY) == kinds.Identity("广东省深圳市福田区", True, {"area_code": "440000"})
+    assert kinds.address("广东省 深圳市福田区", DAY) == kinds.Identity(
+        "广东省深圳市福田区", True, {"area_code": "440000"}
+    )
 
 
 @given(st.sampled_from(sorted(kinds.KINDS)), st.text(max_size=30))

@@ -103,5 +103,8 @@ def test_a_lost_key_file_is_said_and_not_papered_over(vault: Vault) -> None:
 
 def test_a_database_that_is_down_is_one_clear_message(installation: Path) -> None:  # noqa: F811
     url = f"postgresql+psycopg://ledgerlake:x@127.0.0.1:{free_port()}/ledgerlake"
-    with Vault("bank", load_keys(), url) as vault, pytest.raises(VaultUnavailable, match=r"does not answer at 127.0.0.1:\d+.*ledgerlake up"):
+    with (
+        Vault("bank", load_keys(), url) as vault,
+        pytest.raises(VaultUnavailable, match=r"does not answer at 127.0.0.1:\d+.*ledgerlake up"),
+    ):
         vault.tokens_for("phone", ["1"])

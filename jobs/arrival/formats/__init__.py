@@ -1,4 +1,6 @@
-"""One module a format. The name is the address: `format.kind: json_lines` of a source is jobs/arrival/formats/json_lines.py."""
+"""One module a format. The name is the address: `format.kind: json_lines` of a source is
+jobs/arrival/formats/json_lines.py.
+"""
 
 from __future__ import annotations
 
@@ -15,5 +17,6 @@ def format_module(kind: str) -> ModuleType:
     except ModuleNotFoundError as error:
         raise Refused(
             "unknown_format",
-            f"No reader for the format {kind}. Expected a module jobs/arrival/formats/{kind}.py; write it or correct the source.",
+            f"No reader for the format {kind}. Expected a module jobs/arrival/formats/{kind}.py; write it or correct "
+            "the source.",
         ) from error

@@ -1,8 +1,10 @@
-"""Delimited text: any literal separator, optional quotes (RFC 4180), header and trailer records, a line of column names.
+"""Delimited text: any literal separator, optional quotes (RFC 4180), header and trailer records, a line of column
+names.
 
-Text is decoded before it is split: the second byte of a Chinese character may look like a separator. pyarrow's parser does the work;
-a separator of several characters is first replaced by a control character that the block does not hold. Blocks with anything unusual
-(a lone carriage return, NUL, stray quotes) go through a slower splitter that gives the same rows and names what is wrong.
+Text is decoded before it is split: the second byte of a Chinese character may look like a separator. pyarrow's parser
+does the work; a separator of several characters is first replaced by a control character that the block does not hold.
+Blocks with anything unusual (a lone carriage return, NUL, stray quotes) go through a slower splitter that gives the
+same rows and names what is wrong.
 """
 
 from __future__ import annotations
@@ -65,7 +67,7 @@ class Reader:
                 "The file ends before its line of column names. Expected at least that line; send the whole file again."
             )
 
-    # --- ends --------------------------------------------------------------------------------------------------------------------
+    # --- ends ---------------------------------------------------------------------------------------------------------
 
     def _body(self, block: Block) -> tuple[bytes, int]:
         """The block's data lines in UTF-8 and the number of the first; header and trailer are taken off and kept."""
@@ -93,24 +95,28 @@ class Reader:
         if twice:
             raise Refused(
                 "column_twice",
-                f"Line {line} names the column {twice[0]!r} twice. Expected each once; correct the file and send it again.",
+                f"Line {line} names the column {twice[0]!r} twice. Expected each once; correct the file and send it "
+                "again.",
             )
         wanted = {source: name for name, source in self._wanted.items()}
         missing = [source for source in wanted if source not in names]
         if missing:
             raise Refused(
                 "column_removed",
-                f"Line {line} does not name the column(s) {', '.join(missing)}; it names {', '.join(names)}. Expected all columns of the contract; "
+                f"Line {line} does not name the column(s) {', '.join(missing)}; it names {', '.join(names)}. Expected "
+                "all columns of the contract; "
                 "send them again, or change the contract with the consumers.",
             )
         self.extra = [n for n in names if n not in wanted]
         self._names = [wanted.get(n, f"\0{n}") for n in names]
         return data[end:], line + 1
 
-    # --- splitting ---------------------------------------------------------------------------------------------------------------
+    # --- splitting ----------------------------------------------------------------------------------------------------
 
     def _cut(self, data: bytes, line: int, last: bool) -> tuple[bytes, bytes, bool]:
-        """(whole records, the beginning of one that goes on in the next block, are all records strict): a line end inside quotes ends nothing."""
+        """(whole records, the beginning of one that goes on in the next block, are all records strict): a line end
+        inside quotes ends nothing.
+        """
         assert self._patterns is not None
         at, strict = 0, True
         while True:
@@ -122,7 +128,8 @@ class Reader:
                 if len(data) - at > LONGEST_RECORD:
                     raise Refused(
                         "open_quote",
-                        f"A quote opened in line {line + data.count(NEW_LINE, 0, at)} is not closed within {LONGEST_RECORD >> 20} MiB. "
+                        f"A quote opened in line {line + data.count(NEW_LINE, 0, at)} is not closed within "
+                        f"{LONGEST_RECORD >> 20} MiB. "
                         "Expected closed quotes; correct that line and send the file again.",
                     )
                 return data[:at], data[at:], strict
@@ -285,7 +292,9 @@ def _fields(text: str, separator: str, quote: str | None) -> list[tuple[str, boo
 
 
 class _Patterns:
-    """Strict records with quotes, as RFC 4180 has them. Possessive: a wrong quote is found in one pass, never by trying all ways."""
+    """Strict records with quotes, as RFC 4180 has them. Possessive: a wrong quote is found in one pass, never by trying
+    all ways.
+    """
 
     def __init__(self, separator: bytes, quote: bytes):
         self.quote = quote
@@ -293,7 +302,8 @@ class _Patterns:
         inside = b"(?:[^" + q + b"]++|" + q + q + b")*+"
         field = b"(?:" + q + inside + q + b"|(?:(?!" + s + b")[^" + q + b"\n])*+)"
         record = field + b"(?:" + s + field + b")*+"
-        # One record with its line end; as many as there are; a record whose last quote is still open where the data end.
+        # One record with its line end; as many as there are; a record whose last quote is still open where the data
+        # end.
         self.record = re.compile(record + b"(?:\n|\\Z)")
         self.records = re.compile(b"(?:" + record + b"\n)*+(?:" + record + b"\\Z)?+")
         self.open = re.compile(b"(?:" + field + s + b")*+" + q + inside + b"\\Z")

@@ -1,7 +1,8 @@
-"""Fixed width: each column has a width in bytes of the original encoding, so lines are cut as bytes and each field is decoded by itself.
+"""Fixed width: each column has a width in bytes of the original encoding, so lines are cut as bytes and each field is
+decoded by itself.
 
-Padding (spaces, on either side) is not part of a value; a field of spaces only is null. A column's end inside a character is an error of that
-row, not of the file.
+Padding (spaces, on either side) is not part of a value; a field of spaces only is null. A column's end inside a
+character is an error of that row, not of the file.
 """
 
 from __future__ import annotations
@@ -80,7 +81,8 @@ class Reader:
                 offsets = pa.array(np.arange(len(table) + 1, dtype=np.int32) * (end - start)).buffers()[1]
                 values = pa.StringArray.from_buffers(len(table), offsets, pa.py_buffer(field))
             else:
-                # With a line end after each field, a character cut at the column's end cannot join the next row's bytes.
+                # With a line end after each field, a character cut at the column's end cannot join the next row's
+                # bytes.
                 with_ends = np.concatenate([field, np.full((len(table), 1), NEW_LINE, np.uint8)], axis=1).tobytes()
                 try:
                     text = to_utf8(with_ends, self._codec, 0, 0).decode()

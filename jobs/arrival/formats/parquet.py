@@ -1,4 +1,4 @@
-"""Parquet: every value becomes its text (decimals with their scale, dates and instants as ISO 8601, instants in UTC)."""
+"""Parquet: every value becomes its text (decimals with their scale, dates and instants in ISO 8601, in UTC)."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ class Reader:
         if missing:
             raise Refused(
                 "column_removed",
-                f"The Parquet schema has no column(s) {', '.join(missing)}; it has {', '.join(names)}. Expected all columns of the contract; "
+                f"The Parquet schema has no column(s) {', '.join(missing)}; it has {', '.join(names)}. Expected all "
+                "columns of the contract; "
                 "send them again, or change the contract with the consumers.",
             )
         self.extra = [name for name in names if name not in self._wanted.values()]
@@ -90,7 +91,8 @@ def _text(name: str, values: pa.Array) -> pa.Array:
         # Money in binary floating point is wrong before it arrives: refuse instead of writing digits that nobody sent.
         raise Refused(
             "float_column",
-            f"The Parquet column {name} is {kind}. Expected decimal, integer or text; ask the sender to write it as decimal(p,s).",
+            f"The Parquet column {name} is {kind}. Expected decimal, integer or text; ask the sender to write it as "
+            "decimal(p,s).",
         )
     if pa.types.is_timestamp(kind):
         values = pc.cast(values, pa.timestamp(kind.unit, "UTC")) if kind.tz is not None else values
@@ -99,6 +101,7 @@ def _text(name: str, values: pa.Array) -> pa.Array:
     if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
         raise Refused(
             "unreadable_type",
-            f"The Parquet column {name} is {kind}. Expected a flat column of text, numbers or dates; agree the type with the sender.",
+            f"The Parquet column {name} is {kind}. Expected a flat column of text, numbers or dates; agree the type "
+            "with the sender.",
         )
     return pc.cast(values, pa.string())

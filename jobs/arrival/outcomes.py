@@ -1,0 +1,163 @@
+"""What becomes of a delivery, written into the ledger: verified, ignored as a duplicate, or refused with a case."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import structlog
+from sqlalchemy import Connection, Row, text
+
+from jobs.arrival.errors import Refused
+from jobs.arrival.forbidden import ForbiddenColumn
+from jobs.arrival.intake import Intake
+from jobs.contracts.catalog import Catalog
+from jobs.ledger import Ledger, batches, deliveries
+
+log = structlog.get_logger()
+STEWARD = "data-engineering"  # owner of files that no source knows
+
+
+@dataclass(frozen=True)
+class Landed:
+    """What became of one delivery in this run. `state` is `arriving` while the sender still writes."""
+
+    delivery_id: str
+    feed: str
+    entity: str
+    business_date: date
+    state: str
+    file_name: str
+    rows: int | None = None
+    money: Decimal | None = None
+    cause: str | None = None
+    reason: str | None = None
+
+
+def landed_as(delivery: Row[Any], state: str, **found: Any) -> Landed:
+    lane = {"feed": delivery.feed, "entity": delivery.entity, "business_date": delivery.business_date}
+    return Landed(delivery_id=delivery.delivery_id, state=state, file_name=delivery.file_name, **lane, **found)
+
+
+class Outcomes:
+    """Each outcome is one transaction, written only while the delivery is still arriving: else None, another run was
+    first.
+    """
+
+    def __init__(self, catalog: Catalog, ledger: Ledger, run_id: str):
+        self.catalog, self.ledger, self.run_id = catalog, ledger, run_id
+
+    def accept(self, delivery: Row[Any], intake: Intake, raw: Path, rows: Path) -> Landed | None:
+        """Verified, unless the same bytes came before. The hash is locked, so that of two equal files one is second."""
+        with self.ledger.begin() as db:
+            lock = text("select pg_advisory_xact_lock(hashtextextended(:h, 1))")
+            db.execute(lock, {"h": f"{self.ledger.schema}.{intake.sha256}"})
+            if not _is_arriving(db, delivery):
+                return None
+            twin = self._twin(db, delivery, intake)
+            if twin is None:
+                return self._verified(db, delivery, intake, raw, rows)
+            if _lane(twin) == _lane(delivery):
+                landed = self._duplicate(db, delivery, intake, twin)
+            else:
+                landed = self._refused(db, delivery, _came_elsewhere(twin), intake, raw)
+        # The ledger no longer counts on these files; should we die here, they are only of no use.
+        rows.unlink(missing_ok=True)
+        if landed.state == "ignored_duplicate":
+            raw.unlink(missing_ok=True)
+        return landed
+
+    def refuse(self, delivery: Row[Any], refusal: Refused, intake: Intake | None, raw: Path | None) -> Landed | None:
+        """Refused with a case. `intake` and `raw` are what was read and kept, None where nothing may be kept."""
+        with self.ledger.begin() as db:
+            return self._refused(db, delivery, refusal, intake, raw) if _is_arriving(db, delivery) else None
+
+    def _verified(self, db: Connection, delivery: Row[Any], intake: Intake, raw: Path, rows: Path) -> Landed:
+        held_back = ", ".join(intake.extra)
+        note = f"columns the contract does not have were held back: {held_back}" if held_back else None
+        values = {**_values(intake, raw), "rows_uri": str(rows), "verified_at": datetime.now(UTC)}
+        deliveries.set_state(db, delivery.delivery_id, "verified", self.run_id, reason=note, **values)
+        # A good file settles the cases of refused ones that it replaces.
+        lane = {"feed": delivery.feed, "business_date": delivery.business_date, "entity": delivery.entity}
+        for refused in deliveries.find(db, **lane, states=["refused"]):
+            if refused.seq == delivery.seq:
+                batches.close_cases(db, delivery_id=refused.delivery_id, note=f"sent again as {delivery.delivery_id}")
+        return landed_as(delivery, "verified", rows=intake.totals.rows, money=intake.totals.money, reason=note)
+
+    def _duplicate(self, db: Connection, delivery: Row[Any], intake: Intake, twin: Row[Any]) -> Landed:
+        reason = f"The same bytes as {twin.delivery_id} ({twin.file_name}), which counts; nothing was loaded twice."
+        values = {**_values(intake, None), "cause": "same_bytes"}
+        deliveries.set_state(db, delivery.delivery_id, "ignored_duplicate", self.run_id, reason=reason, **values)
+        return landed_as(delivery, "ignored_duplicate", cause="same_bytes", reason=reason)
+
+    def _refused(
+        self, db: Connection, delivery: Row[Any], refusal: Refused, intake: Intake | None, raw: Path | None
+    ) -> Landed:
+        source = self.catalog.sources.get(delivery.feed)
+        rows, money = (intake.totals.rows, intake.totals.money) if intake else (None, None)
+        values = {**(_values(intake, raw) if intake else {}), "cause": refusal.cause}
+        deliveries.set_state(db, delivery.delivery_id, "refused", self.run_id, reason=refusal.reason, **values)
+        batches.open_case(
+            db,
+            kind="incident" if isinstance(refusal, ForbiddenColumn) else "file",
+            table=f"bronze.{delivery.feed}",
+            cause=refusal.cause,
+            subject=delivery.delivery_id,
+            reason=refusal.reason,
+            affected_rows=rows or 0,
+            money=money,
+            owner=source.owner if source else STEWARD,
+            run_id=self.run_id,
+            feed=delivery.feed,
+            entity=delivery.entity,
+            business_date=delivery.business_date,
+            delivery_id=delivery.delivery_id,
+        )
+        what = {"delivery": delivery.delivery_id, "file": delivery.file_name, "cause": refusal.cause}
+        log.warning("delivery_refused", **what, reason=refusal.reason)
+        return landed_as(delivery, "refused", rows=rows, money=money, cause=refusal.cause, reason=refusal.reason)
+
+    def _twin(self, db: Connection, delivery: Row[Any], intake: Intake) -> Row[Any] | None:
+        """The earlier delivery of equal bytes that forbids this one: in the same lane always, elsewhere of an
+        increment.
+        """
+        if not intake.totals.rows:
+            return None  # empty files look alike
+        twins = [t for t in deliveries.same_bytes(db, intake.sha256, delivery.delivery_id) if t.feed == delivery.feed]
+        in_lane = next((t for t in twins if _lane(t) == _lane(delivery)), None)
+        if in_lane or not twins:
+            return in_lane
+        return twins[0] if self.catalog.sources[delivery.feed].kind in ("increment", "events") else None
+
+
+def _is_arriving(db: Connection, delivery: Row[Any]) -> bool:
+    """Nobody else settled it; the row stays locked until the transaction ends."""
+    query = text("select state from deliveries where delivery_id = :d for update")
+    return db.execute(query, {"d": delivery.delivery_id}).scalar_one() == "arriving"
+
+
+def _lane(delivery: Row[Any]) -> tuple[str, str, date]:
+    return delivery.feed, delivery.entity, delivery.business_date
+
+
+def _values(intake: Intake, raw: Path | None) -> dict[str, Any]:
+    return {
+        "sha256": intake.sha256,
+        "size": intake.size,
+        "stated_rows": intake.stated.rows,
+        "stated_money": intake.stated.money,
+        "received_rows": intake.totals.rows,
+        "received_money": intake.totals.money,
+        "raw_uri": str(raw) if raw else None,
+    }
+
+
+def _came_elsewhere(twin: Row[Any]) -> Refused:
+    return Refused(
+        "same_bytes_elsewhere",
+        f"The same bytes came as {twin.delivery_id} ({twin.file_name}) for {twin.entity} on {twin.business_date}. "
+        "Expected new rows for each branch and day of an increment; ask the sender for the right file.",
+    )

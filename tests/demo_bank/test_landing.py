@@ -1,0 +1,128 @@
+"""The demo bank's files through the real arrival.
+
+A clean day lands whole, a faulty day as the answer key says, and no identifier stands in the clear.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+from jobs.arrival.folder import Folder
+from jobs.arrival.land import land
+from jobs.arrival.outcomes import Landed
+from jobs.contracts import load
+from jobs.demo_bank import Berka, DemoBank, Sent, answer_key
+from jobs.demo_bank.faults import KINDS
+from jobs.ledger import Ledger, deliveries
+from tests.postgres import installation, new_ledger, postgres  # noqa: F401
+
+
+class Platform:
+    """As much of the platform as takes files up."""
+
+    def __init__(self, ledger: Ledger, home: Path, profile: str) -> None:
+        catalog = load(profile)
+        self.catalog = replace(catalog, profile=catalog.profile.model_copy(update={"profile": ledger.profile}))
+        self.ledger, self.inbox = ledger, home / "banks" / ledger.profile / "inbox"
+        self.inbox.mkdir(parents=True, exist_ok=True)
+
+    def land(self) -> list[Landed]:
+        return land(self.catalog, self.ledger, Folder(self.inbox), "run-1", settle_seconds=0.0)
+
+    def rows_of(self, landed: Landed) -> Path:
+        with self.ledger.begin() as db:
+            return Path(deliveries.get(db, landed.delivery_id).rows_uri)
+
+
+@pytest.fixture
+def platform(installation: Path, new_ledger: Callable[[], Ledger]) -> Callable[[str], Platform]:  # noqa: F811
+    return lambda profile: Platform(new_ledger(), installation, profile)
+
+
+def test_a_clean_day_lands_whole_with_the_stated_rows_and_money(
+    platform: Callable[[str], Platform], small_bank: DemoBank
+) -> None:
+    bank = platform("demo")
+    sent = {s.file_name: s for s in small_bank.send_day(bank.inbox, small_bank.first_live_day)}
+    landed = bank.land()
+    assert {x.file_name for x in landed} == set(sent)
+    for one in landed:
+        expected = sent[one.file_name]
+        assert (one.state, one.cause, one.reason, one.rows) == ("verified", None, None, expected.rows)
+        assert expected.money is None or one.money is None or one.money * 100 == expected.money
+
+
+def test_no_identifier_of_the_bank_stands_in_any_rows_file(
+    platform: Callable[[str], Platform], small_bank: DemoBank
+) -> None:
+    bank = platform("demo")
+    small_bank.send_day(bank.inbox, small_bank.first_live_day)
+    secret = set().union(*small_bank.people.identifiers().values())
+    for one in bank.land():
+        table = pq.read_table(bank.rows_of(one))
+        for name in table.column_names:
+            if str(table.schema.field(name).type) == "string":
+                found = set(pc.unique(table.column(name)).to_pylist()) & secret
+                assert not found, f"{one.file_name}: {name} holds {len(found)} clear identifiers"
+
+
+def test_a_faulty_day_ends_as_the_answer_key_says(platform: Callable[[str], Platform], small_bank: DemoBank) -> None:
+    """Repeats and corrections are sent when what they replace has landed."""
+    bank = platform("demo")
+    day = small_bank.first_live_day
+    files = list(small_bank.day_files(day, list(KINDS)))
+    landed: list[Landed] = []
+    for wave in (False, True):
+        for sent in files:
+            if (sent.replaces is not None) == wave:
+                sent.write(bank.inbox)
+        landed += bank.land()
+    key = answer_key(small_bank, day, list(KINDS))
+    states: dict[tuple[str, str], list[str]] = {}
+    causes: dict[tuple[str, str], str | None] = {}
+    for one in landed:
+        states.setdefault((one.feed, one.entity), []).append(one.state)
+        causes[one.feed, one.entity] = one.cause
+    for caught in key["caught"]:
+        lane = (caught.feed, caught.entity)
+        if caught.outcome == "refused":
+            assert states[lane] == ["refused"] and causes[lane] in caught.causes, (caught, causes[lane])
+        elif caught.outcome == "missing":
+            assert lane not in states
+        elif caught.fault == "F19":
+            assert states[lane] == ["verified", "verified"]
+        elif caught.fault == "F20":
+            assert states[lane] == ["verified", "ignored_duplicate"]
+    clean = {lane for lane, s in states.items() if lane not in {(c.feed, c.entity) for c in key["caught"]}}
+    assert all(set(states[lane]) == {"verified"} for lane in clean)
+    first = next(x for x in landed if (x.feed, x.entity) == ("core_transactions", "b01"))
+    told = key["feeds"]["core_transactions"]["b01"]
+    assert (first.rows, first.money) == (told["received_rows"], told["received_money"])
+
+
+def test_the_take_on_lands_whole(platform: Callable[[str], Platform], small_bank: DemoBank) -> None:
+    bank = platform("demo")
+    paths = DemoBank(seed=1, scale="XS").take_on(bank.inbox)
+    landed = bank.land()
+    assert len(landed) == len(paths)
+    assert {(x.state, x.entity) for x in landed} == {("verified", "TAKEON")}
+
+
+def test_days_of_the_real_bank_land_whole(platform: Callable[[str], Platform], berka_folder: Path) -> None:
+    bank, berka = platform("berka"), Berka(berka_folder)
+    berka.take_on(bank.inbox)
+    sent: list[Sent] = []
+    for day in (berka.days[1], berka.days[2], berka.days[313]):
+        for one in berka.day_files(day):
+            one.write(bank.inbox)
+            sent.append(one)
+    landed = bank.land()
+    assert {x.state for x in landed} == {"verified"}, [x.reason for x in landed if x.reason]
+    rows = {x.file_name: x.rows for x in landed}
+    assert all(rows[s.file_name] == s.rows for s in sent)
