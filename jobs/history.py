@@ -34,6 +34,9 @@ def valid_on(
     state = states.select(
         F.col(key).alias("__key"), "valid_from", "valid_to", *[F.col(c).alias(f"__{c}") for c in take]
     )
+    if small:
+        # One partition: neither the window below nor the broadcast then needs a shuffle.
+        state = state.coalesce(1)
     if first_counts_before:
         first = F.min("valid_from").over(Window.partitionBy("__key"))
         state = state.withColumn(

@@ -20,7 +20,7 @@ import pytest
 from sqlalchemy import text
 
 from infra.local import postgres as server
-from infra.local.processes import wait_until
+from infra.local.processes import die_with_parent, wait_until
 from infra.local.secrets import secret
 from jobs.ledger import Ledger, connect
 from jobs.ledger.models import Base
@@ -53,7 +53,9 @@ def start_postgres(running: Settings) -> subprocess.Popen[bytes]:
     who = {} if uid is None else {"user": uid, "group": pwd.getpwuid(uid).pw_gid, "extra_groups": []}
     log = running.home / "postgres.log"
     with log.open("ab") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output, cwd="/", **who)
+        # A test run that is killed takes its server with it.
+        ending = die_with_parent(signal.SIGINT)
+        process = subprocess.Popen(command, stdout=output, stderr=output, cwd="/", preexec_fn=ending, **who)
     assert wait_until(lambda: server.answers(running), timeout=30), log.read_text()
     return process
 

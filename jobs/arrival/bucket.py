@@ -78,7 +78,7 @@ class Bucket:
 
     def acknowledge(self) -> None:
         with _one_clear_message(self.uri):
-            while self._receipts:
+            while self.sqs is not None and self._receipts:
                 entries = [{"Id": str(i), "ReceiptHandle": r} for i, r in enumerate(self._receipts[:MESSAGES])]
                 self.sqs.delete_message_batch(QueueUrl=self.queue, Entries=entries)
                 del self._receipts[:MESSAGES]

@@ -10,7 +10,33 @@ from jobs.contracts.model import Table
 # Names by which such columns are known to arrive, though no contract asks for them. Whole names, without case and
 # separators.
 NAMES = frozenset(
-    ["cvn", "cvn2", "cvv", "cvv2", "cvc", "cvc2", "password", "passwd", "pwd", "loginpassword", "paypassword", "tradepassword", "pin", "pinblock", "cardpin", "track1", "track2", "track3", "trackdata", "track1data", "track2data", "magnetictrack", "fingerprinttemplate", "facetemplate", "iristemplate"]
+    [
+        "cvn",
+        "cvn2",
+        "cvv",
+        "cvv2",
+        "cvc",
+        "cvc2",
+        "password",
+        "passwd",
+        "pwd",
+        "loginpassword",
+        "paypassword",
+        "tradepassword",
+        "pin",
+        "pinblock",
+        "cardpin",
+        "track1",
+        "track2",
+        "track3",
+        "trackdata",
+        "track1data",
+        "track2data",
+        "magnetictrack",
+        "fingerprinttemplate",
+        "facetemplate",
+        "iristemplate",
+    ]
 )
 # Each name holds one of these, with or without a separator between its words.
 STEMS = (

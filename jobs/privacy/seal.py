@@ -45,17 +45,18 @@ class SealedWriter:
         head, self._cipher = _new_head(keys)
         self._file: BinaryIO = os.fdopen(os.open(self._draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
         self._file.write(head)
-        self._head, self._number, self._waiting = head, 0, bytearray()
+        self._head, self._number, self._waiting = head, 0, b""
 
     def write(self, data: bytes) -> None:
-        self._waiting += data
+        view, at = memoryview(self._waiting + data if self._waiting else data), 0
         # The last chunk is marked, so one chunk is always held back.
-        while len(self._waiting) > CHUNK:
-            self._put(bytes(self._waiting[:CHUNK]), last=False)
-            del self._waiting[:CHUNK]
+        while len(view) - at > CHUNK:
+            self._put(view[at : at + CHUNK], last=False)
+            at += CHUNK
+        self._waiting = bytes(view[at:])
 
     def close(self) -> None:
-        self._put(bytes(self._waiting), last=True)
+        self._put(self._waiting, last=True)
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
@@ -77,7 +78,7 @@ class SealedWriter:
         elif not self._file.closed:
             self.close()
 
-    def _put(self, data: bytes, *, last: bool) -> None:
+    def _put(self, data: bytes | memoryview, *, last: bool) -> None:
         self._file.write(self._cipher.encrypt(_nonce(self._number, last), data, self._head))
         self._number += 1
 

@@ -25,7 +25,14 @@ from jobs.privacy.keys import Keys, load_keys
 from tests.postgres import installation, new_ledger, postgres  # noqa: F401
 
 DAY = "20260915"
-WORDS = dict(version="1.0.0", description="d", grain="one row", owner="o", steward="s", history="append")
+WORDS = {
+    "version": "1.0.0",
+    "description": "d",
+    "grain": "one row",
+    "owner": "o",
+    "steward": "s",
+    "history": "append",
+}
 HEADER = {"tag": "H", "fields": ["system", "entity", "business_date", "created_at"]}
 TRAILER = {"tag": "T", "fields": ["record_count", "amount_sum"]}
 PLAIN = {"classification": "C1/2"}

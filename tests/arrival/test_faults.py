@@ -8,6 +8,8 @@ import gzip
 import hashlib
 import io
 import os
+import subprocess
+import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -339,3 +341,9 @@ def test_unfinished_names_are_not_looked_at(bank: Bank) -> None:
     assert bank.land() == []
     assert waiting_count(bank.catalog, bank.inbox, 0) == 0
     assert Path(bank.inbox.root).exists()
+
+
+def test_the_doorbell_loads_nothing_heavy() -> None:
+    program = "import sys, jobs.arrival.doorbell, jobs.arrival.inbox, jobs.arrival.folder; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"pyarrow", "sqlalchemy", "pyspark", "boto3", "great_expectations"} & set(loaded)

@@ -84,10 +84,14 @@ def test_delimited_reads_back(
     record = {"tag": "H", "fields": ["system"]}
     fmt = DelimitedFormat.model_validate(
         {
-            "kind": "delimited", "separator": separator, "encoding": encoding, "compression": "gzip" if packed else None,
-            "header": record if ends else None, "trailer": {"tag": "T", "fields": ["record_count"]} if ends else None,
+            "kind": "delimited",
+            "separator": separator,
+            "encoding": encoding,
+            "compression": "gzip" if packed else None,
+            "header": record if ends else None,
+            "trailer": {"tag": "T", "fields": ["record_count"]} if ends else None,
         }
-    )  # fmt: skip
+    )
     with blocks_of(block):
         good, bad, reader = read(fmt, gzip.compress(content) if packed else content)
     first = 2 if ends else 1
@@ -273,7 +277,7 @@ def test_parquet_values_become_text() -> None:
 def test_parquet_floats_missing_columns_and_cut_files_are_refused() -> None:
     file = io.BytesIO()
     pq.write_table(pa.table({"a": [1.5], "b": ["x"], "c": ["y"]}), file)
-    with pytest.raises(Refused, match="column a is double. Expected decimal"):
+    with pytest.raises(Refused, match=r"column a is double\. Expected decimal"):
         read(ParquetFile(kind="parquet"), file.getvalue())
     with pytest.raises(Refused, match=r"no column\(s\) z; it has a, b, c"):
         read(ParquetFile(kind="parquet"), file.getvalue(), columns(z={}))

@@ -27,12 +27,12 @@ def test_a_good_file_becomes_verified_rows_and_leaves_the_inbox(bank: Bank) -> N
         1,
     )
     assert (delivery.stated_rows, delivery.stated_money) == (2, Decimal("12.50"))
+    machinery = {"__delivery_id": landed.delivery_id, "__malformed": None, "__sealed": None}
+    lane = {"branch_id": "b01", "business_date": DAY}
     assert bank.rows(landed) == [
-        {"__delivery_id": landed.delivery_id, "__line": 2, "__malformed": None, "__sealed": None, "branch_id": "b01", "journal_no": "1",
-         "business_date": DAY, "amount": "10.00", "remark": "工资"},
-        {"__delivery_id": landed.delivery_id, "__line": 3, "__malformed": None, "__sealed": None, "branch_id": "b01", "journal_no": "2",
-         "business_date": DAY, "amount": "2.50", "remark": None},
-    ]  # fmt: skip
+        {**machinery, **lane, "__line": 2, "journal_no": "1", "amount": "10.00", "remark": "工资"},
+        {**machinery, **lane, "__line": 3, "journal_no": "2", "amount": "2.50", "remark": None},
+    ]
     assert bank.waiting() == []
     assert bank.land("run-2") == []
 

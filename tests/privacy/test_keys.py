@@ -47,7 +47,7 @@ def test_a_damaged_file_is_not_replaced(tmp_path: Path) -> None:
     path = tmp_path / "keys.json"
     load_keys(path)
     path.write_text(path.read_text()[:100])
-    with pytest.raises(KeysUnavailable, match="damaged.*Restore it from your backup"):
+    with pytest.raises(KeysUnavailable, match=r"damaged.*Restore it from your backup"):
         load_keys(path)
     assert len(path.read_text()) == 100
 

@@ -1,0 +1,79 @@
+"""The Spark session that all unit tests share: Spark Connect, as in production, on a server of the tests' own."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from infra.local import spark as server
+from infra.local.processes import wait_until
+from infra.local.setup import checksums, java_binary
+from jobs.settings import Settings, settings
+from tests.postgres import free_port
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+# Many small queries: compiling each plan to Java would cost more than it saves. The whole-day tests run with it.
+SMALL_QUERIES = {
+    "spark.master": "local[2]",
+    "spark.driver.memory": "1g",
+    "spark.sql.shuffle.partitions": "1",
+    "spark.databricks.delta.snapshotPartitions": "1",
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+}
+DELTA = ("spark.sql.extensions", "spark.sql.catalog.spark_catalog")
+
+
+@pytest.fixture(scope="session")
+def spark_url() -> Iterator[str]:
+    """Address of a Spark Connect server that lives as long as the tests, with Delta where its jars were fetched."""
+    with tempfile.TemporaryDirectory(prefix="ledgerlake_spark_", ignore_cleanup_errors=True) as home:
+        own = Settings(home=Path(home), spark_port=free_port())
+        java_binary()
+        log = own.home / "spark.log"
+        with log.open("wb") as output:
+            # The shell ends Spark when its input ends: with the tests, even when those were killed.
+            process = subprocess.Popen(
+                ["bash", "-c", '"$@" </dev/null & child=$!; read -r; kill "$child"; wait "$child"', "spark", *_command(own)],
+                stdin=subprocess.PIPE, stdout=output, stderr=output, cwd=home, start_new_session=True,
+                env=dict(server.component(own).environment()),
+            )  # fmt: skip
+            try:
+                started = wait_until(lambda: server.speaks_http2(own.spark_port), timeout=90)
+                assert started, f"Spark did not start:\n{log.read_text()[-3000:]}"
+                yield own.spark_url
+            finally:
+                assert process.stdin is not None
+                process.stdin.close()
+                try:
+                    process.wait(timeout=20)
+                except subprocess.TimeoutExpired:
+                    process.send_signal(signal.SIGKILL)
+
+
+def _command(own: Settings) -> list[str]:
+    jars = [settings().home / "jars" / name for name in sorted(checksums())]
+    has_delta = all(jar.exists() for jar in jars)
+    wanted = server.configuration(own) | SMALL_QUERIES
+    options = [f"--conf={k}={v}" for k, v in wanted.items() if has_delta or k not in DELTA]
+    submit = server.component(own).command[0]
+    with_jars = ["--driver-class-path", ":".join(map(str, jars))] if has_delta else []
+    return [submit, "--class", "org.apache.spark.sql.connect.service.SparkConnectServer", *with_jars, *options, "spark-internal"]
+
+
+@pytest.fixture(scope="session")
+def spark(spark_url: str) -> Iterator[SparkSession]:
+    """One session for all: temporary views and settings that a test makes are seen by the next."""
+    from pyspark.sql import SparkSession
+
+    session = SparkSession.builder.remote(spark_url).create()
+    yield session
+    session.stop()
