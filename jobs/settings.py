@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -16,6 +16,11 @@ PROJECT = Path(__file__).resolve().parent.parent
 
 class Settings(BaseSettings):
     """Paths, ports and addresses of one installation."""
+
+    @field_validator("home", "expectations")
+    @classmethod
+    def _absolute(cls, path: Path) -> Path:
+        return path.resolve()
 
     model_config = SettingsConfigDict(env_prefix="LEDGERLAKE_", extra="ignore")
 

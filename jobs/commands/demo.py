@@ -25,6 +25,7 @@ class Sent(Protocol):
 
     feed: str
     entity: str
+    replaces: str | None
 
     def write(self, inbox: Path) -> Path: ...
 
@@ -108,9 +109,15 @@ def run_day(bank: Bank, sender: Sender, day: date, faults: tuple[str, ...] = ())
     """Drop one day's files, drive the clock past its end, and wait for release, mart and report. Returns the release's row."""
     set_clock(bank, bank.catalog.profile.local(day, OPENING))
     began = time.monotonic()
-    sent = [item.write(inbox_folder(bank)) for item in sender.day_files(day, faults)]
+    sent = 0
+    for item in sender.day_files(day, faults):
+        if item.replaces:
+            # A correction bears the name of the file that it corrects: it comes when that one has been taken in.
+            watch.until_quiet(bank)
+        item.write(inbox_folder(bank))
+        sent += 1
     dropped = time.monotonic()
-    console.print(f"{day}: {len(sent)} files dropped in {dropped - began:.1f} s.")
+    console.print(f"{day}: {sent} files dropped in {dropped - began:.1f} s.")
     set_clock(bank, bank.catalog.profile.local(day, CLOSED))
     if faults:
         watch.until_quiet(bank)
@@ -144,5 +151,6 @@ def farewell(bank: Bank, made: Any) -> None:
     user, password = next(iter(logins(settings()).items()))
     console.print(f"Report   {made.report_path}", highlight=False, soft_wrap=True)
     console.print(f"Airflow  {settings().airflow_url}   user {user}, password {password}", highlight=False, soft_wrap=True)
-    console.print(f"BI       {bi.login(bank.ledger).psql}", highlight=False, soft_wrap=True)
+    login = bi.bi_login(bank.ledger, f"{bank.profile}_manager", "group", None, settings().home / "secrets")
+    console.print(f"BI       {login.psql}", highlight=False, soft_wrap=True)
     console.print("Again    `ledgerlake demo` takes the next day; `ledgerlake down` stops the services.", highlight=False)
