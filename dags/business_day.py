@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from airflow.sdk import DAG, IdentityMapper, PartitionedAssetTimetable, TaskGroup, get_current_context, task
 from airflow.sdk.exceptions import AirflowFailException
 
-from infra.airflow.bells import banks, dag_id, days, run_of
+from infra.airflow.bells import banks, dag_id, days, ring, run_of
 from jobs.contracts import load
 from jobs.contracts.model import INCOMING, PREVIOUS
 
@@ -64,14 +64,18 @@ def business_day(profile: str) -> DAG:
             return str(day.report(profile, dag_run.partition_key, run_of(get_current_context())))
 
         @task(trigger_rule="all_done", outlets=[ready], **RETRY)
-        def settle(dag_run=None, *, outlet_events=None) -> str:
-            from jobs import day
+        def ask_for_days(*, outlet_events=None) -> list[str]:
             from jobs.load import ready_days
 
+            keys = ready_days(profile)
+            ring(outlet_events[ready], keys)
+            return keys
+
+        @task(trigger_rule="all_done", **RETRY)
+        def settle(dag_run=None) -> str:
+            from jobs import day
+
             state = day.settle(profile, dag_run.partition_key, run_of(get_current_context()))
-            again = ready_days(profile)
-            if again:
-                outlet_events[ready].add_partitions(again)
             if state != "released":
                 raise AirflowFailException(f"Business day {dag_run.partition_key} is {state}: see the failed task above.")
             return state
@@ -88,7 +92,7 @@ def business_day(profile: str) -> DAG:
             (before or [started]) >> built
             gates[table.table] = judged
         list(gates.values()) >> released
-        released >> publish() >> report() >> settled
+        released >> publish() >> report() >> settled >> ask_for_days()
     return dag
 
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from airflow.sdk import DAG, get_current_context, task
 
-from infra.airflow.bells import banks, dag_id, inbox, run_of, verified
+from infra.airflow.bells import banks, dag_id, inbox, ring, run_of, verified
 
 
 def landing(profile: str) -> DAG:
@@ -22,8 +22,7 @@ def landing(profile: str) -> DAG:
             from jobs import load
 
             keys = load.land(profile, run_of(get_current_context()), progress=print)
-            if keys:
-                outlet_events[feeds].add_partitions(keys)
+            ring(outlet_events[feeds], keys)
             return keys
 
         claim_and_verify()

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from airflow.sdk import DAG, IdentityMapper, PartitionedAssetTimetable, get_current_context, task
 
-from infra.airflow.bells import banks, dag_id, days, run_of, verified
+from infra.airflow.bells import banks, dag_id, days, ring, run_of, verified
 
 
 def load_feed(profile: str) -> DAG:
@@ -27,8 +27,7 @@ def load_feed(profile: str) -> DAG:
             from jobs import load
 
             keys = load.ready_days(profile)
-            if keys:
-                outlet_events[ready].add_partitions(keys)
+            ring(outlet_events[ready], keys)
             return keys
 
         bronze() >> ask_for_days()

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from airflow.sdk import DAG, get_current_context, task
 from airflow.timetables.trigger import DeltaTriggerTimetable
 
-from infra.airflow.bells import banks, dag_id, days, run_of, verified
+from infra.airflow.bells import banks, dag_id, days, ring, run_of, verified
 
 EVERY = timedelta(seconds=30)
 
@@ -17,18 +17,23 @@ def roll_call(profile: str) -> DAG:
         tags=[profile], doc_md=__doc__,
     ) as dag:  # fmt: skip
 
-        @task(outlets=[feeds, ready])
-        def call(*, outlet_events=None) -> dict[str, list[str]]:
+        @task
+        def call() -> dict[str, list[str]]:
             from jobs import rollcall
 
-            said = rollcall.call(profile, run_of(get_current_context()))
-            if said["feeds"]:
-                outlet_events[feeds].add_partitions(said["feeds"])
-            if said["days"]:
-                outlet_events[ready].add_partitions(said["days"])
-            return said
+            return rollcall.call(profile, run_of(get_current_context()))
 
-        call()
+        @task(outlets=[feeds])
+        def ring_feeds(said: dict[str, list[str]], *, outlet_events=None) -> None:
+            ring(outlet_events[feeds], said["feeds"])
+
+        @task(outlets=[ready])
+        def ring_days(said: dict[str, list[str]], *, outlet_events=None) -> None:
+            ring(outlet_events[ready], said["days"])
+
+        said = call()
+        ring_feeds(said)
+        ring_days(said)
     return dag
 
 

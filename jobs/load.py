@@ -23,6 +23,7 @@ from jobs.seams import seam
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
 
+    from jobs.arrival.land import Landed
     from jobs.quality.gate import Gate
 
 NO_MONEY = Decimal(0)
@@ -37,15 +38,15 @@ class Measured:
     affects: dict[str, list[date]]
 
 
-def land(profile: str, run_id: str, progress: Callable[[str], None] | None = None) -> list[str]:
-    """Claim, verify and decode all that waits. Returns `feed|wave` keys: a feed with verified deliveries, and the wave that will take them."""
+def land(profile: str, run_id: str, progress: Callable[[Landed], None] | None = None) -> list[str]:
+    """Claim, verify and decode all that waits. Returns `feed|wave` keys: a feed of which deliveries were verified, and the wave that will take them."""
     from jobs.arrival.inbox import inbox_for
     from jobs.arrival.land import land as land_all
 
     bank = open_bank(profile)
-    land_all(bank.catalog, bank.ledger, inbox_for(profile), run_id, progress=progress)
+    landed = land_all(bank.catalog, bank.ledger, inbox_for(profile), run_id, progress=progress)
     with bank.ledger.begin() as db:
-        return [f"{feed}|{deliveries.next_wave(db)}" for feed in deliveries.waiting_feeds(db)]
+        return [f"{feed}|{deliveries.next_wave(db)}" for feed in sorted({one.feed for one in landed if one.state == "verified"})]
 
 
 def load(profile: str, feed: str, wave: str, run_id: str) -> dict[str, int]:
@@ -83,7 +84,7 @@ def _load_batch(bank: Bank, feed: str, batch: Row[Any], run_id: str) -> list[str
     rules = bank.catalog.rules(table)
     stamp = Stamp(batch.batch_id, batch.subject, run_id)
     if batch.state == "started":
-        with session() as spark:
+        with session(sum(d.received_rows or 0 for d in waiting)) as spark:
             bank.lake.create(spark, table)
             bank.lake.append(_judged(spark, bank, table, rules, waiting, stamp), table, stamp)
         seam("after_bronze_write")

@@ -13,7 +13,7 @@ from jobs.ledger import batches, clock, days, deliveries
 from jobs.ledger.models import Delivery
 
 # Verified or asked for this long ago and nothing has begun: the event was lost, ring again.
-PATIENCE = timedelta(seconds=20)
+PATIENCE = timedelta(seconds=120)
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,9 @@ def _open_days(db: Connection, bank: Bank) -> list[date]:
 
 
 def _stranded_feeds(db: Connection) -> list[str]:
-    """Feeds whose verified deliveries, or whose begun batch, nobody works on."""
-    long_ago = datetime.now(UTC) - PATIENCE
-    waiting = set(db.execute(select(Delivery.feed).where(Delivery.state == "verified", Delivery.verified_at < long_ago).distinct()).scalars())
-    return [f"{feed}|{deliveries.next_wave(db)}" for feed in sorted(waiting)]
+    """Feeds whose verified deliveries nobody has brought to bronze for long: the ring was lost, or its run died. Rung once in that time."""
+    at = datetime.now(UTC)
+    query = select(Delivery.feed).where(Delivery.state == "verified", Delivery.verified_at < at - PATIENCE).distinct()
+    slot = int(at.timestamp() // PATIENCE.total_seconds())
+    late = [feed for feed in sorted(db.execute(query).scalars()) if batches.first_time(db, f"ring|{feed}|{slot}")]
+    return [f"{feed}|{deliveries.next_wave(db)}" for feed in late]

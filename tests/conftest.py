@@ -20,8 +20,9 @@ from tests.postgres import free_port
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-# Many small queries: compiling each plan to Java would cost more than it saves. The whole-day tests run with it.
+# Many small queries: compiling plans to Java, or Java to its fastest, would cost more than it saves. The whole-day tests do both.
 SMALL_QUERIES = {
+    "spark.driver.extraJavaOptions": f"{server.JAVA_OPTIONS} -XX:TieredStopAtLevel=1",
     "spark.master": "local[2]",
     "spark.driver.memory": "1g",
     "spark.sql.shuffle.partitions": "1",

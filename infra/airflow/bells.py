@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from airflow.sdk import Asset, AssetWatcher
+from airflow.sdk.exceptions import AirflowSkipException
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
 from jobs.contracts import load, profiles
@@ -52,6 +53,16 @@ def run_of(context: Any) -> str:
     """How the ledger names an Airflow run: `dag_id/run_id`."""
     run = context["dag_run"]
     return f"{run.dag_id}/{run.run_id}"
+
+
+def ring(event: Any, keys: list[str]) -> None:
+    """Tell an asset's consumers these partitions; with none to tell the task is skipped.
+
+    A task that succeeds without naming a partition would pass on its own run's key, and wake a consumer for a key that is none of its.
+    """
+    if not keys:
+        raise AirflowSkipException("Nothing to ring for.")
+    event.add_partitions(keys)
 
 
 class InboxDoorbell(BaseEventTrigger):

@@ -17,9 +17,22 @@ class SparkUnavailable(Exception):
     """The Spark server does not answer; nothing was changed, and the step may be run again."""
 
 
+# Compiling a plan to Java pays for itself from about so many rows on; below, interpreting it is several times faster.
+WORTH_COMPILING = 100_000
+INTERPRETED = {
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    "spark.sql.adaptive.enabled": "false",
+    "spark.sql.shuffle.partitions": "1",
+}
+
+
 @contextmanager
-def session() -> Iterator[SparkSession]:
-    """Raises SparkUnavailable, naming the address, when the server does not answer within a few seconds."""
+def session(rows: int | None = None) -> Iterator[SparkSession]:
+    """A session for work on about so many rows (None: not known, taken for many).
+
+    Raises SparkUnavailable, naming the address, when the server does not answer within a few seconds.
+    """
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
     from pyspark.errors.exceptions.connect import SparkConnectGrpcException
     from pyspark.sql import SparkSession
@@ -27,7 +40,10 @@ def session() -> Iterator[SparkSession]:
     url = settings().spark_url
     _must_listen(url)
     try:
-        spark = SparkSession.builder.remote(url).create()
+        builder = SparkSession.builder.remote(url)
+        for name, value in INTERPRETED.items() if rows is not None and rows < WORTH_COMPILING else ():
+            builder = builder.config(name, value)
+        spark = builder.create()
     except SparkConnectGrpcException as error:
         raise SparkUnavailable(_message(url, str(error))) from error
     try:

@@ -21,7 +21,7 @@ from sqlalchemy.orm import aliased
 from jobs.contracts import Catalog
 from jobs.ledger import clock, deliveries
 from jobs.ledger.locks import lock
-from jobs.ledger.models import LIVE_STATES, DayRun, Delivery, DirtyDate, Release, Unit
+from jobs.ledger.models import LIVE_STATES, DayRun, Delivery, DeliveryDate, DirtyDate, Release, Unit
 
 TAKE_ON = "TAKEON"
 HEAD_OFFICE = "HO"
@@ -279,8 +279,19 @@ def _ask_day(db: Connection, catalog: Catalog, day: date, dirty: Sequence[Row[An
             return None
         return _request(db, day, day, "late_event", coverage(db, catalog, day))
     causes = {row.cause for row in dirty}
+    if causes == {"reversal"} and _reversals_under_way(db, {row.delivery_id for row in dirty}):
+        return None
     cause = next((c for c in ("resend", "reversal") if c in causes), "late")
     return _request(db, day, day, cause, coverage(db, catalog, day))
+
+
+def _reversals_under_way(db: Connection, delivery_ids: set[str]) -> bool:
+    """The days on which these reversals were booked are not built with them yet: the original's day would be told without them."""
+    booked = set(db.execute(select(DeliveryDate.business_date).where(DeliveryDate.delivery_id.in_(delivery_ids))).scalars())
+    waiting = select(DirtyDate.dirty_id).where(
+        DirtyDate.business_date.in_(booked), DirtyDate.delivery_id.in_(delivery_ids), DirtyDate.cause != "reversal"
+    )
+    return db.execute(waiting.limit(1)).first() is not None or any(_is_open(db, day, day) for day in booked)
 
 
 def _ask_first(db: Connection, catalog: Catalog, day: date, at: datetime) -> str | None:

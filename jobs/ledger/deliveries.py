@@ -242,11 +242,6 @@ def of_batch(db: Connection, batch_id: int) -> list[Row[Any]]:
     )
 
 
-def waiting_feeds(db: Connection) -> list[str]:
-    """Feeds with verified deliveries that no batch has taken, and feeds whose batch was left unfinished."""
-    return sorted(db.execute(select(Delivery.feed).where(Delivery.state == "verified").distinct()).scalars())
-
-
 def live_parts(db: Connection, feeds: Sequence[str], from_date: date, to_date: date) -> list[Row[Any]]:
     """(delivery_id, feed, entity, batch_id, business_date, accepted rows and money) of all that counts now in these
     business dates."""

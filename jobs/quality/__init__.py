@@ -1,1 +1,3 @@
-"""Rules become verdicts, metrics and gates. Great Expectations gives the vocabulary and judges; Spark computes each predicate once."""
+"""Rules become verdicts, metrics and gates: Great Expectations gives the vocabulary and judges, Spark computes each
+predicate once.
+"""

@@ -1,4 +1,4 @@
-"""in = accepted + rejected + duplicate + filtered (+ superseded + erased), in rows and money: nothing is lost on the way."""
+"""in = accepted + rejected + duplicate + filtered, in rows and money: nothing is lost or doubled on the way."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-PARTS = ("accepted", "rejected", "duplicate", "filtered")
+from jobs.quality.metrics import PARTS
 
 
 @dataclass(frozen=True)
@@ -20,9 +20,17 @@ class Balance:
 
     @classmethod
     def from_metrics(
-        cls, metrics: Mapping[str, Any], *, received_rows: int | None, received_money: Decimal | None, by_sources: bool = False
+        cls,
+        metrics: Mapping[str, Any],
+        *,
+        received_rows: int | None,
+        received_money: Decimal | None,
+        by_sources: bool = False,
     ) -> Balance:
-        """`by_sources`: count the rows that came in through each row's sources (silver), not the rows that stand there."""
+        """`by_sources`: count the rows that came in through each row's sources (silver), not the rows that stand there.
+
+        `filtered:<name>` -> [rows, money] among the metrics are rows that a named rule kept out before the write.
+        """
         unit = "in" if by_sources else "rows"
         parts = {p: (int(metrics.get(f"{p}_{unit}") or 0), _money(metrics.get(f"{p}_money"))) for p in PARTS}
         parts |= {k: (int(v[0]), _money(v[1])) for k, v in metrics.items() if k.startswith("filtered:")}
@@ -38,18 +46,36 @@ class Balance:
 
     @property
     def is_balanced(self) -> bool:
-        return self.rows == self.received_rows and (self.received_money is None or self.money == self.received_money)
+        return self.rows == self.received_rows and self.received_money in (None, self.money)
 
     def sentence(self) -> str:
-        found = f"{self.received_rows} rows" + (f" and {self.received_money:,.2f}" if self.received_money is not None else "")
-        went = ", ".join(f"{name} {rows} rows / {money:,.2f}" for name, (rows, money) in self.parts.items() if rows or money)
-        verb = "agree with" if self.is_balanced else "do NOT agree with"
-        return f"Received {found}; they {verb} {went or 'nothing'}. " + ("" if self.is_balanced else "Rows or money were lost or doubled: do not release.")
+        """What came in and where it went; when they differ, by how much."""
+        has_money = self.received_money is not None
+        went = [self._part(name, *part, has_money) for name, part in self.parts.items() if any(part)]
+        said = f"Received {self._part('', self.received_rows, self.received_money, has_money).strip()}; "
+        if self.is_balanced:
+            return f"{said}all accounted for: {', '.join(went) or 'nothing'}."
+        off = [f"{self.rows - self.received_rows:+,} rows"] if self.rows != self.received_rows else []
+        if self.received_money not in (None, self.money):
+            off.append(f"{self.money - (self.received_money or 0):+,.2f} of money")
+        return (
+            f"{said}written {', '.join(went) or 'nothing'}: off by {' and '.join(off)}. Rows or money were lost or "
+            "doubled; nothing of it is released. Build it again; if it stays, report it."
+        )
+
+    @staticmethod
+    def _part(name: str, rows: int, money: Decimal | None, has_money: bool) -> str:
+        return f"{name} {rows:,} rows" + (f" with {money or Decimal(0):,.2f}" if has_money else "")
 
     def as_record(self) -> dict[str, Any]:
         """Keyword arguments of jobs.ledger.batches.record_balance."""
-        parts = {name: {"rows": rows, "money": str(money)} for name, (rows, money) in self.parts.items() if rows or money}
-        return {"received_rows": self.received_rows, "received_money": self.received_money, "parts": parts, "is_balanced": self.is_balanced}
+        parts = {n: {"rows": rows, "money": str(money)} for n, (rows, money) in self.parts.items() if rows or money}
+        return {
+            "received_rows": self.received_rows,
+            "received_money": self.received_money,
+            "parts": parts,
+            "is_balanced": self.is_balanced,
+        }
 
 
 def _money(value: Any) -> Decimal:

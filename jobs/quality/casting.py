@@ -1,8 +1,20 @@
-"""`rows` of text become the types that the contract declares; what cannot be read is said, never guessed or rounded."""
+"""`rows` of text become the types that the contract declares; what cannot be read is said, never guessed or rounded.
+
+How a column's text is written stands in its contract's `parse`: words with a space between them. Surrounding blanks
+are no part of a number, a date or a flag, and a blank one is null; strings stay exactly as they came.
+
+    date, timestamp   a pattern of yyyy MM dd HH mm ss SSS at fixed places, or ISO 8601 if none is given;
+                      `yyMMdd/1950`: two-digit years are those from 1950 to 2049
+    timestamp         `epoch_ms`, `epoch_s`: time since 1970-01-01 UTC; all else without an offset is the bank's time
+    decimal           `implied(2)`: the last two digits are decimals; `trailing_minus`: 12.50-; `thousands`: 1,234.50
+    boolean           `Y/N`: the texts for true and false
+    any               `null(00000000,99991231)`: texts that mean that nothing is given
+"""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from jobs.contracts import Column as Declared
@@ -11,12 +23,18 @@ from jobs.contracts import Table
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-IMPLIED = re.compile(r"^implied\((\d+)\)$")
-DECIMAL = re.compile(r"^decimal\((\d+),\s?(\d+)\)$")
-TWO_DIGIT_YEAR = re.compile(r"^yyMMdd/(\d{4})$")
 MALFORMED = "malformed_line"
-# Pattern letters of which a value is made up by position: such values are cut and put together again, which is far cheaper than a formatter.
-FIELDS = {"yyyy": 4, "MM": 2, "dd": 2, "HH": 2, "mm": 2, "ss": 2}
+DECIMAL = re.compile(r"^decimal\((\d+),\s?(\d+)\)$")
+IMPLIED = re.compile(r"^implied\((\d+)\)$")
+TWO_DIGIT_YEAR = re.compile(r"^(.*)/(\d{4})$")
+NULLS = re.compile(r"\s*\bnull\(([^)]*)\)\s*")
+# Pattern letters whose value stands at a fixed place: it is cut out and put together again as ISO text, which costs a
+# fraction of a formatter and knows no lenient reading.
+FIELDS = {"yyyy": 4, "yy": 2, "MM": 2, "dd": 2, "HH": 2, "mm": 2, "ss": 2, "SSS": 3}
+ISO_INSTANT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?"
+OFFSET = r"(Z|[+-][0-9]{2}:?[0-9]{2})$"
+# Whole milliseconds and seconds from year 1 to 9999, which is what a timestamp holds.
+EPOCH = {"epoch_ms": (1, -62135596800000, 253402300799999), "epoch_s": (1000, -62135596800, 253402300799)}
 
 
 def unreadable(column: str) -> str:
@@ -24,26 +42,62 @@ def unreadable(column: str) -> str:
     return f"{column}_unreadable"
 
 
+@dataclass(frozen=True)
+class Way:
+    """How a column's text is written: `how` in words, and the texts that mean null."""
+
+    how: frozenset[str]
+    pattern: str | None
+    nulls: tuple[str, ...]
+
+    @property
+    def implied(self) -> int:
+        """Digits after the decimal point that is not written."""
+        return next((int(m[1]) for m in map(IMPLIED.match, self.how) if m), 0)
+
+
+def way(column: Declared) -> Way:
+    """A column's `parse`, understood. Raises ValueError naming the word that does not fit the column's type."""
+    nulls: list[str] = []
+    for found in NULLS.finditer(column.parse or ""):
+        nulls += [text.strip() for text in found[1].split(",")]
+    rest = NULLS.sub(" ", column.parse or "").strip()
+    if column.type in ("date", "timestamp"):
+        if rest and rest not in EPOCH:
+            _places(rest)
+        return Way(frozenset([rest] if rest in EPOCH else []), rest or None, tuple(nulls))
+    words = frozenset(rest.split())
+    match = DECIMAL.match(column.type)
+    known = {w for w in words if match and (w in ("trailing_minus", "thousands") or IMPLIED.match(w))}
+    if column.type == "boolean" and (not rest or len(rest.split("/")) == 2):
+        return Way(frozenset(), rest or "true/false", tuple(nulls))
+    if words - known:
+        raise ValueError(f"parse: {' '.join(sorted(words - known))} is not a way to write a {column.type}")
+    ways = Way(words, None, tuple(nulls))
+    if match and ways.implied > int(match[2]):
+        raise ValueError(f"parse: implied({ways.implied}) gives more decimals than {column.type} holds")
+    return ways
+
+
 def cast(rows: DataFrame, table: Table, *, zone: str) -> DataFrame:
-    """Typed contract columns, the machinery's columns, `__cast_errors` (array of reasons) and `__raw` (column -> text that could not be read).
+    """Typed contract columns, the machinery's columns, `__cast_errors` (array of reasons: `<column>_unreadable`,
+    `malformed_line`) and `__raw` (column -> text that could not be read; null for a row without errors).
 
     `zone` is the bank's: a local date and time becomes an instant in UTC.
     """
     from pyspark.sql import functions as F
 
-    text = {name: F.col(f"`{name}`") for name in table.physical_columns}
-    typed = {name: _typed(text[name], column, zone) for name, column in table.physical_columns.items()}
-    checked = [n for n, c in table.physical_columns.items() if c.type != "string"]
+    columns = table.physical_columns
+    text = {name: _given(F.col(f"`{name}`"), column) for name, column in columns.items()}
+    typed = {name: _typed(text[name], column, zone) for name, column in columns.items()}
+    checked = [n for n, c in columns.items() if c.type != "string"]
     failed = {n: text[n].isNotNull() & typed[n].isNull() for n in checked}
     malformed = F.col("__malformed")
-    errors = [F.when(failed[n], F.lit(unreadable(n))) for n in checked] + [F.when(malformed.isNotNull(), F.lit(MALFORMED))]
-    raw = F.map_from_entries(
-        F.filter(
-            F.array(*[F.struct(F.lit(n).alias("key"), F.when(failed[n], text[n]).alias("value")) for n in checked],
-                    F.struct(F.lit("__malformed").alias("key"), malformed.alias("value"))),
-            lambda pair: pair["value"].isNotNull(),
-        )
-    )  # fmt: skip
+    errors = [F.when(failed[n], F.lit(unreadable(n))) for n in checked]
+    errors.append(F.when(malformed.isNotNull(), F.lit(MALFORMED)))
+    pairs = [F.struct(F.lit(n).alias("key"), F.when(failed[n], text[n]).alias("value")) for n in checked]
+    pairs.append(F.struct(F.lit("__malformed").alias("key"), malformed.alias("value")))
+    raw = F.map_from_entries(F.filter(F.array(*pairs), lambda pair: pair["value"].isNotNull()))
     any_failed = malformed.isNotNull()
     for name in checked:
         any_failed = any_failed | failed[name]
@@ -57,87 +111,111 @@ def cast(rows: DataFrame, table: Table, *, zone: str) -> DataFrame:
     )
 
 
+def _given(text: Column, column: Declared) -> Column:
+    """The text, or null where nothing is given."""
+    from pyspark.sql import functions as F
+
+    nulls = way(column).nulls
+    if column.type != "string":
+        text = F.trim(text)
+        nulls = ("", *nulls)
+    return F.when(~text.isin(list(nulls)), text) if nulls else text
+
+
 def _typed(text: Column, column: Declared, zone: str) -> Column:
     from pyspark.sql import functions as F
 
-    kind, parse = column.type, column.parse
+    kind, ways = column.type, way(column)
     if kind == "string":
         return text
     if kind == "boolean":
-        yes, no = (parse or "true/false").split("/")
+        yes, no = (ways.pattern or "").split("/")
         return F.when(text == yes, F.lit(True)).when(text == no, F.lit(False))
     if kind == "date":
-        return _date(text, parse or "yyyy-MM-dd")
+        return _iso(text, ways.pattern or "yyyy-MM-dd").try_cast("date")
     if kind == "timestamp":
-        return _instant(text, parse, zone)
+        return _instant(text, ways.pattern, zone)
     if kind in ("int", "bigint"):
         return F.when(text.rlike(r"^[+-]?[0-9]+$"), text.try_cast(kind))
     match = DECIMAL.match(kind)
     if match is None:
         raise ValueError(f"bronze cannot read text as {kind}")
-    return _decimal(text, int(match[1]), int(match[2]), parse)
+    return _decimal(text, int(match[1]), int(match[2]), ways)
 
 
-def _date(text: Column, parse: str) -> Column:
+def _places(pattern: str) -> tuple[list[str], int | None]:
+    """The fields and separators of a date pattern in their order, and the first year of a two-digit one."""
+    two_digits = TWO_DIGIT_YEAR.match(pattern)
+    bare = two_digits[1] if two_digits else pattern
+    parts = re.findall(r"yyyy|yy|MM|dd|HH|mm|ss|SSS|'[^']*'|[^A-Za-z']", bare)
+    years = [p for p in parts if p in ("yyyy", "yy")]
+    needed = {"MM", "dd"} <= set(parts) and years == (["yy"] if two_digits else ["yyyy"])
+    if "".join(parts) != bare or not needed or len(set(parts) & set(FIELDS)) != sum(p in FIELDS for p in parts):
+        raise ValueError(
+            f"parse: {pattern} is not a pattern of yyyy MM dd HH mm ss SSS, each once at most, such as yyyyMMdd; "
+            "a two-digit year needs its first year, as in yyMMdd/1950"
+        )
+    return [p.strip("'") if p.startswith("'") else p for p in parts], int(two_digits[2]) if two_digits else None
+
+
+def _iso(text: Column, pattern: str) -> Column:
+    """ISO text from a value whose fields stand at fixed places; null where it does not have that form."""
     from pyspark.sql import functions as F
 
-    two_digits = TWO_DIGIT_YEAR.match(parse)
-    if two_digits:
-        pivot = int(two_digits[1])
-        century, year = pivot // 100, F.substring(text, 1, 2)
-        full = F.when(year.cast("int") >= pivot % 100, F.lit(str(century))).otherwise(F.lit(str(century + 1)))
-        composed = F.concat(full, year, F.lit("-"), F.substring(text, 3, 2), F.lit("-"), F.substring(text, 5, 2))
-        return F.when(text.rlike("^[0-9]{6}$"), composed.try_cast("date"))
-    composed = _composed(text, parse)
-    return composed.try_cast("date") if composed is not None else F.try_to_timestamp(text, F.lit(parse)).cast("date")
-
-
-def _composed(text: Column, parse: str) -> Column | None:
-    """ISO text from a value whose fields stand at fixed places; null where it does not have that form; None for any other pattern."""
-    from pyspark.sql import functions as F
-
-    parts = re.findall(r"yyyy|MM|dd|HH|mm|ss|[^A-Za-z]", parse)
-    if "".join(parts) != parse or "yyyy" not in parts:
-        return None
-    at, where = 1, {}
+    parts, first_year = _places(pattern)
+    form = "".join(f"[0-9]{{{FIELDS[p]}}}" if p in FIELDS else re.escape(p) for p in parts)
+    has_form = text.rlike(f"^{form}$")
+    if pattern in ("yyyy-MM-dd", "yyyy-MM-dd HH:mm:ss"):
+        return F.when(has_form, text)
+    at, field = 1, {}
     for part in parts:
-        where[part] = at
+        if part in FIELDS:
+            field[part] = F.substring(text, at, FIELDS[part])
         at += FIELDS.get(part, len(part))
-    form = "^" + "".join(f"[0-9]{{{FIELDS[p]}}}" if p in FIELDS else re.escape(p) for p in parts) + "$"
-    if parse in ("yyyy-MM-dd", "yyyy-MM-dd HH:mm:ss"):
-        return F.when(text.rlike(form), text)
-    field = {p: F.substring(text, where[p], FIELDS[p]) if p in where else F.lit("00") for p in FIELDS}
-    iso = F.concat(field["yyyy"], F.lit("-"), field["MM"], F.lit("-"), field["dd"])
-    if "HH" in where:
-        iso = F.concat(iso, F.lit(" "), field["HH"], F.lit(":"), field["mm"], F.lit(":"), field["ss"])
-    return F.when(text.rlike(form), iso)
+    year = field.get("yyyy", F.lit(""))
+    if first_year is not None:
+        century, pivot = divmod(first_year, 100)
+        year = F.concat(F.when(field["yy"] >= f"{pivot:02d}", str(century)).otherwise(str(century + 1)), field["yy"])
+    iso = [year, F.lit("-"), field["MM"], F.lit("-"), field["dd"]]
+    if "HH" in field:
+        zero = F.lit("00")
+        iso += [F.lit(" "), field["HH"], F.lit(":"), field.get("mm", zero), F.lit(":"), field.get("ss", zero)]
+    if "SSS" in field:
+        iso += [F.lit("."), field["SSS"]]
+    return F.when(has_form, F.concat(*iso))
 
 
-def _instant(text: Column, parse: str | None, zone: str) -> Column:
+def _instant(text: Column, pattern: str | None, zone: str) -> Column:
     from pyspark.sql import functions as F
 
-    if parse == "epoch_ms":
-        return F.when(text.rlike(r"^[0-9]{1,15}$"), F.timestamp_millis(text.try_cast("bigint")))
-    if parse is None:
-        # ISO 8601; without an offset it is the bank's local time.
-        iso = F.when(text.rlike(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}"), text.try_cast("timestamp"))
-        return F.when(text.rlike(r"(Z|[+-][0-9]{2}:?[0-9]{2})$"), iso).otherwise(F.to_utc_timestamp(iso, zone))
-    composed = _composed(text, parse)
-    if composed is not None:
-        return F.to_utc_timestamp(composed.try_cast("timestamp"), zone)
-    local = F.try_to_timestamp(text, F.lit(parse))
-    return local if re.search(r"[XZzO]", parse) else F.to_utc_timestamp(local, zone)
+    if pattern in EPOCH:
+        times, low, high = EPOCH[pattern]
+        number = F.when(text.rlike("^-?[0-9]{1,15}$"), text.try_cast("bigint"))
+        return F.when(number.between(low, high), F.timestamp_millis(number * times))
+    if pattern is not None:
+        return F.to_utc_timestamp(_iso(text, pattern).try_cast("timestamp"), zone)
+    colon = F.regexp_replace(text, r"([+-][0-9]{2})([0-9]{2})$", "$1:$2")
+    absolute = F.when(text.rlike(ISO_INSTANT + OFFSET), colon.try_cast("timestamp"))
+    local = F.when(text.rlike(ISO_INSTANT + "$"), text.try_cast("timestamp"))
+    return F.coalesce(F.to_utc_timestamp(local, zone), absolute)
 
 
-def _decimal(text: Column, precision: int, scale: int, parse: str | None) -> Column:
+def _decimal(text: Column, precision: int, scale: int, ways: Way) -> Column:
     """Exactly, or not at all: more decimals than declared, or too many digits, are unreadable."""
     from pyspark.sql import functions as F
 
-    if parse == "trailing_minus":
-        text = F.when(text.endswith("-"), F.concat(F.lit("-"), text.substr(F.lit(1), F.length(text) - 1))).otherwise(text)
-    implied = IMPLIED.match(parse or "")
-    if implied:
-        digits = F.when(text.rlike(rf"^[+-]?[0-9]{{1,{precision}}}$"), text.try_cast("decimal(38,0)"))
-        return (digits * F.lit(f"1e-{implied[1]}").cast(f"decimal({int(implied[1]) + 1},{implied[1]})")).try_cast(f"decimal({precision},{scale})")
+    if "thousands" in ways.how:
+        grouped = text.rlike(r"^[+-]?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]*)?-?$")
+        text = F.when(grouped, F.translate(text, ",", "")).otherwise(text)
+    if "trailing_minus" in ways.how:
+        negative = text.rlike("^[0-9.]+-$")
+        text = F.when(negative, F.concat(F.lit("-"), F.rtrim(text, F.lit("-")))).otherwise(text)
+    if ways.implied:
+        n = ways.implied
+        digits = F.lpad(F.ltrim(text, F.lit("+-")), F.greatest(F.length(text), F.lit(n + 1)), F.lit("0"))
+        sign = F.when(text.startswith("-"), "-").otherwise("")
+        pointed = F.concat(sign, F.regexp_replace(digits, f"([0-9]{{{n}}})$", ".$1"))
+        text = F.when(text.rlike("^[+-]?[0-9]+$"), pointed)
+    whole = rf"0*[0-9]{{0,{precision - scale}}}"
     point = rf"(\.[0-9]{{0,{scale}}})?" if scale else ""
-    return F.when(text.rlike(rf"^[+-]?[0-9]{{1,{precision - scale}}}{point}$"), text.try_cast(f"decimal({precision},{scale})"))
+    return F.when(text.rlike(rf"^[+-]?(?=\.?[0-9]){whole}{point}$"), text.try_cast(f"decimal({precision},{scale})"))

@@ -1,7 +1,8 @@
 """All numbers that a gate and a balance need, measured on what was written.
 
-One DuckDB query over the columns it needs of the batch's own files: no Spark job, and the same query after a crash as before it. The rules
-themselves are not computed again: Spark marked each row (`__verdict`, `__reasons`, `__warnings`), here the marks are counted.
+One DuckDB query over the columns it needs of the batch's own files: no Spark job, and the same query after a crash as
+before it. The rules themselves are not computed again: Spark marked each row (`__verdict`, `__reasons`, `__warnings`),
+here the marks are counted.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 import duckdb
 
 from jobs.contracts import Rule, Table
+from jobs.quality.casting import MALFORMED, unreadable, way
 
 PARTS = ("accepted", "rejected", "duplicate", "filtered")
 _STATISTICS = {
@@ -24,36 +26,82 @@ _STATISTICS = {
     "expect_column_unique_value_count_to_be_between": "distinct",
     "expect_column_proportion_of_non_null_values_to_be_between": "present",
 }
-_SQL = {"sum": "sum({})", "mean": "avg({})", "min": "min({})", "max": "max({})", "distinct": "count(distinct {})", "present": "count({})"}
+_SQL = {
+    "sum": "sum({})",
+    "mean": "avg({})",
+    "min": "min({})",
+    "max": "max({})",
+    "distinct": "count(distinct {})",
+    "present": "count({})",
+}
+LEDGER_MONEY = "decimal(38, 6)"
+# Without a value where there is no row.
+_OF_NOTHING = {"sum", "mean", "min", "max"}
 
 
 def statistic(rule: Rule) -> str | None:
-    """Name of the aggregate that a table rule is judged by; None when it needs the row count only or counts rows itself."""
+    """Name of the aggregate that a table rule is judged by; None when it needs the row count only or counts rows."""
     kind = _STATISTICS.get(rule.expectation)
     return f"{kind}__{rule.kwargs['column']}" if kind else None
+
+
+def readable(table: Table) -> list[str]:
+    """The columns whose text can be unreadable: those of a bronze table that are no strings."""
+    return [n for n, c in table.physical_columns.items() if c.type != "string"] if table.layer == "bronze" else []
 
 
 def expressions(table: Table, rules: Sequence[Rule]) -> dict[str, str]:
     """Name -> SQL aggregate over judged rows.
 
-    `<part>_rows`, `<part>_money`, `<part>_in` (rows that came in, by their sources; silver and gold) for each verdict; `broken__<rule>` rows, and
-    `money__<rule>`, of each rule that speaks of rows; `null__<column>`, `skipped__<rule>` (all columns null); statistics of table rules over accepted rows.
+    For each verdict `<part>_rows`, `<part>_money`, and in silver and gold `<part>_in`, the rows that came in by their
+    sources. For each rule that speaks of rows `broken__<rule>` rows with their money `money__<rule>`, and
+    `skipped__<rule>` rows of which it says nothing, for a column is null; none of these count filtered rows.
+    `unreadable__<column>` and `malformed_line` rows. Statistics of table rules, over accepted rows.
     """
     wanted: dict[str, str] = {}
+    money = _money(table)
     for part in PARTS:
         only = f"filter (where __verdict = '{part}')"
         wanted[f"{part}_rows"] = f"count(*) {only}"
-        if table.money:
-            wanted[f"{part}_money"] = f"coalesce(sum({quoted(table.money)}) {only}, 0)"
+        if money:
+            of_part = money if part == "rejected" else quoted(table.money or "")
+            wanted[f"{part}_money"] = f"coalesce(sum({of_part}) {only}, 0)::{LEDGER_MONEY}"
         if table.layer != "bronze":
             wanted[f"{part}_in"] = f"coalesce(sum(len(sources)) {only}, 0)"
     for rule in rules:
-        wanted |= _of_rule(table, rule)
-    wanted["unreadable_rows"] = "count(*) filter (where len(list_filter(__reasons, lambda r: suffix(r, '_unreadable') or r = 'malformed_line')) > 0)"
+        wanted |= _of_rule(table, rule, money)
+    for column in readable(table):
+        wanted[f"unreadable__{column}"] = _marked("__reasons", unreadable(column))
+    if table.layer == "bronze":
+        wanted[MALFORMED] = _marked("__reasons", MALFORMED)
     return wanted
 
 
-def _of_rule(table: Table, rule: Rule) -> dict[str, str]:
+def _marked(marks: str, reason: str) -> str:
+    return f"count(*) filter (where list_contains({marks}, '{reason}'))"
+
+
+def _money(table: Table) -> str | None:
+    """SQL for the money of one row. An amount that the column cannot hold (12.345 of cents) was counted at arrival, so
+    that its row is rejected with that money; what is no number at all was not counted.
+    """
+    if not table.money:
+        return None
+    column = quoted(table.money)
+    if table.layer != "bronze":
+        return column
+    ways = way(table.physical_columns[table.money])
+    text = f"trim(__raw['{table.money}'])"
+    if "trailing_minus" in ways.how:
+        text = rf"regexp_replace({text}, '^(.*)-$', '-\1')"
+    amount = f"try_cast({text} as decimal(38, 18))"
+    if ways.implied:
+        unit = f"{Decimal(1).scaleb(-ways.implied):f}::decimal({ways.implied + 1}, {ways.implied})"
+        amount = f"try_cast({text} as decimal(20, 0)) * {unit}"
+    return f"coalesce({column}, case when __verdict = 'rejected' then {amount} end)"
+
+
+def _of_rule(table: Table, rule: Rule, money: str | None) -> dict[str, str]:
     name = statistic(rule)
     if name:
         kind, _, column = name.partition("__")
@@ -61,21 +109,26 @@ def _of_rule(table: Table, rule: Rule) -> dict[str, str]:
     if not rule.judges_rows:
         return {}
     marks = "__reasons" if rule.on_fail == "quarantine" else "__warnings"
-    only = f"filter (where list_contains({marks}, '{rule.id}')" + ("" if rule.on_fail == "quarantine" else " and __verdict = 'accepted'") + ")"
-    found = {f"broken__{rule.id}": f"count(*) {only}"}
-    if table.money and rule.on_fail == "quarantine":
-        found[f"money__{rule.id}"] = f"coalesce(sum({quoted(table.money)}) {only}, 0)"
-    if "column" in rule.kwargs:
-        found[f"null__{rule.kwargs['column']}"] = f"count(*) - count({quoted(rule.kwargs['column'])})"
-    else:
-        found[f"skipped__{rule.id}"] = f"count(*) filter (where coalesce({', '.join(f'{quoted(c)}::varchar' for c in rule.columns)}) is null)"
+    broken = f"list_contains({marks}, '{rule.id}')"
+    missing = " or ".join(f"{quoted(c)} is null" for c in rule.columns)
+    found = {
+        f"broken__{rule.id}": f"count(*) filter (where {broken})",
+        f"skipped__{rule.id}": f"count(*) filter (where __verdict <> 'filtered' and ({missing}))",
+    }
+    if money and rule.on_fail == "quarantine":
+        found[f"money__{rule.id}"] = f"coalesce(sum({money}) filter (where {broken}), 0)::{LEDGER_MONEY}"
     return found
 
 
-def measure(written: Any, table: Table, rules: Sequence[Rule], *, batch: int, by: Sequence[str] = ()) -> list[dict[str, Any]]:
-    """The metrics of one batch, one row a group of `by` (one row in all when empty). `written`: an Arrow dataset of the table."""
+def measure(
+    written: Any, table: Table, rules: Sequence[Rule], *, batch: int, by: Sequence[str] = ()
+) -> list[dict[str, Any]]:
+    """The metrics of one batch, one row a group of `by` (one row in all when empty). `written`: an Arrow dataset of the
+    table.
+    """
     batch_column = "__batch" if table.layer == "bronze" else "batch"
-    listed = ", ".join([*map(quoted, by), *(f"{sql} as {quoted(name)}" for name, sql in expressions(table, rules).items())])
+    aggregates = [f"{sql} as {quoted(name)}" for name, sql in expressions(table, rules).items()]
+    listed = ", ".join([*map(quoted, by), *aggregates])
     grouped = f" group by {', '.join(map(quoted, by))}" if by else ""
     with duckdb.connect() as engine:
         engine.register("written", written)
@@ -89,7 +142,8 @@ def distinct(written: Any, sql: str, *, batch: int, by: str) -> dict[str, list[A
     with duckdb.connect() as engine:
         engine.register("written", written)
         found = engine.execute(
-            f"select {quoted(by)}, list(distinct {sql}) from written where __batch = {int(batch)} and __verdict = 'accepted' and ({sql}) is not null group by 1"
+            f"select {quoted(by)}, list(distinct {sql}) from written "
+            f"where __batch = {int(batch)} and __verdict = 'accepted' and ({sql}) is not null group by 1"
         )
         return dict(found.fetchall())
 
@@ -100,10 +154,15 @@ def quoted(name: str) -> str:
 
 def nothing(table: Table, rules: Sequence[Rule]) -> dict[str, Any]:
     """The metrics of no rows at all."""
-    empty = {"sum", "mean", "min", "max"}
-    return {name: None if name.partition("__")[0] in empty else 0 for name in expressions(table, rules)}
+    return {n: None if n.partition("__")[0] in _OF_NOTHING else 0 for n in expressions(table, rules)}
 
 
 def storable(metrics: Mapping[str, Any]) -> dict[str, Any]:
     """Metrics as the ledger keeps them (JSON): decimals and dates as text."""
-    return {k: (str(v) if isinstance(v, Decimal) else v.isoformat() if isinstance(v, date | datetime) else v) for k, v in metrics.items()}
+    return {name: _text(value) for name, value in metrics.items()}
+
+
+def _text(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return str(value)
+    return value.isoformat() if isinstance(value, date | datetime) else value

@@ -193,9 +193,15 @@ class TestRestatement:
     def test_a_reversal_restates_the_day_of_its_original(self, running: TinyBank) -> None:
         released(running)
         running.clock(NEXT, "08:00")
-        delivery = running.arrives("payments", "b01", NEXT)
+        delivery, *_ = running.whole_day(NEXT)
         with running.ledger.begin() as db:
             days.mark_changed(db, deliveries.get(db, delivery), [DAY, date(1990, 1, 1)])
+        # First the day on which it was booked: until then the original's day would be told without it.
+        [next_day] = running.decide()
+        assert next_day.startswith(f"{NEXT}")
+        running.start(next_day)
+        assert running.decide() == []
+        running.release(next_day)
         assert running.decide() == [V2]
         assert running.run(V2).cause == "reversal"
 
