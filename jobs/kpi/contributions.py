@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 
 from jobs.contracts.day import Day
 from jobs.contracts.kpi import Kpi
+from jobs.history import valid_on
 from jobs.kpi.bases import BASES, GRAINS
 
 READS = {
@@ -40,13 +41,14 @@ def transform(
         "account_balances": account_balances,
         "party_days": party_days,
         "party_links": party_links,
-        "branches": branches,
         "ref_channels": ref_channels,
         "day": day,
     }
     used = sorted({kpi.base for kpi in day.kpis})
-    parts = [_contributions(_rows(base, tables), [k for k in day.kpis if k.base == base], day) for base in used]
-    return reduce(DataFrame.unionByName, parts) if parts else _none(transactions, day)
+    parts = [_contributions(_rows(base, tables), [k for k in day.kpis if k.base == base]) for base in used]
+    if not parts:
+        return _none(transactions)
+    return _placed(reduce(DataFrame.unionByName, parts), branches, day)
 
 
 def _rows(base: str, tables: dict[str, DataFrame | Day]) -> DataFrame:
@@ -56,22 +58,31 @@ def _rows(base: str, tables: dict[str, DataFrame | Day]) -> DataFrame:
     return function(**{name: tables[name] for name in inspect.signature(function).parameters})
 
 
-def _contributions(rows: DataFrame, kpis: list[Kpi], day: Day) -> DataFrame:
+def _contributions(rows: DataFrame, kpis: list[Kpi]) -> DataFrame:
+    """One row a unit and definition, where the unit adds something."""
     figures = F.explode(F.array(*[_figure(kpi) for kpi in kpis])).alias("figure")
     adds = F.exists("figure.measures", lambda m: (m["numerator"] != 0) | (m["denominator"] != 0))
-    return (
-        rows.select("unit_table", "unit_id", "business_date", *GRAINS, "sources", figures)
-        .where(adds)
-        .select(
-            F.lit(day.release_key).alias("release_id"),
-            "figure.kpi_id",
-            "business_date",
-            *GRAINS,
-            "unit_table",
-            "unit_id",
-            "figure.measures",
-            "sources",
-        )
+    unit = ["unit_table", "unit_id", "business_date", "legal_entity_id", "business_line", "branch_id", "sources"]
+    return rows.select(*unit, figures).where(adds)
+
+
+def _placed(units: DataFrame, branches: DataFrame, day: Day) -> DataFrame:
+    """Units with the province (and, where they do not say, the legal entity) of their branch on their own date (R8)."""
+    own = units.withColumnRenamed("legal_entity_id", "own_entity")
+    of_branch = ["province_code", "legal_entity_id"]
+    placed = valid_on(own, branches, key="branch_id", at="business_date", take=of_branch, small=True)
+    placed = placed.withColumn("legal_entity_id", F.coalesce("own_entity", "legal_entity_id"))
+    # What belongs to no branch has no grain; what does and is not known is said to be unknown, not lost in the total.
+    grains = [F.when(F.col("branch_id").isNotNull(), F.coalesce(c, F.lit("unknown"))).alias(c) for c in GRAINS]
+    return placed.select(
+        F.lit(day.release_key).alias("release_id"),
+        "figure.kpi_id",
+        "business_date",
+        *grains,
+        "unit_table",
+        "unit_id",
+        "figure.measures",
+        "sources",
     )
 
 
@@ -92,9 +103,9 @@ def _number(sql: str) -> Column:
     return F.coalesce(F.expr(sql).cast(AMOUNT), F.lit(0).cast(AMOUNT))
 
 
-def _none(any_frame: DataFrame, day: Day) -> DataFrame:
+def _none(any_frame: DataFrame) -> DataFrame:
     """No definitions, no contributions; of the right shape."""
     grains = ", ".join(f"{c} string" for c in GRAINS)
-    measures = f"array<struct<measure:string,numerator:{AMOUNT},denominator:{AMOUNT}>>"
-    schema = f"release_id string, kpi_id string, business_date date, {grains}, unit_table string, unit_id string, measures {measures}"
-    return any_frame.sparkSession.createDataFrame([], schema)
+    measures = f"measures array<struct<measure:string,numerator:{AMOUNT},denominator:{AMOUNT}>>"
+    names = f"release_id string, kpi_id string, business_date date, {grains}, unit_table string, unit_id string"
+    return any_frame.sparkSession.createDataFrame([], f"{names}, {measures}")

@@ -64,7 +64,7 @@ def way(column: Declared) -> Way:
     rest = NULLS.sub(" ", column.parse or "").strip()
     if column.type in ("date", "timestamp"):
         if rest and rest not in EPOCH:
-            _places(rest)
+            places(rest)
         return Way(frozenset([rest] if rest in EPOCH else []), rest or None, tuple(nulls))
     words = frozenset(rest.split())
     match = DECIMAL.match(column.type)
@@ -143,7 +143,7 @@ def _typed(text: Column, column: Declared, zone: str) -> Column:
     return _decimal(text, int(match[1]), int(match[2]), ways)
 
 
-def _places(pattern: str) -> tuple[list[str], int | None]:
+def places(pattern: str) -> tuple[list[str], int | None]:
     """The fields and separators of a date pattern in their order, and the first year of a two-digit one."""
     two_digits = TWO_DIGIT_YEAR.match(pattern)
     bare = two_digits[1] if two_digits else pattern
@@ -162,7 +162,7 @@ def _iso(text: Column, pattern: str) -> Column:
     """ISO text from a value whose fields stand at fixed places; null where it does not have that form."""
     from pyspark.sql import functions as F
 
-    parts, first_year = _places(pattern)
+    parts, first_year = places(pattern)
     form = "".join(f"[0-9]{{{FIELDS[p]}}}" if p in FIELDS else re.escape(p) for p in parts)
     has_form = text.rlike(f"^{form}$")
     if pattern in ("yyyy-MM-dd", "yyyy-MM-dd HH:mm:ss"):

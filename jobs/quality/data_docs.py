@@ -33,7 +33,7 @@ body{font:15px/1.5 system-ui,"Noto Sans SC","WenQuanYi Micro Hei",sans-serif;mar
 body{padding:0 1rem;color:#222;background:#fff}table{border-collapse:collapse;width:100%;margin:.5rem 0}
 td,th{border:1px solid #ccc;padding:.35rem .6rem;text-align:left;vertical-align:top}
 .fa-check-circle::before{content:"\\2714";color:#1a7f37}.fa-times::before{content:"\\2718";color:#b42318}
-.collapse{display:block}nav,.modal,.d-none{display:none}@media print{body{margin:0;max-width:none}}
+.collapse{display:block}nav,.sticky,.modal,.d-none{display:none}@media print{body{margin:0;max-width:none}}
 </style>"""
 
 
@@ -72,7 +72,7 @@ def offline(page: str) -> str:
     """The page without anything that another host or another file would have to give."""
     for foreign in FOREIGN:
         page = foreign.sub("", page)
-    return page
+    return re.sub(r"<a\b[^>]*href=[\"']\.\./[^>]*>(.*?)</a>", r"\1", page, flags=re.S)
 
 
 def _with(page: str, head: str) -> str:

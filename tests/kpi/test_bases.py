@@ -26,7 +26,7 @@ def test_two_records_of_one_person_make_one_new_customer(spark):
     """,
     )
     rows = bases.accounts_opened(
-        *[tables.read(f"silver.{t}") for t in ("accounts", "party_links", "ref_channels", "branches")],
+        *[tables.read(f"silver.{t}") for t in ("accounts", "party_links", "ref_channels")],
         day_of("2026-09-01", "2026-09-30"),
     )
     assert shown(rows, "unit_id", "is_first_in_group", "is_first_at_entity", "is_online") == [
@@ -47,7 +47,7 @@ def test_an_account_of_before_the_run_keeps_its_owner_from_being_new(spark):
     """,
     )
     rows = bases.accounts_opened(
-        *[tables.read(f"silver.{t}") for t in ("accounts", "party_links", "ref_channels", "branches")],
+        *[tables.read(f"silver.{t}") for t in ("accounts", "party_links", "ref_channels")],
         day_of("2026-09-15"),
     )
     assert shown(rows, "unit_id", "business_date") == [("a2", "2026-09-15")]
@@ -67,7 +67,7 @@ def test_steps_of_earlier_days_count_with_the_process_that_ended_today(spark):
     """,
     )
     rows = bases.processes(
-        *[tables.read(f"silver.{t}") for t in ("process_instances", "process_steps", "ref_channels", "branches")]
+        *[tables.read(f"silver.{t}") for t in ("process_instances", "process_steps", "ref_channels")]
     )
     assert shown(rows, "unit_id", "steps", "online_steps") == [("i1", "2", "1")]
 

@@ -209,10 +209,14 @@ class TestRestatement:
         running.whole_day()
         running.decide()
         running.start(V1)
-        delivery = running.arrives("payments", "b01", NEXT)
+        delivery, *_ = running.whole_day(NEXT)
         with running.ledger.begin() as db:
             days.mark_changed(db, deliveries.get(db, delivery), [DAY])
         running.release(V1)
+        running.clock(NEXT, "08:00")
+        [next_day] = running.decide()
+        running.start(next_day)
+        running.release(next_day)
         assert running.decide() == [V2]
 
     def test_a_taken_on_day_is_measured_against_its_take_on(self, running: TinyBank) -> None:
