@@ -29,14 +29,17 @@ def up(only: Annotated[list[str] | None, typer.Option("--only", help="Only this 
         start_all()
 
 
-def start_all() -> None:
-    """Everything up and healthy: the database first, then the banks' ledgers brought to their newest version, then the rest."""
+def start_all(owner: int | None = None) -> None:
+    """Everything up and healthy: the database first, then the banks' ledgers brought to their newest version, then the rest.
+
+    `owner`: a process with whose end the services end too.
+    """
     began = time.monotonic()
-    services.up(["postgres"], progress=said)
+    services.up(["postgres"], progress=said, owner=owner)
     for profile in profiles():
         connect(profile).migrate()
         settings().bank(profile).joinpath("inbox").mkdir(parents=True, exist_ok=True)
-    services.up(progress=said)
+    services.up(progress=said, owner=owner)
     console.print(f"All services healthy after {time.monotonic() - began:.1f} s.")
 
 

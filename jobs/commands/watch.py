@@ -76,6 +76,19 @@ def until_quiet(bank: Bank, seconds: float = 5.0) -> None:
         time.sleep(0.3)
 
 
+def until_at_rest(bank: Bank, seconds: float = 8.0, patience: float = PATIENCE) -> None:
+    """Wait until no delivery is on its way and no day is asked for or under way, for some seconds."""
+    began = quiet_since = time.monotonic()
+    while time.monotonic() - quiet_since < seconds:
+        with bank.ledger.begin() as db:
+            busy = deliveries.find(db, states=["arriving", "verified"]) or [r for r in days.runs(db) if r.state in days.OPEN_STATES]
+        if busy:
+            quiet_since = time.monotonic()
+        if time.monotonic() - began > patience:
+            raise Bad(f"Still at work after {patience:.0f} s. `ledgerlake status` and `ledgerlake files` show what it waits for.")
+        time.sleep(0.5)
+
+
 def until_settled(bank: Bank, run_key: str) -> str:
     first, last, version = days.parse_key(run_key)
     until_released(bank, first, last, after=version - 1)

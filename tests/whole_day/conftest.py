@@ -1,10 +1,14 @@
-"""The real services, started once for all whole-day tests, on an empty home."""
+"""The real services, started once for all whole-day tests, on an empty home; one bank whose days go on from test to test."""
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,11 +16,31 @@ from infra.local import services
 from jobs.bank import Bank, open_bank
 from jobs.commands import demo
 from jobs.commands.services import start_all
+from jobs.demo_bank import AnswerKey, DemoBank
 from jobs.settings import settings
 
 
+@dataclass
+class Story:
+    """The demo bank (small), the faults it committed so far, and how its days ended."""
+
+    bank: Bank
+    sender: DemoBank
+    faults: dict[date, tuple[str, ...]]
+
+    def run(self, *faults: str) -> Any:
+        """The next business day, by Airflow; its release."""
+        day = demo.next_day(self.bank)
+        self.faults[day] = faults
+        return demo.run_day(self.bank, self.sender, day, faults)
+
+    def key(self, day: date, known: date | None = None) -> dict[str, Any]:
+        """The answers for a day, worked out from the truth alone."""
+        return AnswerKey(DemoBank(seed=self.sender.seed, scale="XS"), self.faults).of(day, known=known)
+
+
 @pytest.fixture(scope="session")
-def installation() -> Iterator[Path]:
+def services_up() -> Iterator[Path]:
     """PostgreSQL, Spark and Airflow, healthy, on a home that holds nothing of an earlier test run."""
     home = settings().home
     if not (home / "jars").exists():
@@ -25,14 +49,14 @@ def installation() -> Iterator[Path]:
     for entry in home.iterdir():
         if entry.name != "jars":
             shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
-    start_all()
+    start_all(owner=os.getpid())
     yield home
     services.down()
 
 
 @pytest.fixture(scope="session")
-def bank(installation: Path) -> Bank:
-    """The demo bank with its history taken on."""
-    the_bank = open_bank("demo")
-    demo.take_on_if_new(the_bank, demo.sender_for("demo", None, "S", 7))
-    return the_bank
+def story(services_up: Path) -> Story:
+    sender = DemoBank(seed=7, scale="XS")
+    bank = open_bank("demo")
+    demo.take_on_if_new(bank, sender)
+    return Story(bank, sender, {})

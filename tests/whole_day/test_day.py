@@ -1,0 +1,141 @@
+"""One bank day after the other through the real services, compared with answers that were worked out from the truth alone.
+
+The tests of this module are one story and run in order: history, a clean day, a day with faults.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import duckdb
+import pytest
+from sqlalchemy import select
+
+from jobs.ledger import batches, days, deliveries
+from jobs.ledger.models import Balance, Batch, Delivery
+from tests.whole_day.conftest import Story
+
+pytestmark = [pytest.mark.services, pytest.mark.timeout(1500)]
+
+MONEY = {
+    "silver.transactions": "amount", "silver.reversals": "amount", "silver.sales": "amount", "silver.account_balances": "balance",
+    "silver.loans": "balance",
+}  # fmt: skip
+DATES = {"silver.account_balances": "balance_date", "silver.loans": "as_of_date", "silver.exchange_rates": "rate_date"}
+GRAINS = ("legal_entity_id", "business_line", "province_code", "branch_id")
+
+
+def rows_of(story: Story, table: str, sql: str, **values: Any) -> list[tuple[Any, ...]]:
+    """A query over the accepted rows of a table's newest version, by DuckDB: `t` is the table."""
+    with duckdb.connect() as engine:
+        engine.register("all_rows", story.bank.lake.dataset(table))
+        engine.execute("create view t as select * from all_rows where __verdict = 'accepted'")
+        return engine.execute(sql, values or None).fetchall()
+
+
+def assert_tables(story: Story, key: dict[str, Any]) -> None:
+    for table, answer in key["tables"].items():
+        if "rows" in answer:
+            money = f"sum({MONEY[table]})" if table in MONEY else "null"
+            column = DATES.get(table, "business_date")
+            [(rows, total)] = rows_of(story, table, f"select count(*), {money} from t where {column} = $day", day=key["date"])
+            assert rows == answer["rows"], table
+            if table in MONEY:
+                assert Decimal(total or 0) == Decimal(answer["money"]), table
+        if "current" in answer:
+            [(current,)] = rows_of(story, table, "select count(*) from t where is_current")
+            assert current == answer["current"], table
+    [(parties,)] = rows_of(story, "silver.parties", "select count(*) from t where is_current")
+    assert parties == key["parties"]
+
+
+def assert_figures(story: Story, key: dict[str, Any]) -> None:
+    """Every KPI, period, measure and cell of the key stands in kpi_values, with its numerator, denominator and value; and nothing else does."""
+    told = rows_of(
+        story,
+        "gold.kpi_values",
+        f"select kpi_id, period_kind, measure, {', '.join(GRAINS)}, numerator, denominator, value from t where as_of_date = $day "
+        "qualify row_number() over (partition by kpi_id, period_kind, period, measure, " + ", ".join(GRAINS) + " order by restatement_no desc) = 1",
+        day=key["date"],
+    )
+    found: dict[tuple[str, ...], tuple[Any, ...]] = {}
+    for kpi, kind, measure, *rest in told:
+        grain = [f"{name}={value}" for name, value in zip(GRAINS, rest[:4], strict=True) if value is not None]
+        cell = "total" if not grain else next((g for g in grain if g.startswith("branch_id")), grain[0])
+        found[kpi, kind, measure, cell] = tuple(rest[4:])
+    for kpi, kinds in key["kpis"].items():
+        for kind, measures in kinds.items():
+            for measure, cells in measures.items():
+                for cell, answer in cells.items():
+                    got = found.get((kpi, kind, measure, cell))
+                    if got is None and not answer["numerator"] and not answer["denominator"]:
+                        continue
+                    assert got is not None, (kpi, kind, measure, cell)
+                    assert got == (answer["numerator"], answer["denominator"], answer["value"]), (kpi, kind, measure, cell)
+
+
+def test_the_history_is_taken_on_in_one_run(story: Story) -> None:
+    key = story.key(story.sender.history_end)
+    assert_tables(story, key)
+    assert_figures(story, key)
+
+
+def test_a_clean_day_equals_the_key(story: Story) -> None:
+    made = story.run()
+    assert (made.kind, made.missing) == ("final", [])
+    key = story.key(made.from_date)
+    assert_tables(story, key)
+    assert_figures(story, key)
+    with story.bank.ledger.begin() as db:
+        assert batches.cases(db) == []
+        states = {d.state for d in deliveries.find(db, business_date=made.from_date)}
+    assert states == {"loaded"}
+
+
+def test_every_batch_names_an_airflow_run_and_every_balance_holds(story: Story) -> None:
+    with story.bank.ledger.begin() as db:
+        runs = set(db.execute(select(Batch.run_id)).scalars())
+        claims = set(db.execute(select(Delivery.run_id)).scalars())
+        broken = db.execute(select(Balance.table_name, Balance.subject).where(~Balance.is_balanced)).all()
+        silver = set(db.execute(select(Balance.table_name)).scalars())
+    assert all(run.startswith(("load/", "business_day/")) for run in runs), runs
+    assert all(run.startswith("landing/") for run in claims), claims
+    assert broken == []
+    assert {t.table for t in story.bank.catalog.tables.values() if "incoming" in t.reads} <= silver
+
+
+def test_faults_are_caught_each_by_its_control_and_the_rest_is_released(story: Story) -> None:
+    faults = ("F01", "F04", "F11", "F12", "F14", "F17", "F19", "F20", "F23", "F25", "F30", "F37", "F75")
+    made = story.run(*faults)
+    day = made.from_date
+    key = story.key(day)
+    assert sorted(made.missing) == key["missing"]
+    assert made.kind == "provisional"
+    with story.bank.ledger.begin() as db:
+        arrived = deliveries.find(db, business_date=day)
+        for feed, lanes in key["feeds"].items():
+            for entity, answer in lanes.items():
+                lane = [d for d in arrived if (d.feed, d.entity) == (feed, entity) and d.state not in ("superseded", "ignored_duplicate")]
+                states = {d.state for d in lane} or {"missing"}
+                assert states == {answer["state"]}, (feed, entity, [d.reason for d in lane])
+                if "accepted_rows" in answer:
+                    [one] = lane
+                    got = (one.received_rows, one.accepted_rows, one.rejected_rows, one.duplicate_rows)
+                    assert got == tuple(answer[f"{p}_rows"] for p in ("received", "accepted", "rejected", "duplicate")), (feed, entity)
+        refused = {d.delivery_id for d in arrived if d.state == "refused"}
+        cases = batches.cases(db)
+    assert refused <= {case.delivery_id for case in cases}
+    assert_tables(story, key)
+    assert_figures(story, key)
+
+
+def test_a_second_look_finds_nothing_to_do(story: Story) -> None:
+    """Restatements that the days' reversals asked for come to rest; then nothing is pending."""
+    from jobs.commands import watch
+
+    watch.until_at_rest(story.bank)
+    with story.bank.ledger.begin() as db:
+        assert days.pending(db) == []
+    key = story.key(story.sender.first_live_day, known=max(story.faults))
+    assert_figures(story, key)
