@@ -5,6 +5,7 @@ stop ends this day only; what the run wrote is taken back, and the task's error 
 """
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from airflow.sdk import DAG, IdentityMapper, PartitionedAssetTimetable, TaskGroup, get_current_context, task
 from airflow.sdk.exceptions import AirflowFailException
@@ -13,7 +14,7 @@ from infra.airflow.bells import banks, dag_id, days, ring, run_of
 from jobs.contracts import load
 from jobs.contracts.model import INCOMING, PREVIOUS
 
-RETRY = {"retries": 4, "retry_delay": timedelta(seconds=3), "retry_exponential_backoff": True}
+RETRY: dict[str, Any] = {"retries": 4, "retry_delay": timedelta(seconds=3), "retry_exponential_backoff": True}
 
 
 def business_day(profile: str) -> DAG:
@@ -77,11 +78,13 @@ def business_day(profile: str) -> DAG:
 
             state = day.settle(profile, dag_run.partition_key, run_of(get_current_context()))
             if state != "released":
-                raise AirflowFailException(f"Business day {dag_run.partition_key} is {state}: see the failed task above.")
+                raise AirflowFailException(
+                    f"Business day {dag_run.partition_key} is {state}: see the failed task above."
+                )
             return state
 
         started, released, settled = begin(), release(), settle()
-        gates = {}
+        gates: dict[str, Any] = {}
         layers = {layer: TaskGroup(layer) for layer in ("silver", "gold")}
         for table in load(profile).build_order():
             with layers[table.layer], TaskGroup(table.name):

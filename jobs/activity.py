@@ -1,7 +1,7 @@
 """What counts as a customer's activity (kpis.md R4 to R6, R12), and how it adds up over windows of days.
 
-Two shapes: rows of one day (valid transactions, valid sales, digital events), and windows that end on a date, which are summed from
-`gold.party_days` so that no figure reads history's single rows again.
+Two shapes: rows of one day (valid transactions, valid sales, digital events), and windows that end on a date, which are
+summed from `gold.party_days` so that no figure reads history's single rows again.
 """
 
 from __future__ import annotations
@@ -26,8 +26,10 @@ WINDOW_COLUMNS = [*COUNTS, *AMOUNTS, "last_transaction_on", "is_active"]
 
 
 def valid_transactions(transactions: DataFrame, reversals: DataFrame, ref_channels: DataFrame) -> DataFrame:
-    """Successful, customer-initiated, financial movements with `net_amount` > 0 after reversals, and `is_online`, `is_off_counter` of the
-    channel on that date. A reversal is never an activity itself, on whatever day it was booked."""
+    """Successful, customer-initiated, financial movements with `net_amount` > 0 after reversals, and `is_online`,
+    `is_off_counter` of the channel on that date. A reversal is never an activity itself, on whatever day it was
+    booked.
+    """
     booked = transactions.where(
         (F.col("status") == "success")
         & (F.col("initiator") == "customer")
@@ -41,8 +43,9 @@ def valid_transactions(transactions: DataFrame, reversals: DataFrame, ref_channe
 
 
 def valid_sales(sales: DataFrame, reversals: DataFrame, ref_channels: DataFrame) -> DataFrame:
-    """Completed sales with `net_amount` > 0 after reversals; `completed_online` = the customer started and completed it online,
-    `origin_online` = began online wherever it was signed."""
+    """Completed sales with `net_amount` > 0 after reversals; `completed_online` = the customer started and completed
+    it online, `origin_online` = began online wherever it was signed.
+    """
     completed = sales.where((F.col("status") == "completed") & F.col("reverses_sale_id").isNull())
     left = _net(completed, reversals, kind="sale", key="sale_id")
     signed = _channel(left, ref_channels, "channel_complete", "complete_online")
@@ -64,7 +67,7 @@ def digital_events(channel_events: DataFrame, ref_channels: DataFrame) -> DataFr
 
 
 def _net(rows: DataFrame, reversals: DataFrame, *, kind: str, key: str) -> DataFrame:
-    """Rows of which something is left after their reversals (R5: netted in the original's period), with `net_amount`."""
+    """Rows of which something is left after their reversals (R5: in the original's period), with `net_amount`."""
     undone = (
         reversals.where(F.col("kind") == kind)
         .groupBy(F.col("original_id").alias(key))
@@ -96,12 +99,14 @@ def windows(
     as_of: list[date],
     balance_floor: Decimal,
 ) -> DataFrame:
-    """One row a party and date of `as_of`, for parties with activity in the 12 months ending then or a balance on that date.
+    """One row a party and date of `as_of`, for parties with activity in the 12 months ending then or a balance on that
+    date.
 
-    Columns: as_of, party_id; transaction_count, sale_count, online_sale_count (12 months); transaction_count_90d, transaction_amount_90d,
-    online_transaction_count_90d, counter_transaction_count_90d; digital_event_count (month to date); last_transaction_on; balance; is_active.
-    A window of n months or days ending at d is (d - n, d]. Records are brought together by their party as of d, so that a merge or split
-    rewrites no day. A customer without a link stands for itself.
+    Columns: as_of, party_id; transaction_count, sale_count, online_sale_count (12 months); transaction_count_90d,
+    transaction_amount_90d, online_transaction_count_90d, counter_transaction_count_90d; digital_event_count (month to
+    date); last_transaction_on; balance; is_active. A window of n months or days ending at d is (d - n, d]. Records are
+    brought together by their party as of d, so that a merge or split rewrites no day. A customer without a link stands
+    for itself.
     """
     told = _dates(party_days.sparkSession, as_of)
     active_days = party_days.join(
@@ -140,7 +145,9 @@ def windows(
 
 
 def with_party(rows: DataFrame, party_links: DataFrame, *, at: str) -> DataFrame:
-    """`rows` with the party_id of their customer_key on the date in column `at`; the customer key itself where no record is linked."""
+    """`rows` with the party_id of their customer_key on the date in column `at`; the customer key itself where no
+    record is linked.
+    """
     linked = valid_on(rows, party_links, key="customer_key", at=at, take=["party_id"])
     return linked.withColumn("party_id", F.coalesce("party_id", "customer_key"))
 

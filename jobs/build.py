@@ -24,9 +24,9 @@ from jobs.contracts.day import Day
 from jobs.contracts.model import INCOMING, PREVIOUS
 from jobs.lake import session
 from jobs.lake.tables import SOURCES, Stamp, business_date_column, empty, judged_table, parts_filter, schema_of
+from jobs.lease import hold_writer
 from jobs.ledger import batches, days, deliveries, releases
 from jobs.ledger.days import days_between
-from jobs.lease import hold_writer
 from jobs.seams import seam
 
 if TYPE_CHECKING:
@@ -133,7 +133,10 @@ def _part_keys(bank: Bank, run: Run, table: Table) -> set[tuple[str, int]]:
 def run_rows(bank: Bank, run: Run) -> int:
     """Rows of all feeds that the run builds from: how much work its tables are."""
     with bank.ledger.begin() as db:
-        return sum(p.accepted_rows for p in deliveries.chosen_parts(db, sorted(run.chosen), list(bank.catalog.sources), run.first, run.last))
+        return sum(
+            p.accepted_rows
+            for p in deliveries.chosen_parts(db, sorted(run.chosen), list(bank.catalog.sources), run.first, run.last)
+        )
 
 
 def _parts(bank: Bank, run: Run, table: Table, first: date, last: date) -> list[Row[Any]]:
@@ -195,7 +198,9 @@ def _judged(spark: SparkSession, bank: Bank, run: Run, table: Table, stamp: Stam
         F.xxhash64(*(table.tracked or columns)).alias("__row_hash"),
         filtered.alias("__filtered"),
     )
-    within = {"scd2": ["valid_from"], "append": []}.get(table.history) or ([] if table.history == "append" else [business_date_column(table)])
+    within = {"scd2": ["valid_from"], "append": []}.get(table.history) or (
+        [] if table.history == "append" else [business_date_column(table)]
+    )
     judged = judge(out, bank.catalog.rules(table), within=within, order=["received_at", "sources"])
     judged = judged.withColumn("row_hash", F.lower(F.hex("__row_hash"))).withColumn(
         "__verdict", F.when(F.col("__filtered").isNotNull(), F.lit("filtered")).otherwise(F.col("__verdict"))
@@ -292,7 +297,11 @@ def incoming(spark: SparkSession, bank: Bank, run: Run, table: Table) -> DataFra
     """Accepted rows of all feeds that conform to the table, as its contract's `incoming` block says. For a table with history that is built again for
     an older date, the rows of all later dates too: history from that date on is told anew."""
     conformed = _all_conformed(spark, bank, run, table)
-    return conformed.where("__filtered is null").drop("__filtered") if _has_filters(bank, table) else conformed.drop("__filtered")
+    return (
+        conformed.where("__filtered is null").drop("__filtered")
+        if _has_filters(bank, table)
+        else conformed.drop("__filtered")
+    )
 
 
 def _all_conformed(spark: SparkSession, bank: Bank, run: Run, table: Table) -> DataFrame:
@@ -323,7 +332,12 @@ def _filtered(spark: SparkSession, bank: Bank, run: Run, table: Table) -> dict[s
     if INCOMING not in table.reads or not _has_filters(bank, table):
         return {}
     money = F.sum(table.money) if table.money in table.incoming else F.lit(None)
-    out = _all_conformed(spark, bank, run, table).where("__filtered is not null").groupBy("__filtered").agg(F.count("*").alias("n"), money.alias("m"))
+    out = (
+        _all_conformed(spark, bank, run, table)
+        .where("__filtered is not null")
+        .groupBy("__filtered")
+        .agg(F.count("*").alias("n"), money.alias("m"))
+    )
     return {f"filtered:{row['__filtered']}": [row["n"], str(row["m"] or 0)] for row in out.collect()}
 
 
@@ -334,10 +348,21 @@ def _conformed(spark: SparkSession, bank: Bank, bronze: Table, table: Table, par
     source = bank.catalog.sources[bronze.name]
     rows = bank.lake.read(spark, bronze.table).where(parts_filter(parts)).where(F.col("__verdict") == "accepted")
     columns: list[Column] = [
-        F.expr(expand(bank, source.system, conform.columns[name]) if name in conform.columns else "null").cast(column.type).alias(name)
+        F.expr(expand(bank, source.system, conform.columns[name]) if name in conform.columns else "null")
+        .cast(column.type)
+        .alias(name)
         for name, column in table.incoming.items()
     ]
-    first_failed = F.coalesce(*[F.when(~F.coalesce(F.expr(expand(bank, source.system, sql)), F.lit(False)), F.lit(name)) for name, sql in conform.where.items()]) if conform.where else F.lit(None).cast("string")
+    first_failed = (
+        F.coalesce(
+            *[
+                F.when(~F.coalesce(F.expr(expand(bank, source.system, sql)), F.lit(False)), F.lit(name))
+                for name, sql in conform.where.items()
+            ]
+        )
+        if conform.where
+        else F.lit(None).cast("string")
+    )
     return rows.select(
         *columns,
         F.array(F.struct(F.col("__delivery_id").alias("delivery_id"), F.col("__line").alias("line"))).alias("sources"),
@@ -386,7 +411,9 @@ def _history(spark: SparkSession, bank: Bank, run: Run, table: Table, state: Dat
     stated = good.select(*[c for c in columns if c not in ("valid_to", "is_current")]).unionByName(
         of_touched.where(~restated).drop("valid_to", "is_current")
     )
-    changed = stated.withColumn("__before", F.lag("row_hash").over(by_key)).where(~F.col("__before").eqNullSafe(F.col("row_hash")))
+    changed = stated.withColumn("__before", F.lag("row_hash").over(by_key)).where(
+        ~F.col("__before").eqNullSafe(F.col("row_hash"))
+    )
     kept = (
         changed.withColumn("valid_to", F.lead("valid_from").over(by_key))
         .withColumn("is_current", F.col("valid_to").isNull())
@@ -433,7 +460,9 @@ def judge_table(profile: str, run_key: str, table_name: str, run_id: str) -> str
             result=gate.result, docs_path=str(docs), run_id=run_id,
         )  # fmt: skip
         if balance is not None:
-            batches.record_balance(db, batch_id=batch.batch_id, table=table_name, subject=run_key, **balance.as_record())
+            batches.record_balance(
+                db, batch_id=batch.batch_id, table=table_name, subject=run_key, **balance.as_record()
+            )
         for failed in gate.failed:
             if failed["on_fail"] == "quarantine" and failed["unexpected"]:
                 batches.open_case(
@@ -442,7 +471,9 @@ def judge_table(profile: str, run_key: str, table_name: str, run_id: str) -> str
                 )  # fmt: skip
         batches.set_state(db, batch.batch_id, "stopped" if outcome in ("stop", "hold") else "passed")
     if outcome in ("stop", "hold"):
-        raise GateStopped(f"Gate of {table_name} for {run_key}: {outcome}. {sentence} See {docs}, `ledgerlake gates {table_name}`.")
+        raise GateStopped(
+            f"Gate of {table_name} for {run_key}: {outcome}. {sentence} See {docs}, `ledgerlake gates {table_name}`."
+        )
     return outcome
 
 
@@ -454,4 +485,6 @@ def balance_of(bank: Bank, run: Run, table: Table, metrics: dict[str, Any]) -> A
         return None
     parts = _parts(bank, run, table, run.first, _incoming_last(bank, run, table))
     money = sum((p.accepted_money for p in parts), Decimal(0)) if table.money else None
-    return Balance.from_metrics(metrics, received_rows=sum(p.accepted_rows for p in parts), received_money=money, by_sources=True)
+    return Balance.from_metrics(
+        metrics, received_rows=sum(p.accepted_rows for p in parts), received_money=money, by_sources=True
+    )

@@ -11,8 +11,8 @@ from sqlalchemy import Row
 from jobs.bank import Bank, open_bank
 from jobs.build import open_run
 from jobs.lake import session
-from jobs.ledger import batches, days, leases, releases
 from jobs.lease import WRITER, WriterBusy, give_back, hold_writer
+from jobs.ledger import batches, days, leases, releases
 from jobs.seams import seam
 
 if TYPE_CHECKING:
@@ -33,7 +33,9 @@ def begin(profile: str, run_key: str, run_id: str) -> str:
 
 def _take_back(bank: Bank, left: Sequence[Row[Any]]) -> None:
     """Put each table back to where it stood before an unreleased run wrote it, newest write first. Only the holder of the lease may do this."""
-    written = [b for b in left if b.previous_version is not None and bank.lake.committed(b.table_name, b.batch_id) is not None]
+    written = [
+        b for b in left if b.previous_version is not None and bank.lake.committed(b.table_name, b.batch_id) is not None
+    ]
     if written:
         with session() as spark:
             for batch in written:
@@ -57,7 +59,9 @@ def release(profile: str, run_key: str, run_id: str) -> int:
         former = releases.newest(db)
         tables: dict[str, tuple[int, int | None]] = {}
         if former is not None:
-            tables = {name: (row.delta_version, row.batch_id) for name, row in releases.tables(db, former.release_id).items()}
+            tables = {
+                name: (row.delta_version, row.batch_id) for name, row in releases.tables(db, former.release_id).items()
+            }
         tables |= {name: (b.delta_version, b.batch_id) for name, b in written.items() if b.delta_version is not None}
         release_id = releases.release(db, run.row, tables, run_id)
         if branches:
@@ -70,7 +74,9 @@ def _must_be_whole(bank: Bank, run_key: str, written: dict[str, Any]) -> None:
     wanted = {t.table for t in bank.catalog.build_order()}
     open_tables = sorted(name for name in wanted if name not in written or written[name].state != "passed")
     if open_tables:
-        raise RuntimeError(f"Run {run_key} is not whole: {', '.join(open_tables)} did not pass their gates. Nothing was released.")
+        raise RuntimeError(
+            f"Run {run_key} is not whole: {', '.join(open_tables)} did not pass their gates. Nothing was released."
+        )
 
 
 def _branch_history(bank: Bank) -> list[dict[str, Any]]:
@@ -79,10 +85,25 @@ def _branch_history(bank: Bank) -> list[dict[str, Any]]:
 
     if not bank.lake.exists("silver.branches"):
         return []
-    columns = ["branch_id", "branch_name", "province_code", "opened_on", "closed_on", "is_current", "outlet_type", "__verdict"]
+    columns = [
+        "branch_id",
+        "branch_name",
+        "province_code",
+        "opened_on",
+        "closed_on",
+        "is_current",
+        "outlet_type",
+        "__verdict",
+    ]
     rows = DeltaTable(bank.lake.path("silver.branches")).to_pyarrow_table(columns=columns).to_pylist()
     return [
-        dict(branch_id=r["branch_id"], valid_from=r["opened_on"], valid_to=r["closed_on"], name=r["branch_name"] or r["branch_id"], province_code=r["province_code"])
+        dict(
+            branch_id=r["branch_id"],
+            valid_from=r["opened_on"],
+            valid_to=r["closed_on"],
+            name=r["branch_name"] or r["branch_id"],
+            province_code=r["province_code"],
+        )
         for r in rows
         if r["is_current"] and r["__verdict"] == "accepted" and r["outlet_type"] != "head_office"
     ]
@@ -121,7 +142,11 @@ def _visible(bank: Bank, table_name: str, made: Any) -> pyarrow.Table:
     else:
         column = pc.field(business_date_column(table))
         where = where & (column >= made.from_date) & (column <= made.to_date)
-    return DeltaTable(bank.lake.path(table_name), version=version).to_pyarrow_dataset().to_table(columns=[*columns, *extra], filter=where)
+    return (
+        DeltaTable(bank.lake.path(table_name), version=version)
+        .to_pyarrow_dataset()
+        .to_table(columns=[*columns, *extra], filter=where)
+    )
 
 
 def report(profile: str, run_key: str, run_id: str) -> Path:
@@ -134,7 +159,9 @@ def report(profile: str, run_key: str, run_id: str) -> Path:
     if made is None:
         raise RuntimeError(f"Run {run_key} was not released: nothing to report")
     seam("before_report")
-    path = kpi_report.write(bank.ledger, bank.catalog, made, _visible(bank, "gold.kpi_values", made).to_pylist(), bank.reports)
+    path = kpi_report.write(
+        bank.ledger, bank.catalog, made, _visible(bank, "gold.kpi_values", made).to_pylist(), bank.reports
+    )
     with bank.ledger.begin() as db:
         releases.set_report(db, made.release_id, str(path))
     return path
@@ -156,7 +183,11 @@ def settle(profile: str, run_key: str, run_id: str) -> str:
             with bank.ledger.begin() as db:
                 own = releases.unreleased(db, but="", only=run_key)
             _take_back(bank, own)
-        reason = f"the gate of {', '.join(b.table_name for b in gates)} said stop" if gates else "a step failed; its log says why"
+        reason = (
+            f"the gate of {', '.join(b.table_name for b in gates)} said stop"
+            if gates
+            else "a step failed; its log says why"
+        )
         with bank.ledger.begin() as db:
             days.finish(db, run_key, "stopped" if gates else "failed", reason)
             message = f"Business day {run_key} stopped: {reason}. What was released before is unchanged."
@@ -164,6 +195,3 @@ def settle(profile: str, run_key: str, run_id: str) -> str:
     give_back(bank, run_key)
     with bank.ledger.begin() as db:
         return days.get(db, run_key).state
-
-
-

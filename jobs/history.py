@@ -1,6 +1,7 @@
 """Tables with history: which state was valid on a date.
 
-A state holds from `valid_from` (inclusive) to `valid_to` (exclusive, null = still). Per key the states neither overlap nor leave gaps.
+A state holds from `valid_from` (inclusive) to `valid_to` (exclusive, null = still). Per key the states neither overlap
+nor leave gaps.
 """
 
 from __future__ import annotations
@@ -24,12 +25,20 @@ def holds(at: Column, valid_from: Column, valid_to: Column) -> Column:
 
 
 def valid_on(
-    rows: DataFrame, states: DataFrame, *, key: str, at: str, take: Sequence[str], first_counts_before: bool = True, small: bool = False
-) -> DataFrame:  # fmt: skip
-    """`rows` with the columns `take` of the state of `key` that was valid on the date in column `at`; null where none was. No row is lost.
+    rows: DataFrame,
+    states: DataFrame,
+    *,
+    key: str,
+    at: str,
+    take: Sequence[str],
+    first_counts_before: bool = True,
+    small: bool = False,
+) -> DataFrame:
+    """`rows` with the columns `take` of the state of `key` that was valid on the date in column `at`; null where none
+    was. No row is lost.
 
-    `first_counts_before`: a key's first known state stands for all dates before it too, since a bank's history begins somewhere.
-    `small`: the states fit in every worker's memory and are sent there.
+    `first_counts_before`: a key's first known state stands for all dates before it too, since a bank's history begins
+    somewhere. `small`: the states fit in every worker's memory and are sent there.
     """
     state = states.select(
         F.col(key).alias("__key"), "valid_from", "valid_to", *[F.col(c).alias(f"__{c}") for c in take]

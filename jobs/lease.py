@@ -28,7 +28,9 @@ def hold_writer(bank: Bank, run: Any, wait: float = 0) -> int:
         if token is not None:
             return token
         if time.monotonic() >= give_up:
-            raise WriterBusy(f"Run {run.key} waits: another business day is being written. It goes on by itself when that run ends.")
+            raise WriterBusy(
+                f"Run {run.key} waits: another business day is being written. It goes on by itself when that run ends."
+            )
         time.sleep(0.5)
 
 

@@ -46,7 +46,10 @@ def land(profile: str, run_id: str, progress: Callable[[Landed], None] | None = 
     bank = open_bank(profile)
     landed = land_all(bank.catalog, bank.ledger, inbox_for(profile), run_id, progress=progress)
     with bank.ledger.begin() as db:
-        return [f"{feed}|{deliveries.next_wave(db)}" for feed in sorted({one.feed for one in landed if one.state == "verified"})]
+        return [
+            f"{feed}|{deliveries.next_wave(db)}"
+            for feed in sorted({one.feed for one in landed if one.state == "verified"})
+        ]
 
 
 def load(profile: str, feed: str, wave: str, run_id: str) -> dict[str, int]:
@@ -96,7 +99,9 @@ def _load_batch(bank: Bank, feed: str, batch: Row[Any], run_id: str) -> list[str
     return states
 
 
-def _judged(spark: SparkSession, bank: Bank, table: Table, rules: Sequence[Rule], waiting: Sequence[Row[Any]], stamp: Stamp) -> DataFrame:
+def _judged(
+    spark: SparkSession, bank: Bank, table: Table, rules: Sequence[Rule], waiting: Sequence[Row[Any]], stamp: Stamp
+) -> DataFrame:
     """`rows` of these deliveries, typed and judged, in bronze's shape."""
     from pyspark.sql import functions as F
 
@@ -114,7 +119,9 @@ def _judged(spark: SparkSession, bank: Bank, table: Table, rules: Sequence[Rule]
         .withColumn("__lane_date", _per_delivery({i: d.business_date.isoformat() for i, d in of.items()}, "date"))
     )
     own = _business_date(table, profile.zone)
-    dated = typed.withColumn("__business_date", F.coalesce(own, F.col("__lane_date")) if own is not None else F.col("__lane_date"))
+    dated = typed.withColumn(
+        "__business_date", F.coalesce(own, F.col("__lane_date")) if own is not None else F.col("__lane_date")
+    )
     hashed = dated.withColumn("__row_hash", F.xxhash64(*table.physical_columns))
     return judge(
         hashed, rules, within=["__delivery_id", "__business_date"], order=["__line"], already=F.col("__cast_errors"),
@@ -159,7 +166,9 @@ def _measure(bank: Bank, table: Table, rules: Sequence[Rule], batch_id: int) -> 
     from jobs.quality.metrics import distinct, measure
 
     written = bank.lake.dataset(table.table)
-    by_delivery = {m.pop("__delivery_id"): m for m in measure(written, table, rules, batch=batch_id, by=["__delivery_id"])}
+    by_delivery = {
+        m.pop("__delivery_id"): m for m in measure(written, table, rules, batch=batch_id, by=["__delivery_id"])
+    }
     by_date: dict[str, list[dict[str, Any]]] = {}
     for counts in measure(written, table, [], batch=batch_id, by=["__delivery_id", "__business_date"]):
         by_date.setdefault(counts.pop("__delivery_id"), []).append(counts)
@@ -178,7 +187,9 @@ def _settle(
 
     found = measured.by_delivery.get(delivery.delivery_id) or nothing(table, list(rules))
     gate = evaluate(table, list(rules), found, subject=delivery.delivery_id)
-    balance = Balance.from_metrics(found, received_rows=delivery.received_rows, received_money=delivery.received_money if table.money else None)
+    balance = Balance.from_metrics(
+        found, received_rows=delivery.received_rows, received_money=delivery.received_money if table.money else None
+    )
     outcome = gate.outcome if balance.is_balanced else "stop"
     docs = data_docs.render(gate, bank.docs / f"{delivery.delivery_id}_{table.name}.html")
     with bank.ledger.begin() as db:
@@ -186,7 +197,9 @@ def _settle(
             db, batch_id=batch_id, table=table.table, subject=delivery.delivery_id, outcome=outcome, rules_run=gate.rules_run,
             failed=gate.failed, result=gate.result, docs_path=str(docs), run_id=run_id,
         )  # fmt: skip
-        batches.record_balance(db, batch_id=batch_id, table=table.table, subject=delivery.delivery_id, **balance.as_record())
+        batches.record_balance(
+            db, batch_id=batch_id, table=table.table, subject=delivery.delivery_id, **balance.as_record()
+        )
     seam("before_live")
     totals = {
         f"{part}_{unit}": found.get(f"{part}_{unit}") or (0 if unit == "rows" else NO_MONEY)
@@ -201,7 +214,9 @@ def _settle(
         if outcome in ("stop", "hold"):
             state = "refused" if outcome == "stop" else "held"
             sentence = gate.sentence() if balance.is_balanced else balance.sentence()
-            deliveries.set_state(db, delivery.delivery_id, state, run_id, reason=sentence, cause=f"gate_{outcome}", **totals)
+            deliveries.set_state(
+                db, delivery.delivery_id, state, run_id, reason=sentence, cause=f"gate_{outcome}", **totals
+            )
             batches.open_case(
                 db, kind="file", table=table.table, cause=f"gate_{outcome}", subject=delivery.delivery_id, reason=sentence,
                 affected_rows=delivery.received_rows or 0, money=delivery.received_money, owner=bank.catalog.sources[delivery.feed].owner,
@@ -210,7 +225,11 @@ def _settle(
             return state
         dates = [
             {"business_date": d["__business_date"]}
-            | {f"{p}_{u}": d.get(f"{p}_{u}") or (0 if u == "rows" else NO_MONEY) for p in ("accepted", "rejected", "duplicate") for u in ("rows", "money")}
+            | {
+                f"{p}_{u}": d.get(f"{p}_{u}") or (0 if u == "rows" else NO_MONEY)
+                for p in ("accepted", "rejected", "duplicate")
+                for u in ("rows", "money")
+            }
             for d in measured.by_date.get(delivery.delivery_id, [])
         ]
         deliveries.go_live(db, delivery.delivery_id, batch_id, run_id, dates=dates, totals=totals)

@@ -18,7 +18,9 @@ def in_reporting_currency(amount: Column, original: Column, currency: Column, ra
 
 
 def net_of(amount: Column, original: Column, reversed_original: Column) -> Column:
-    """What is left of an amount after reversals, which are told in the original's currency and net at the original's rate (R5)."""
+    """What is left of an amount after reversals, which are told in the original's currency and net at the original's
+    rate (R5).
+    """
     left = original - reversed_original
     share = F.bround(amount * left / original, 2).try_cast(AMOUNT)
     return F.when(reversed_original == 0, amount).when(amount == original, left).otherwise(share).cast(AMOUNT)

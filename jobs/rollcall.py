@@ -32,14 +32,28 @@ class LaneStatus:
 def lanes(db: Connection, bank: Bank, day: date) -> list[LaneStatus]:
     """Every lane owed for a day, with the newest delivery that answered it."""
     at = clock.now(db)
-    newest = {(d.feed, d.entity): d for d in deliveries.find(db, business_date=day) if d.state not in ("superseded", "ignored_duplicate")}
+    newest = {
+        (d.feed, d.entity): d
+        for d in deliveries.find(db, business_date=day)
+        if d.state not in ("superseded", "ignored_duplicate")
+    }
     status = []
     for lane in days.expected_lanes(db, bank.catalog, day):
         schedule = bank.catalog.sources[lane.feed].schedule
         due = bank.catalog.profile.local(day, schedule.due, schedule.day).astimezone(UTC)
         found = newest.get((lane.feed, lane.entity))
         state = found.state if found else ("missing" if at > due else "expected")
-        status.append(LaneStatus(lane.feed, lane.entity, day, state, due, found.delivery_id if found else None, found.reason if found else None))
+        status.append(
+            LaneStatus(
+                lane.feed,
+                lane.entity,
+                day,
+                state,
+                due,
+                found.delivery_id if found else None,
+                found.reason if found else None,
+            )
+        )
     return status
 
 

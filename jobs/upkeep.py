@@ -36,7 +36,9 @@ def tidy(profile: str, run_id: str) -> dict[str, int]:
 
 
 def _expire(db, column, before: datetime, *, only_settled: bool) -> int:  # type: ignore[no-untyped-def]
-    query = select(Delivery.delivery_id, column.label("uri")).where(column.is_not(None), Delivery.received_at < before.astimezone(UTC))
+    query = select(Delivery.delivery_id, column.label("uri")).where(
+        column.is_not(None), Delivery.received_at < before.astimezone(UTC)
+    )
     if only_settled:
         query = query.where(Delivery.state.in_([*LIVE_STATES, "superseded"]))
     gone = 0

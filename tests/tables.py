@@ -1,12 +1,10 @@
 """Small text tables as DataFrames, and a runner that puts them through a table's real transform.
 
-    incoming
-    transaction_id | amount | business_date
-    t1             | 10.00  | 2026-09-15
+incoming transaction_id | amount | business_date t1             | 10.00  | 2026-09-15
 
-A line without `|` names the table (`incoming`, `previous` or `layer.table`), the next line its columns, the rest its rows; an empty cell is
-null, a column that is not written takes its example default (kpis.md section 2), then the contract's type. Facts may name `party_id` in place
-of customer_key: each party then is its only source record.
+A line without `|` names the table (`incoming`, `previous` or `layer.table`), the next line its columns, the rest its
+rows; an empty cell is null, a column that is not written takes its example default (kpis.md section 2), then the
+contract's type. Facts may name `party_id` in place of customer_key: each party then is its only source record.
 """
 
 from __future__ import annotations
@@ -32,49 +30,75 @@ Row = dict[str, str | None]
 EXPECTATIONS = Path(__file__).resolve().parent.parent / "expectations"
 SOURCES = "array<struct<delivery_id:string,line:bigint>>"
 HISTORY = {"valid_from": "date", "valid_to": "date", "is_current": "boolean"}
-TIME = "2026-09-15 10:00:00"
 DATE = "2026-09-15"
 
-# Example defaults of kpis.md section 2; they are no production defaults.
-DEFAULTS: dict[str, Row] = {
-    "silver.branches": {
-        "legal_entity_id": "bank", "outlet_type": "outlet", "province_code": "11", "is_rural": "false", "is_smart": "false", "is_active": "true",
-        "opens_at": "09:00", "closes_at": "17:00", "cut_off_at": "17:00", "opened_on": "2020-01-01",
-    },
-    "silver.parties": {"party_type": "person", "acquisition_source": "own", "is_farmer": "false", "source_record_count": "1", "conflict_count": "0"},
-    "silver.parties_source": {
-        "source_system": "core", "party_type": "person", "id_kind": "resident_id", "id_valid": "true", "acquisition_source": "own", "is_farmer": "false",
-    },
-    "silver.party_links": {"rule": "single", "score": "1", "conflict_count": "0"},
-    "silver.accounts": {
-        "customer_key": "p1", "legal_entity_id": "bank", "business_line": "savings", "product_id": "prod", "product_kind": "demand", "branch_id": "b1",
-        "open_channel": "counter", "opened_on": "2020-01-01", "status": "open",
-    },
-    "silver.account_balances": {"legal_entity_id": "bank", "business_line": "savings", "branch_id": "b1", "currency": "CNY"},
-    "silver.transactions": {
-        "account_id": "a1", "customer_key": "p1", "legal_entity_id": "bank", "business_line": "savings", "branch_id": "b1", "channel": "mobile",
-        "initiator": "customer", "operator": "customer", "is_financial": "true", "direction": "debit", "amount": "100", "currency": "CNY",
-        "status": "success", "event_time": TIME, "business_date": DATE, "posting_date": DATE, "is_out_of_hours": "false",
-    },
-    "silver.sales": {
-        "sale_version": "1", "customer_key": "p1", "legal_entity_id": "bank", "business_line": "fund", "product_id": "prod", "branch_id": "b1",
-        "channel_complete": "mobile", "is_customer_initiated": "true", "amount": "100", "currency": "CNY", "status": "completed",
-        "completed_at": TIME, "business_date": DATE, "needs_warning": "true",
-    },
-    "silver.process_instances": {
-        "process_id": "account_open", "business_line": "savings", "branch_id": "b1", "ended_at": TIME, "outcome": "approved", "business_date": DATE,
-    },
-    "silver.process_steps": {"step_code": "step", "actor": "customer", "business_date": DATE},
-    "silver.channel_events": {
-        "channel": "mobile", "event_name": "login", "is_final_step": "false", "is_meaningful": "true", "is_bot": "false", "is_test_user": "false",
-        "event_time": TIME, "business_date": DATE,
-    },
-    "silver.loans": {
-        "customer_key": "p1", "branch_id": "b1", "legal_entity_id": "bank", "annual_rate": "0.05", "five_class": "normal", "days_past_due": "0",
-        "is_inclusive_nfra": "false", "is_inclusive_pboc": "false", "as_of_date": "2026-09-30",
-    },
-    "silver.reversals": {"kind": "transaction", "business_date": DATE, "original_business_date": DATE},
-}  # fmt: skip
+# Example defaults of kpis.md section 2, `column=value`; they are no production defaults.
+DEFAULTS = {
+    "silver.branches": """
+        legal_entity_id=bank outlet_type=outlet province_code=11 is_rural=false is_smart=false
+        is_active=true opens_at=09:00 closes_at=17:00 cut_off_at=17:00 opened_on=2020-01-01
+    """,
+    "silver.parties": """
+        party_type=person acquisition_source=own is_farmer=false source_record_count=1 conflict_count=0
+    """,
+    "silver.parties_source": """
+        source_system=core party_type=person id_kind=resident_id id_valid=true name_normal_token=wang
+        acquisition_source=own is_farmer=false
+    """,
+    "silver.loan_contracts": """
+        customer_key=c1 branch_id=b1 legal_entity_id=bank is_inclusive_nfra=false is_inclusive_pboc=false
+    """,
+    "silver.party_links": """
+        rule=single score=1 conflict_count=0
+    """,
+    "silver.accounts": """
+        customer_key=p1 legal_entity_id=bank business_line=savings product_id=prod product_kind=demand
+        branch_id=b1 open_channel=counter opened_on=2020-01-01 status=open
+    """,
+    "silver.account_balances": """
+        legal_entity_id=bank business_line=savings branch_id=b1 currency=CNY
+    """,
+    "silver.transactions": """
+        account_id=a1 customer_key=p1 legal_entity_id=bank business_line=savings branch_id=b1 channel=mobile
+        initiator=customer operator=customer is_financial=true direction=debit amount=100 currency=CNY
+        status=success event_time=2026-09-15T10:00:00 business_date=2026-09-15 posting_date=2026-09-15
+        is_out_of_hours=false
+    """,
+    "silver.sales": """
+        sale_version=1 customer_key=p1 legal_entity_id=bank business_line=fund product_id=prod branch_id=b1
+        channel_complete=mobile is_customer_initiated=true amount=100 currency=CNY status=completed
+        completed_at=2026-09-15T10:00:00 business_date=2026-09-15 needs_warning=true
+    """,
+    "silver.process_instances": """
+        process_id=account_open business_line=savings branch_id=b1 ended_at=2026-09-15T10:00:00
+        outcome=approved business_date=2026-09-15
+    """,
+    "silver.process_steps": """
+        step_code=step actor=customer business_date=2026-09-15
+    """,
+    "silver.channel_events": """
+        channel=mobile event_name=login is_final_step=false is_meaningful=true is_bot=false
+        is_test_user=false event_time=2026-09-15T10:00:00 business_date=2026-09-15
+    """,
+    "silver.loans": """
+        customer_key=p1 branch_id=b1 legal_entity_id=bank annual_rate=0.05 five_class=normal days_past_due=0
+        is_inclusive_nfra=false is_inclusive_pboc=false as_of_date=2026-09-30
+    """,
+    "silver.reversals": """
+        kind=transaction business_date=2026-09-15 original_business_date=2026-09-15
+    """,
+}
+# A column that is left out says what its twin says.
+TWINS = {
+    "amount_original": "amount",
+    "balance_original": "balance",
+    "party_keyed_id": "customer_key",
+    "source_customer_id": "customer_key",
+    "balance_date": "business_date",
+    "business_date": "as_of_date",
+    "changed_on": "opened_on",
+    "linked_on": "valid_from",
+}
 CHANNELS = """
     silver.ref_channels
     channel      | is_online | is_off_counter
@@ -110,7 +134,7 @@ def parse(text: str) -> dict[str, list[Row]]:
             continue
         if "|" not in line and (not header or line in (INCOMING, PREVIOUS) or "." in line.split()[0]):
             name, header = line, []
-            tables[name] = []
+            tables.setdefault(name, [])
         elif not header:
             header = [cell.strip() for cell in line.split("|")]
         else:
@@ -128,15 +152,24 @@ def module_of(table: Table) -> Any:
 def day_of(first: str = DATE, last: str | None = None, **other: Any) -> Day:
     """A run of the demo bank for one date, or for first..last with `as_of` its last date."""
     last = last or first
-    values: dict[str, Any] = dict(
-        from_date=date.fromisoformat(first), to_date=date.fromisoformat(last), as_of=[date.fromisoformat(last)], zone="Asia/Shanghai",
-        currency="CNY", balance_floor=Decimal(100), release_key=f"{last}|v1", run_id="test", kpis=list(kpi_definitions().values()),
-    )  # fmt: skip
+    values: dict[str, Any] = {
+        "from_date": date.fromisoformat(first),
+        "to_date": date.fromisoformat(last),
+        "as_of": [date.fromisoformat(last)],
+        "zone": "Asia/Shanghai",
+        "currency": "CNY",
+        "balance_floor": Decimal(100),
+        "release_key": f"{last}|v1",
+        "run_id": "test",
+        "kpis": list(kpi_definitions().values()),
+    }
     return Day(**{**values, **other})
 
 
 class Tables:
-    """The tables of one story. `run` gives the transform's rows as DataFrame and keeps them as that table for later runs."""
+    """The tables of one story. `run` gives the transform's rows as DataFrame and keeps them as that table for later
+    runs.
+    """
 
     def __init__(self, spark: SparkSession, text: str = ""):
         self.spark = spark
@@ -185,13 +218,12 @@ class Tables:
     @staticmethod
     def _filled(table: Table, row: Row, columns: dict[str, str], line: int) -> dict[str, Any]:
         """The row with what a text table leaves out."""
-        defaults = {c: v for c, v in DEFAULTS.get(table.table, {}).items() if c in columns}
+        pairs = (pair.split("=", 1) for pair in DEFAULTS.get(table.table, "").split())
+        defaults = {c: v for c, v in pairs if c in columns}
         full: dict[str, Any] = {**defaults, "sources": [("D1", line)], **row}
         if "party_id" in full and "party_id" not in columns:
             full["customer_key"] = full.pop("party_id")
-        for column, twin in (("amount_original", "amount"), ("balance_original", "balance"), ("party_keyed_id", "customer_key"),
-                             ("source_customer_id", "customer_key"), ("balance_date", "business_date"), ("business_date", "as_of_date"),
-                             ("changed_on", "opened_on"), ("linked_on", "valid_from")):  # fmt: skip
+        for column, twin in TWINS.items():
             if column in columns and column not in full:
                 full[column] = full.get(twin)
         if "is_current" in columns:
@@ -200,7 +232,9 @@ class Tables:
         return full
 
     def _as_read(self, table: Table, made: DataFrame) -> DataFrame:
-        """Rows as the lake gives them to the next table: a state lasts until the next, and one equal to the one before opens no row."""
+        """Rows as the lake gives them to the next table: a state lasts until the next, and one equal to the one before
+        opens no row.
+        """
         if table.history != "scd2":
             return made
         from pyspark.sql import Window
@@ -218,7 +252,9 @@ class Tables:
 
 
 def literal_frame(spark: SparkSession, rows: list[dict[str, Any]], columns: dict[str, str]) -> DataFrame:
-    """Rows as SQL literals: unlike rows handed over from Python they need no worker, so that a story takes a fraction of a second."""
+    """Rows as SQL literals: unlike rows handed over from Python they need no worker, so that a story takes a fraction
+    of a second.
+    """
     empty = "SELECT " + ", ".join(f"CAST(NULL AS {kind}) AS `{name}`" for name, kind in columns.items())
     if not rows:
         return spark.sql(f"{empty} WHERE FALSE")

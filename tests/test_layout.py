@@ -1,4 +1,6 @@
-"""The name is the address: every silver and gold table has its contract, its module and its test, and they agree with one another."""
+"""The name is the address: every silver and gold table has its contract, its module and its test, and they agree with
+one another.
+"""
 
 from __future__ import annotations
 

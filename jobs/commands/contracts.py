@@ -13,7 +13,9 @@ from jobs.commands.output import Bad, BankOption, console
 from jobs.contracts import ContractError, load, profiles
 from jobs.settings import settings
 
-app = typer.Typer(no_args_is_help=True, help="Contracts: check them, exchange them as ODCS, bring changes to live tables.")
+app = typer.Typer(
+    no_args_is_help=True, help="Contracts: check them, exchange them as ODCS, bring changes to live tables."
+)
 
 
 @app.command(epilog="Example: ledgerlake contracts check")
@@ -29,7 +31,9 @@ def check(bank: Annotated[str | None, typer.Option("--bank", "-b", help="Only th
             for mistake in error.mistakes:
                 console.print(f"[red]{mistake}[/]", highlight=False, soft_wrap=True)
         else:
-            console.print(f"{profile}: {len(catalog.tables)} tables, {len(catalog.sources)} sources, {len(catalog.kpis)} KPIs, no mistake.")
+            console.print(
+                f"{profile}: {len(catalog.tables)} tables, {len(catalog.sources)} sources, {len(catalog.kpis)} KPIs, no mistake."
+            )
     if wrong:
         raise typer.Exit(1)
 

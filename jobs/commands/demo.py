@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Protocol
@@ -23,29 +23,41 @@ OPENING, CLOSED = "17:30", "20:30"
 class Sent(Protocol):
     """One file that a sender is about to drop."""
 
-    feed: str
-    entity: str
-    replaces: str | None
+    @property
+    def feed(self) -> str: ...
 
-    def write(self, inbox: Path) -> Path: ...
+    @property
+    def entity(self) -> str: ...
+
+    @property
+    def replaces(self) -> str | None:
+        """Name of the file that this one corrects or repeats."""
+        ...
+
+    def write(self, inbox: Path) -> Any: ...
 
 
 class Sender(Protocol):
     """A bank that sends: its history at once, then day by day."""
 
-    history_end: date
+    @property
+    def history_end(self) -> date: ...
 
-    def take_on(self, inbox: Path) -> list[Path]: ...
+    def take_on(self, inbox: Path) -> Sequence[Any]: ...
 
-    def day_files(self, day: date, faults: tuple[str, ...] = ()) -> Iterator[Sent]: ...
+    def day_files(self, day: date, faults: Sequence[str] = ()) -> Iterator[Sent]: ...
 
 
 def register(app: typer.Typer) -> None:
-    app.command(epilog="Examples: ledgerlake demo · ledgerlake demo --faults F11,F30 · ledgerlake demo --bank berka --data ../shared/data/berka --days 30")(demo)
+    app.command(
+        epilog="Examples: ledgerlake demo · ledgerlake demo --faults F11,F30 · ledgerlake demo --bank berka --data ../shared/data/berka --days 30"
+    )(demo)
 
 
 def demo(
-    bank: Annotated[str, typer.Option("--bank", "-b", help="demo (invented), or berka (the Czech bank of PKDD'99; needs --data).")] = "demo",
+    bank: Annotated[
+        str, typer.Option("--bank", "-b", help="demo (invented), or berka (the Czech bank of PKDD'99; needs --data).")
+    ] = "demo",
     data: Annotated[Path | None, typer.Option(help="Folder of the real bank's files.")] = None,
     number: Annotated[int, typer.Option("--days", help="How many business days, one after the other.")] = 1,
     scale: Annotated[str, typer.Option(help="Size of the invented bank: S or M.")] = "S",
@@ -78,7 +90,10 @@ def sender_for(bank: str, data: Path | None, scale: str, seed: int) -> Sender:
         from jobs.demo_bank.berka import Berka
 
         if data is None or not (data / "account.asc").exists():
-            raise Bad(f"The bank berka needs its data: --data with the folder that holds account.asc, trans_*.asc and so on (found none at {data}).", 2)
+            raise Bad(
+                f"The bank berka needs its data: --data with the folder that holds account.asc, trans_*.asc and so on (found none at {data}).",
+                2,
+            )
         return Berka(data)
     raise Bad(f"There is no demonstration of a bank called {bank}. Known: demo, berka.", 2)
 
@@ -125,7 +140,9 @@ def run_day(bank: Bank, sender: Sender, day: date, faults: tuple[str, ...] = ())
         set_clock(bank, profile.local(day, profile.close_by, profile.close_by_day) + timedelta(minutes=1))
     run_key = watch.until_released(bank, day, day)
     made = watch.until_reported(bank, run_key)
-    console.print(f"{day} released as {run_key} ({made.kind}), report written: {time.monotonic() - dropped:.1f} s after the last file.")
+    console.print(
+        f"{day} released as {run_key} ({made.kind}), report written: {time.monotonic() - dropped:.1f} s after the last file."
+    )
     return made
 
 
@@ -144,13 +161,17 @@ def farewell(bank: Bank, made: Any) -> None:
 
     from infra.local.airflow import logins
     from jobs.serving import bi
-    from jobs.serving.report import kpi_table
+    from jobs.serving.terminal import kpi_table
     from jobs.settings import settings
 
     console.print(kpi_table(json.loads(Path(made.report_path).with_suffix(".json").read_text(encoding="utf-8"))))
     user, password = next(iter(logins(settings()).items()))
     console.print(f"Report   {made.report_path}", highlight=False, soft_wrap=True)
-    console.print(f"Airflow  {settings().airflow_url}   user {user}, password {password}", highlight=False, soft_wrap=True)
+    console.print(
+        f"Airflow  {settings().airflow_url}   user {user}, password {password}", highlight=False, soft_wrap=True
+    )
     login = bi.bi_login(bank.ledger, f"{bank.profile}_manager", "group", None, settings().home / "secrets")
     console.print(f"BI       {login.psql}", highlight=False, soft_wrap=True)
-    console.print("Again    `ledgerlake demo` takes the next day; `ledgerlake down` stops the services.", highlight=False)
+    console.print(
+        "Again    `ledgerlake demo` takes the next day; `ledgerlake down` stops the services.", highlight=False
+    )

@@ -14,7 +14,9 @@ from jobs.ledger.models import DeliveryEvent
 
 
 def register(app: typer.Typer) -> None:
-    app.command(epilog="Examples: ledgerlake files 2026-09-15 --state refused · ledgerlake files --delivery D0000042")(files)
+    app.command(epilog="Examples: ledgerlake files 2026-09-15 --state refused · ledgerlake files --delivery D0000042")(
+        files
+    )
 
 
 def files(
@@ -31,15 +33,35 @@ def files(
     with the_bank.ledger.begin() as db:
         if delivery:
             events = db.execute(
-                select(*DeliveryEvent.__table__.columns).where(DeliveryEvent.delivery_id == delivery).order_by(DeliveryEvent.event_id)
+                select(*DeliveryEvent.__table__.columns)
+                .where(DeliveryEvent.delivery_id == delivery)
+                .order_by(DeliveryEvent.event_id)
             ).all()
             if not events:
                 raise Bad(f"There is no delivery {delivery}. `ledgerlake files` lists them.", 2)
-            show([deliveries.get(db, delivery)], ["delivery_id", "feed", "entity", "business_date", "file_name", "state", "reason", "sha256"], as_json=as_json)
+            show(
+                [deliveries.get(db, delivery)],
+                ["delivery_id", "feed", "entity", "business_date", "file_name", "state", "reason", "sha256"],
+                as_json=as_json,
+            )
             show(events, ["at", "state", "note", "run_id"], as_json=as_json)
             return
-        rows = deliveries.find(db, feed=feed, business_date=day_of(day) if day else None, entity=entity, states=state or ())
-    columns = ["delivery_id", "feed", "entity", "business_date", "state", "received_rows", "accepted_rows", "rejected_rows", "duplicate_rows", "received_money", "reason"]
+        rows = deliveries.find(
+            db, feed=feed, business_date=day_of(day) if day else None, entity=entity, states=state or ()
+        )
+    columns = [
+        "delivery_id",
+        "feed",
+        "entity",
+        "business_date",
+        "state",
+        "received_rows",
+        "accepted_rows",
+        "rejected_rows",
+        "duplicate_rows",
+        "received_money",
+        "reason",
+    ]
     show(rows, columns, as_json=as_json, empty="No delivery answers to that.")
     if any(row.state == "refused" for row in rows):
         raise typer.Exit(1)

@@ -29,11 +29,24 @@ def gates(
         rows = batches.gates(db, table=table, outcome=outcome, limit=last)
     if as_json:
         for row in rows:
-            print(json.dumps({**{k: str(v) for k, v in row._mapping.items() if k != "result"}, "result": row.result}, ensure_ascii=False))
+            print(
+                json.dumps(
+                    {**{k: str(v) for k, v in row._mapping.items() if k != "result"}, "result": row.result},
+                    ensure_ascii=False,
+                )
+            )
     else:
-        show(rows, ["evaluated_at", "table_name", "subject", "outcome", "rules_run", "docs_path"], as_json=False, empty="No gate has spoken yet.")
+        show(
+            rows,
+            ["evaluated_at", "table_name", "subject", "outcome", "rules_run", "docs_path"],
+            as_json=False,
+            empty="No gate has spoken yet.",
+        )
         for row in rows:
             for failed in row.failed:
-                console.print(f"  {row.table_name} {row.subject} [bold]{failed['rule']}[/] ({failed['on_fail']}): {failed['sentence']}", highlight=False)
+                console.print(
+                    f"  {row.table_name} {row.subject} [bold]{failed['rule']}[/] ({failed['on_fail']}): {failed['sentence']}",
+                    highlight=False,
+                )
     if any(row.outcome == "stop" for row in rows):
         raise typer.Exit(1)

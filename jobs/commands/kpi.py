@@ -17,7 +17,11 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Examples: ledgerlake kpi · ledgerlake kpi 2026-09-15 --json")(kpi)
 
 
-def kpi(bank: BankOption, day: Annotated[str | None, typer.Argument(help="Business date; the newest released one when left out.")] = None, as_json: JsonOption = False) -> None:
+def kpi(
+    bank: BankOption,
+    day: Annotated[str | None, typer.Argument(help="Business date; the newest released one when left out.")] = None,
+    as_json: JsonOption = False,
+) -> None:
     """The KPI table of a released day, as the report has it."""
     the_bank = open_bank(bank)
     with the_bank.ledger.begin() as db:
@@ -28,7 +32,7 @@ def kpi(bank: BankOption, day: Annotated[str | None, typer.Argument(help="Busine
     if as_json:
         print(json.dumps(data, ensure_ascii=False))
         return
-    from jobs.serving.report import kpi_table
+    from jobs.serving.terminal import kpi_table
 
     console.print(kpi_table(data))
     console.print(f"Report: {made.report_path}", soft_wrap=True)

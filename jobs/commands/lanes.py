@@ -22,7 +22,11 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Example: ledgerlake lanes 2026-09-15")(lanes)
 
 
-def lanes(bank: BankOption, day: Annotated[str | None, typer.Argument(help="Business date; the newest when left out.")] = None, as_json: JsonOption = False) -> None:
+def lanes(
+    bank: BankOption,
+    day: Annotated[str | None, typer.Argument(help="Business date; the newest when left out.")] = None,
+    as_json: JsonOption = False,
+) -> None:
     """The board: which branch has sent which feed. Missing or refused lanes give exit status 1."""
     the_bank = open_bank(bank)
     with the_bank.ledger.begin() as db:

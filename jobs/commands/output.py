@@ -27,7 +27,9 @@ class Bad(Exception):
         super().__init__(message)
 
 
-BankOption = Annotated[str, typer.Option("--bank", "-b", help="The bank (profile).", default_factory=lambda: settings().profile)]
+BankOption = Annotated[
+    str, typer.Option("--bank", "-b", help="The bank (profile).", default_factory=lambda: settings().profile)
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON, one object a line, for a machine.")]
 
 
@@ -44,9 +46,14 @@ def plain(value: Any) -> Any:
     return value
 
 
-def show(rows: Iterable[Any], columns: Sequence[str], *, as_json: bool, title: str = "", empty: str = "Nothing.") -> None:
+def show(
+    rows: Iterable[Any], columns: Sequence[str], *, as_json: bool, title: str = "", empty: str = "Nothing."
+) -> None:
     """Rows (mappings or named tuples) as a table of these columns, or all of each row as JSON."""
-    listed = [dict(row._mapping) if hasattr(row, "_mapping") else (row if isinstance(row, dict) else vars(row)) for row in rows]
+    listed = [
+        dict(row._mapping) if hasattr(row, "_mapping") else (row if isinstance(row, dict) else vars(row))
+        for row in rows
+    ]
     if as_json:
         for row in listed:
             print(json.dumps(plain(row), ensure_ascii=False))
@@ -56,7 +63,9 @@ def show(rows: Iterable[Any], columns: Sequence[str], *, as_json: bool, title: s
         return
     table = Table(title=title or None, title_justify="left", header_style="bold", box=None, pad_edge=False)
     for column in columns:
-        table.add_column(column.replace("_", " "), overflow="fold", justify="right" if _is_number(listed[0].get(column)) else "left")
+        table.add_column(
+            column.replace("_", " "), overflow="fold", justify="right" if _is_number(listed[0].get(column)) else "left"
+        )
     for row in listed:
         table.add_row(*[_text(row.get(column)) for column in columns])
     console.print(table)

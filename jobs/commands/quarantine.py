@@ -28,13 +28,33 @@ def quarantine(
     if by_cause:
         groups: dict[tuple[str, str], dict[str, object]] = {}
         for case in cases:
-            group = groups.setdefault((case.table_name, case.cause), {"table_name": case.table_name, "cause": case.cause, "cases": 0, "rows": 0, "money": 0})
+            group = groups.setdefault(
+                (case.table_name, case.cause),
+                {"table_name": case.table_name, "cause": case.cause, "cases": 0, "rows": 0, "money": 0},
+            )
             group["cases"] += 1  # type: ignore[operator]
             group["rows"] += case.affected_rows  # type: ignore[operator]
             group["money"] += case.money or 0  # type: ignore[operator]
-        show(list(groups.values()), ["table_name", "cause", "cases", "rows", "money"], as_json=as_json, empty="Nothing is in quarantine.")
+        show(
+            list(groups.values()),
+            ["table_name", "cause", "cases", "rows", "money"],
+            as_json=as_json,
+            empty="Nothing is in quarantine.",
+        )
     else:
-        columns = ["case_id", "kind", "table_name", "cause", "subject", "entity", "business_date", "affected_rows", "money", "owner", "reason"]
+        columns = [
+            "case_id",
+            "kind",
+            "table_name",
+            "cause",
+            "subject",
+            "entity",
+            "business_date",
+            "affected_rows",
+            "money",
+            "owner",
+            "reason",
+        ]
         show(cases, columns, as_json=as_json, empty="Nothing is in quarantine.")
     if any(case.state == "open" for case in cases):
         raise typer.Exit(1)

@@ -19,13 +19,25 @@ def register(app: typer.Typer) -> None:
 
 
 def releases(
-    bank: BankOption, day: Annotated[str | None, typer.Argument(help="Only releases of this business date.")] = None, as_json: JsonOption = False
+    bank: BankOption,
+    day: Annotated[str | None, typer.Argument(help="Only releases of this business date.")] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Releases, newest first: version, kind, cause, coverage, report."""
     the_bank = open_bank(bank)
     with the_bank.ledger.begin() as db:
         rows = ledger_releases.listing(db, day=day_of(day) if day else None)
-    columns = ["release_id", "run_key", "kind", "cause", "received_units", "expected_units", "released_at", "mart_published_at", "report_path"]
+    columns = [
+        "release_id",
+        "run_key",
+        "kind",
+        "cause",
+        "received_units",
+        "expected_units",
+        "released_at",
+        "mart_published_at",
+        "report_path",
+    ]
     show(rows, columns, as_json=as_json, empty="Nothing was released yet.")
 
 
@@ -39,8 +51,12 @@ def rollback(
     with the_bank.ledger.begin() as db:
         run_key = days.request_rollback(db, the_bank.catalog, day_of(day), reason)
     if run_key is None:
-        raise Bad(f"{day} has no release before its newest one: there is nothing to go back to. See `ledgerlake releases {day}`.")
+        raise Bad(
+            f"{day} has no release before its newest one: there is nothing to go back to. See `ledgerlake releases {day}`."
+        )
     state = watch.until_settled(the_bank, run_key)
     if state != "released":
-        raise Bad(f"{run_key} is {state}: see `ledgerlake gates` and the run in Airflow. What was released is unchanged.")
+        raise Bad(
+            f"{run_key} is {state}: see `ledgerlake gates` and the run in Airflow. What was released is unchanged."
+        )
     console.print(f"{day} stands again as before; released as {run_key}.")

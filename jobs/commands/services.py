@@ -21,7 +21,11 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Example: ledgerlake status --usage")(status)
 
 
-def up(only: Annotated[list[str] | None, typer.Option("--only", help="Only this service and what it needs; may be repeated.")] = None) -> None:
+def up(
+    only: Annotated[
+        list[str] | None, typer.Option("--only", help="Only this service and what it needs; may be repeated.")
+    ] = None,
+) -> None:
     """Start the local services (PostgreSQL, Spark Connect, Airflow) and wait until all are healthy. Harmless when they are up."""
     if only:
         services.up(only, progress=said)
@@ -53,7 +57,8 @@ def down() -> None:
 
 
 def status(
-    as_json: JsonOption = False, usage: Annotated[bool, typer.Option("--usage", help="Memory and CPU of each service.")] = False
+    as_json: JsonOption = False,
+    usage: Annotated[bool, typer.Option("--usage", help="Memory and CPU of each service.")] = False,
 ) -> None:
     """State of each service, its port and its log. Exit status 1 when one that should run does not."""
     entries = services.status()
@@ -63,8 +68,16 @@ def status(
             print(json.dumps(plain(vars(entry))))
     else:
         for entry in entries:
-            more = f"  {used[entry.name].pss / 2**20:8.0f} MiB  {used[entry.name].cpu_seconds:8.1f} CPU s" if entry.name in used else ""
-            console.print(f"{entry.name:<22} {entry.state:<10} {entry.port or '':<6}{more}  {entry.log}  {entry.detail}", highlight=False, soft_wrap=True)
+            more = (
+                f"  {used[entry.name].pss / 2**20:8.0f} MiB  {used[entry.name].cpu_seconds:8.1f} CPU s"
+                if entry.name in used
+                else ""
+            )
+            console.print(
+                f"{entry.name:<22} {entry.state:<10} {entry.port or '':<6}{more}  {entry.log}  {entry.detail}",
+                highlight=False,
+                soft_wrap=True,
+            )
         if used:
             console.print(f"{'all':<22} {'':<17}{sum(u.pss for u in used.values()) / 2**20:8.0f} MiB", highlight=False)
     if any(entry.state in ("failed", "unhealthy") for entry in entries):

@@ -38,7 +38,10 @@ def until_released(bank: Bank, first: date, last: date, *, after: int = 0, patie
     with live() as picture:
         while time.monotonic() - began < patience:
             with bank.ledger.begin() as db:
-                run = next((r for r in days.runs(db, 20) if (r.from_date, r.to_date) == (first, last) and r.version > after), None)
+                run = next(
+                    (r for r in days.runs(db, 20) if (r.from_date, r.to_date) == (first, last) and r.version > after),
+                    None,
+                )
                 lanes = rollcall.lanes(db, bank, last) if first == last else []
                 written = releases.written_by(db, run.run_key) if run else {}
             _show(bank, picture, lanes, run, written, said, time.monotonic() - began)
@@ -47,7 +50,9 @@ def until_released(bank: Bank, first: date, last: date, *, after: int = 0, patie
             if run is not None and run.state == "stopped":
                 raise Bad(f"Business day {run.run_key} stopped: {run.reason}. See `ledgerlake gates --outcome stop`.")
             time.sleep(0.3)
-    raise Bad(f"{last} was not released within {patience:.0f} s. `ledgerlake status` and `ledgerlake lanes {last}` show what it waits for.")
+    raise Bad(
+        f"{last} was not released within {patience:.0f} s. `ledgerlake status` and `ledgerlake lanes {last}` show what it waits for."
+    )
 
 
 def until_history(bank: Bank, last: date) -> str:
@@ -55,15 +60,26 @@ def until_history(bank: Bank, last: date) -> str:
     began = time.monotonic()
     while time.monotonic() - began < PATIENCE:
         with bank.ledger.begin() as db:
-            run = next((r for r in days.runs(db, 20) if r.to_date == last and r.state in (*days.OPEN_STATES, "released", "stopped")), None)
+            run = next(
+                (
+                    r
+                    for r in days.runs(db, 20)
+                    if r.to_date == last and r.state in (*days.OPEN_STATES, "released", "stopped")
+                ),
+                None,
+            )
         if run is not None:
             return until_released(bank, run.from_date, last)
         with bank.ledger.begin() as db:
             refused = deliveries.find(db, states=["refused", "held"])
         if refused:
-            raise Bad(f"The history cannot be taken on: {refused[0].file_name} is {refused[0].state}: {refused[0].reason}")
+            raise Bad(
+                f"The history cannot be taken on: {refused[0].file_name} is {refused[0].state}: {refused[0].reason}"
+            )
         time.sleep(0.3)
-    raise Bad(f"The history up to {last} was not asked for within {PATIENCE:.0f} s. `ledgerlake files` shows what has come.")
+    raise Bad(
+        f"The history up to {last} was not asked for within {PATIENCE:.0f} s. `ledgerlake files` shows what has come."
+    )
 
 
 def until_quiet(bank: Bank, seconds: float = 5.0) -> None:
@@ -81,11 +97,15 @@ def until_at_rest(bank: Bank, seconds: float = 8.0, patience: float = PATIENCE) 
     began = quiet_since = time.monotonic()
     while time.monotonic() - quiet_since < seconds:
         with bank.ledger.begin() as db:
-            busy = deliveries.find(db, states=["arriving", "verified"]) or [r for r in days.runs(db) if r.state in days.OPEN_STATES]
+            busy = deliveries.find(db, states=["arriving", "verified"]) or [
+                r for r in days.runs(db) if r.state in days.OPEN_STATES
+            ]
         if busy:
             quiet_since = time.monotonic()
         if time.monotonic() - began > patience:
-            raise Bad(f"Still at work after {patience:.0f} s. `ledgerlake status` and `ledgerlake files` show what it waits for.")
+            raise Bad(
+                f"Still at work after {patience:.0f} s. `ledgerlake status` and `ledgerlake files` show what it waits for."
+            )
         time.sleep(0.5)
 
 
@@ -105,10 +125,14 @@ def until_reported(bank: Bank, run_key: str, patience: float = 120.0) -> Any:
         if made is not None and made.report_path:
             return made
         time.sleep(0.2)
-    raise Bad(f"{run_key} was released, but its report is not written after {patience:.0f} s: see the tasks `publish` and `report` in Airflow.")
+    raise Bad(
+        f"{run_key} was released, but its report is not written after {patience:.0f} s: see the tasks `publish` and `report` in Airflow."
+    )
 
 
-def _show(bank: Bank, picture: Any, lanes: list[Any], run: Any, written: dict[str, Any], said: set[str], seconds: float) -> None:
+def _show(
+    bank: Bank, picture: Any, lanes: list[Any], run: Any, written: dict[str, Any], said: set[str], seconds: float
+) -> None:
     if picture is None:
         for line in _news(lanes, run, written):
             if line not in said:
@@ -121,13 +145,20 @@ def _show(bank: Bank, picture: Any, lanes: list[Any], run: Any, written: dict[st
         for table in bank.catalog.build_order():
             if table.layer == layer:
                 batch = written.get(table.table)
-                mark, style = {None: ("·", "dim"), "started": ("…", "cyan"), "written": ("w", "cyan"), "passed": ("✓", "green")}.get(
-                    batch.state if batch else None, ("✗", "red")
-                )
+                mark, style = {
+                    None: ("·", "dim"),
+                    "started": ("…", "cyan"),
+                    "written": ("w", "cyan"),
+                    "passed": ("✓", "green"),
+                }.get(batch.state if batch else None, ("✗", "red"))
                 stages.append(f"{mark} {table.name}  ", style=style)
         stages.append("\n")
     head = f"{run.run_key}: {run.state}" if run else "waiting for the branches"
-    picture.update(Group(board(lanes, f"{head}   {seconds:.0f} s"), stages) if lanes else Group(Text(f"{head}   {seconds:.0f} s", style="bold"), stages))
+    picture.update(
+        Group(board(lanes, f"{head}   {seconds:.0f} s"), stages)
+        if lanes
+        else Group(Text(f"{head}   {seconds:.0f} s", style="bold"), stages)
+    )
 
 
 def _news(lanes: list[Any], run: Any, written: dict[str, Any]) -> Iterator[str]:

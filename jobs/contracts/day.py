@@ -1,4 +1,6 @@
-"""What a transform may know of the run it works for: its dates, the bank's zone and currency, the definitions. Told, never looked up."""
+"""What a transform may know of the run it works for: its dates, the bank's zone and currency, the definitions. Told,
+never looked up.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +19,10 @@ Units = tuple[int, int]
 class Day:
     """One run of the business dates `from_date`..`to_date`, both inclusive.
 
-    `as_of`: dates as of which windows and month-to-date figures are told; each month's end and the last date of the run, and, when an older
-    day is built again, the newest released day of its month, which then lies after `to_date`.
-    `coverage`: feed -> (expected, received) lanes of the run's dates. `earlier`: the same for released dates of the `as_of` months outside the run.
+    `as_of`: dates as of which windows and month-to-date figures are told; each month's end and the last date of the
+    run, and, when an older day is built again, the newest released day of its month, which then lies after `to_date`.
+    `coverage`: feed -> (expected, received) lanes of the run's dates. `earlier`: the same for released dates of the
+    `as_of` months outside the run.
     """
 
     from_date: date
@@ -44,7 +47,9 @@ class Day:
         return self.from_date <= day <= self.to_date
 
     def units(self, feeds: Iterable[str], first: date, last: date) -> Units:
-        """Expected and received lanes of some feeds in the dates first..last; the run's own lanes count once however many dates it has."""
+        """Expected and received lanes of some feeds in the dates first..last; the run's own lanes count once however
+        many dates it has.
+        """
         parts = [units for day, units in self.earlier.items() if first <= day <= last and not self.covers(day)]
         if first <= self.to_date and last >= self.from_date:
             parts.append(self.coverage)

@@ -1,4 +1,5 @@
-"""The slow part of customer 360: who a party is and what it holds, with history. Daily measures are in gold.customer_360_daily.
+"""The slow part of customer 360: who a party is and what it holds, with history. Daily measures are in
+gold.customer_360_daily.
 
 History is told anew from the first date of the run, on every date on which the party or one of its accounts changed.
 """
@@ -12,8 +13,8 @@ from jobs.contracts.day import Day
 from jobs.history import ending, holds
 
 OF_PARTY = [
-    "party_type", "birth_date", "gender", "home_province_code", "home_branch_id", "acquisition_source", "acquired_on", "is_farmer",
-    "source_record_count", "conflict_count", "merged_into",
+    "party_type", "birth_date", "gender", "home_province_code", "home_branch_id", "acquisition_source", "acquired_on",
+    "is_farmer", "source_record_count", "conflict_count", "merged_into",
 ]  # fmt: skip
 
 
@@ -73,7 +74,9 @@ def _changes(parties: DataFrame, held: DataFrame, day: Day) -> DataFrame:
 
 
 def _holdings(changes: DataFrame, held: DataFrame) -> DataFrame:
-    """Open accounts of each party on each date of change; the first account ever says through which channel the party came."""
+    """Open accounts of each party on each date of change; the first account ever says through which channel the party
+    came.
+    """
     own = held.withColumnRenamed("party_id", "__party")
     on_date = changes.join(
         own,

@@ -40,7 +40,9 @@ def transform(
 
 
 def _stage() -> Column:
-    """How far the party has moved, by its valid transactions of the last 90 days; null without any at the counter or online."""
+    """How far the party has moved, by its valid transactions of the last 90 days; null without any at the counter or
+    online.
+    """
     online, counter = F.col("online_transaction_count_90d"), F.col("counter_transaction_count_90d")
     return (
         F.when((online == 0) & (counter == 0), F.lit(None))

@@ -1,7 +1,8 @@
-"""Activity of one customer record on one business date: what window figures and counts of distinct customers are summed from.
+"""Activity of one customer record on one business date: what window figures and counts of distinct customers are
+summed from.
 
-Kept by source record, not by party: the party is looked up as of the date of the figure, so that a merge or split rewrites no day.
-A reversal changes the day of its original (R5), and only that day is built again.
+Kept by source record, not by party: the party is looked up as of the date of the figure, so that a merge or split
+rewrites no day. A reversal changes the day of its original (R5), and only that day is built again.
 """
 
 from __future__ import annotations

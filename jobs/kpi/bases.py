@@ -1,9 +1,10 @@
-"""Bases: the rows that KPI definitions speak of. A new KPI is a definition over one of these; a new base is one function.
+"""Bases: the rows that KPI definitions speak of. A new KPI is a definition over one of these; a new base is one
+function.
 
 A base has one row a unit (a sale, a movement, a party, ...) with: unit_table, unit_id, business_date, legal_entity_id,
-business_line, branch_id (null where the unit belongs to no branch), `sources` (the delivered lines behind it; null where
-the unit stands for many), and whatever columns its definitions name. The province is that of the branch on the row's
-date, and is added once for all bases. A function's parameters name the tables it reads; `day` is the run.
+business_line, branch_id (null where the unit belongs to no branch), `sources` (the delivered lines behind it; null
+where the unit stands for many), and whatever columns its definitions name. The province is that of the branch on the
+row's date, and is added once for all bases. A function's parameters name the tables it reads; `day` is the run.
 """
 
 from __future__ import annotations
@@ -71,7 +72,9 @@ def accounts_opened(accounts: DataFrame, party_links: DataFrame, ref_channels: D
     ranked = owned.withColumns(
         {
             "is_first_in_group": F.row_number().over(Window.partitionBy("party_id").orderBy(*by_age)) == 1,
-            "is_first_at_entity": F.row_number().over(Window.partitionBy("party_id", "legal_entity_id").orderBy(*by_age))
+            "is_first_at_entity": F.row_number().over(
+                Window.partitionBy("party_id", "legal_entity_id").orderBy(*by_age)
+            )
             == 1,
             "business_date": F.col("opened_on"),
             "channel": F.col("open_channel"),

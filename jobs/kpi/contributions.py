@@ -1,6 +1,8 @@
-"""Which sale, movement, account, process, loan or party stands behind each figure: `gold.kpi_contributions`, of which `gold.kpi_values` is the sum.
+"""Which sale, movement, account, process, loan or party stands behind each figure: `gold.kpi_contributions`, of which
+`gold.kpi_values` is the sum.
 
-One scan a base: all definitions over a base are read off the same rows. A unit that adds nothing to any measure is left out.
+One scan a base: all definitions over a base are read off the same rows. A unit that adds nothing to any measure is left
+out.
 """
 
 from __future__ import annotations
@@ -25,12 +27,12 @@ AMOUNT = "decimal(28,6)"
 
 
 def transform(
-    transactions: DataFrame, sales: DataFrame, reversals: DataFrame, process_instances: DataFrame, process_steps: DataFrame,
-    accounts: DataFrame, loans: DataFrame, account_balances: DataFrame, party_days: DataFrame, party_links: DataFrame,
-    branches: DataFrame, ref_channels: DataFrame, day: Day,
+    transactions: DataFrame, sales: DataFrame, reversals: DataFrame, process_instances: DataFrame,
+    process_steps: DataFrame, accounts: DataFrame, loans: DataFrame, account_balances: DataFrame,
+    party_days: DataFrame, party_links: DataFrame, branches: DataFrame, ref_channels: DataFrame, day: Day,
 ) -> DataFrame:  # fmt: skip
     in_run = F.col("business_date").between(F.lit(day.from_date), F.lit(day.to_date))
-    tables = {
+    tables: dict[str, DataFrame | Day] = {
         "transactions": transactions.where(in_run),
         "sales": sales.where(in_run),
         "reversals": reversals,

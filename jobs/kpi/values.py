@@ -1,10 +1,11 @@
 """Figures: `gold.kpi_values`, the plain sums of `gold.kpi_contributions` by definition, grain and period.
 
-Numerator and denominator are summed and stored, the value is their quotient (R1); a denominator of 0 gives no value (R3). Periods:
+Numerator and denominator are summed and stored, the value is their quotient (R1); a denominator of 0 gives no value
+(R3). Periods:
 
 - `day`: the contributions of one business date;
-- `mtd`: month to date. Additive figures add the stored days of the month to the run's own; others have one row a party, or a balance, as of
-  the date, and are never summed over time (R2);
+- `mtd`: month to date. Additive figures add the stored days of the month to the run's own; others have one row a party,
+  or a balance, as of the date, and are never summed over time (R2);
 - `month`: the month to date on the month's last day.
 
 Each statement of a figure is a row of its own (R10): `restatement_no` counts them, the newest is the one that holds.
@@ -70,7 +71,8 @@ def transform(kpi_contributions: DataFrame, previous: DataFrame, day: Day) -> Da
 def quotient(numerator: Column, denominator: Column) -> Column:
     """numerator / denominator to six decimals, half-even and exact; null for a denominator of 0.
 
-    Counted in whole millionths: dividing decimals would round twice, once to the engine's scale and once to six decimals.
+    Counted in whole millionths: dividing decimals would round twice, once to the engine's scale and once to six
+    decimals.
     """
     n = (F.abs(numerator) * 1_000_000).cast("decimal(28,0)") * 1_000_000
     d = F.nullif((F.abs(denominator) * 1_000_000).cast("decimal(28,0)"), F.lit(0))
@@ -84,7 +86,9 @@ def quotient(numerator: Column, denominator: Column) -> Column:
 
 
 def _fresh(kpi_contributions: DataFrame, day: Day) -> DataFrame:
-    """Cells of the run's own dates: kpi, measure, grain, business_date, numerator, denominator. Totals are there even when nothing happened."""
+    """Cells of the run's own dates: kpi, measure, grain, business_date, numerator, denominator. Totals are there even
+    when nothing happened.
+    """
     rows = (
         kpi_contributions.where(F.col("release_id") == F.lit(day.release_key))
         .select("kpi_id", "business_date", *GRAINS, F.explode("measures").alias("m"))
@@ -99,7 +103,9 @@ def _fresh(kpi_contributions: DataFrame, day: Day) -> DataFrame:
 
 
 def _cells(day: Day) -> Column:
-    """The grains that a row counts in: each set of columns that its definition names, the others null. A zero row counts in the total only."""
+    """The grains that a row counts in: each set of columns that its definition names, the others null. A zero row
+    counts in the total only.
+    """
     listed = F.lit(None).cast(f"array<struct<{GRAIN_FIELDS}>>")
     for kpi in day.kpis:
         listed = F.when(F.col("kpi_id") == kpi.id, F.array(*[_cell(grain) for grain in kpi.grains])).otherwise(listed)
@@ -130,7 +136,9 @@ def _told(kpi: Kpi, day: Day) -> list[date]:
 
 
 def _earlier(stated: DataFrame, day: Day) -> DataFrame:
-    """Stored days of the as-of months outside the run, each in its newest statement: what additive month-to-date figures add to."""
+    """Stored days of the as-of months outside the run, each in its newest statement: what additive month-to-date
+    figures add to.
+    """
     newest = F.max("restatement_no").over(Window.partitionBy("kpi_id", "as_of_date"))
     outside = ~F.col("as_of_date").between(F.lit(day.from_date), F.lit(day.to_date))
     return (
@@ -157,8 +165,8 @@ def _periods(spark: SparkSession, day: Day) -> DataFrame:
             rows.append((kpi.id, business_date, kind, period, as_of, kpi.version, expected, received))
     return spark.createDataFrame(
         rows,
-        "kpi_id string, business_date date, period_kind string, period string, as_of_date date, definition_version string, "
-        "expected_units int, received_units int",
+        "kpi_id string, business_date date, period_kind string, period string, as_of_date date, "
+        "definition_version string, expected_units int, received_units int",
     )
 
 

@@ -22,7 +22,15 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 SOURCES = "array<struct<delivery_id:string,line:bigint>>"
-MACHINERY = {"sources": SOURCES, "received_at": "timestamp", "batch": "bigint", "row_hash": "string", "__verdict": "string", "__reasons": "array<string>", "__warnings": "array<string>"}
+MACHINERY = {
+    "sources": SOURCES,
+    "received_at": "timestamp",
+    "batch": "bigint",
+    "row_hash": "string",
+    "__verdict": "string",
+    "__reasons": "array<string>",
+    "__warnings": "array<string>",
+}
 HISTORY = {"valid_from": "date", "valid_to": "date", "is_current": "boolean"}
 BRONZE = {
     "__delivery_id": "string", "__line": "bigint", "__batch": "bigint", "__entity": "string", "__business_date": "date",
@@ -64,7 +72,9 @@ def judged_table(table: Table) -> Table:
 def schema_of(table: Table) -> dict[str, str]:
     """Column -> Spark type, as the table stands in the lake."""
     if table.table.endswith("__judged"):
-        return {name: column.type for name, column in table.physical_columns.items()} | {"valid_from": "date"} | MACHINERY
+        return (
+            {name: column.type for name, column in table.physical_columns.items()} | {"valid_from": "date"} | MACHINERY
+        )
     columns = {name: column.type for name, column in table.physical_columns.items()}
     if table.layer == "bronze":
         return columns | BRONZE
@@ -105,12 +115,20 @@ class Lake:
         """Create an empty table from its contract, unless it is there."""
         if self.exists(table.table):
             return
-        keep = table.statistics or ([] if table.layer == "bronze" else [business_date_column(table)] if table.history in ("fact", "snapshot") else [])
+        keep = table.statistics or (
+            []
+            if table.layer == "bronze"
+            else [business_date_column(table)]
+            if table.history in ("fact", "snapshot")
+            else []
+        )
         statistics = [*keep, "__batch", "__business_date"] if table.layer == "bronze" else [*keep, "batch"]
         properties = PROPERTIES | {"delta.dataSkippingStatsColumns": ",".join(statistics)}
         columns = ", ".join(f"`{name}` {kind}" for name, kind in schema_of(table).items())
         listed = ", ".join(f"'{k}' = '{v}'" for k, v in properties.items())
-        spark.sql(f"CREATE TABLE IF NOT EXISTS delta.`{self.path(table.table)}` ({columns}) USING delta TBLPROPERTIES ({listed})")
+        spark.sql(
+            f"CREATE TABLE IF NOT EXISTS delta.`{self.path(table.table)}` ({columns}) USING delta TBLPROPERTIES ({listed})"
+        )
 
     def dataset(self, table: str, version: int | None = None) -> Any:
         """The table's files as an Arrow dataset (statistics prune files), read without Spark."""
@@ -174,7 +192,9 @@ class Lake:
         if self.version(table) != version:
             spark.sql(f"RESTORE TABLE delta.`{self.path(table)}` TO VERSION AS OF {version}")
 
-    def read_dates(self, spark: SparkSession, table: Table, first: date, last: date, column: str | None = None) -> DataFrame:
+    def read_dates(
+        self, spark: SparkSession, table: Table, first: date, last: date, column: str | None = None
+    ) -> DataFrame:
         """Accepted rows of business dates first..last, or of another date column of the table."""
         from pyspark.sql import functions as F
 

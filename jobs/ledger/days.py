@@ -287,7 +287,9 @@ def _ask_day(db: Connection, catalog: Catalog, day: date, dirty: Sequence[Row[An
 
 def _reversals_under_way(db: Connection, delivery_ids: set[str]) -> bool:
     """The days on which these reversals were booked are not built with them yet: the original's day would be told without them."""
-    booked = set(db.execute(select(DeliveryDate.business_date).where(DeliveryDate.delivery_id.in_(delivery_ids))).scalars())
+    booked = set(
+        db.execute(select(DeliveryDate.business_date).where(DeliveryDate.delivery_id.in_(delivery_ids))).scalars()
+    )
     waiting = select(DirtyDate.dirty_id).where(
         DirtyDate.business_date.in_(booked), DirtyDate.delivery_id.in_(delivery_ids), DirtyDate.cause != "reversal"
     )

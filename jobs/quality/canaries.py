@@ -21,6 +21,7 @@ CANARY = "__canary"
 # Any day will do: canaries belong to no business day.
 DAY = datetime(2024, 1, 1, 12)
 STRANGE = "~canary~"
+LONGEST = 10_000
 LARGEST = {"int": 2**31 - 1, "bigint": 2**63 - 1}
 
 
@@ -108,7 +109,9 @@ def _texts(rules: Sequence[Rule], n: int) -> list[str | None]:
     """Texts of the forms and lengths that the rules speak of, and of others."""
     forms = [matching(r.kwargs["regex"], n) for r in rules if "regex" in r.kwargs]
     lengths = [r.kwargs[k] for r in rules if _of_length(r) for k in ("min_value", "max_value", "value") if r.kwargs.get(k) is not None]
-    sized = [f"{n:x}".rjust(int(length) + more, "0")[-int(length) - more :] for length in lengths for more in (0, 1, -1) if length + more > 0]
+    sizes = sorted({int(length) + more for length in lengths for more in (0, 1, -1)} & set(range(1, LONGEST)))
+    # Filled with digits, and with what is neither digit nor letter.
+    sized = [fill(size) for size in sizes for fill in (lambda k: f"{n:0{k}d}"[-k:], lambda k: (STRANGE * k)[:k])]
     return [*forms, *sized, f"canary-{n}", STRANGE, *(f"{form}~" for form in forms if form), ""]
 
 
@@ -118,8 +121,9 @@ def _plain(column: Column, n: int) -> list[Any]:
     if kind == "boolean":
         return [True, False]
     if kind in ("date", "timestamp"):
-        at = DAY + timedelta(days=n)
-        moments = [at, at - timedelta(days=1), at + timedelta(days=1)]
+        # Texts in the bank's time and in UTC lie less than a day apart: with a day between them the order is sure in every zone.
+        at = DAY + timedelta(days=n + (kind == "timestamp" and way(column).pattern not in (None, "epoch_ms", "epoch_s")))
+        moments = [at, at - timedelta(days=2), at + timedelta(days=2)]
         return [m.date() for m in moments] if kind == "date" else moments
     if kind in LARGEST:
         return [n, 0, -1, n + 1]

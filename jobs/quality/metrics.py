@@ -141,10 +141,9 @@ def distinct(written: Any, sql: str, *, batch: int, by: str) -> dict[str, list[A
     """Group -> distinct values of an expression over accepted rows of a bronze batch."""
     with duckdb.connect() as engine:
         engine.register("written", written)
-        found = engine.execute(
-            f"select {quoted(by)}, list(distinct {sql}) from written "
-            f"where __batch = {int(batch)} and __verdict = 'accepted' and ({sql}) is not null group by 1"
-        )
+        # DuckDB may compute a value before it looks at the verdict: what no accepted row has must not fail the load.
+        values = f"(select {quoted(by)}, case when __verdict = 'accepted' then try({sql}) end as found from written where __batch = {int(batch)})"
+        found = engine.execute(f"select {quoted(by)}, list(distinct found) from {values} where found is not null group by 1")
         return dict(found.fetchall())
 
 

@@ -1,6 +1,7 @@
 """Day-end balances with the account's holder, entity, line and branch of that date.
 
-A balance of an account that nobody registered keeps no holder, and the contract rejects it: money without an owner is a case, not a figure.
+A balance of an account that nobody registered keeps no holder, and the contract rejects it: money without an owner is a
+case, not a figure.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Events of the online channels, dated by the bank's local date of their event time. An event sent three times counts once (the uniqueness rule)."""
+"""Events of the online channels, dated by the bank's local date of their event time. An event sent three times counts
+once (the uniqueness rule).
+"""
 
 from __future__ import annotations
 

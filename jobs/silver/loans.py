@@ -1,4 +1,6 @@
-"""Day-end loan balances and classes, with what the contract says of the loan on that date. A loan without a contract is rejected."""
+"""Day-end loan balances and classes, with what the contract says of the loan on that date. A loan without a contract
+is rejected.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,8 @@ from pyspark.sql import functions as F
 from jobs.history import valid_on
 
 OF_CONTRACT = [
-    "customer_key", "branch_id", "legal_entity_id", "annual_rate", "industry_code", "purpose_code", "is_inclusive_nfra", "is_inclusive_pboc",
+    "customer_key", "branch_id", "legal_entity_id", "annual_rate", "industry_code", "purpose_code", "is_inclusive_nfra",
+    "is_inclusive_pboc",
 ]  # fmt: skip
 
 

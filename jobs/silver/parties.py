@@ -1,7 +1,8 @@
 """Golden parties: the best of what their source records say (customer_360 sections 2 and 3).
 
-Survivorship: identity data of a valid number beat others, then the newest wins; other attributes take the newest; how a party was won is
-frozen at its first record. A null never overwrites a value. An id whose records all moved elsewhere stays, and says where they went.
+Survivorship: identity data of a valid number beat others, then the newest wins; other attributes take the newest; how a
+party was won is frozen at its first record. A null never overwrites a value. An id whose records all moved elsewhere
+stays, and says where they went.
 
 History is told anew from the first date of the run, on every date on which a record or a link of the party changed.
 """
@@ -111,7 +112,9 @@ def _changes(pieces: DataFrame, day: Day) -> DataFrame:
 
 
 def _with_redirect(golden: DataFrame, pieces: DataFrame) -> DataFrame:
-    """A party without records is told where the record that gave it its id belongs now; never a chain, since it is looked up anew."""
+    """A party without records is told where the record that gave it its id belongs now; never a chain, since it is
+    looked up anew.
+    """
     moved = pieces.where(F.col("party_keyed_id") != F.col("party_id")).select(
         F.col("party_keyed_id").alias("__id"), F.col("party_id").alias("merged_into"), "from_date", "to_date"
     )

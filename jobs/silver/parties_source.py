@@ -1,4 +1,6 @@
-"""Customer records as their systems keep them. A missing identity number is not a valid one; a record that names no source was won by the bank itself."""
+"""Customer records as their systems keep them. A missing identity number is not a valid one; a record that names no
+source was won by the bank itself.
+"""
 
 from __future__ import annotations
 

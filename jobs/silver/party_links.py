@@ -1,11 +1,12 @@
 """Which party each source record belongs to (customer_360 E6 rule D1, E9, E10).
 
-Records of one party type with an equal valid identity number and an equal normalised name are one party. Nothing else merges: a name alone, a
-phone, or a number that fails its check never does. The party takes the keyed id of its earliest source record (tie: smallest key), so the
-result depends neither on the order of arrival nor on partitions, and days that arrive out of order end with the same survivors.
+Records of one party type with an equal valid identity number and an equal normalised name are one party. Nothing else
+merges: a name alone, a phone, or a number that fails its check never does. The party takes the keyed id of its earliest
+source record (tie: smallest key), so the result depends neither on the order of arrival nor on partitions, and days
+that arrive out of order end with the same survivors.
 
-History is told anew from the first date of the run: each group of records that share a number is looked at on every date on which one of
-them changed.
+History is told anew from the first date of the run: each group of records that share a number is looked at on every
+date on which one of them changed.
 """
 
 from __future__ import annotations
@@ -40,7 +41,9 @@ def transform(parties_source: DataFrame, day: Day) -> DataFrame:
 
 
 def _records(parties_source: DataFrame) -> DataFrame:
-    """Source records with what they are compared by: a group (equal number) and a name within it. A record without a valid number stands alone."""
+    """Source records with what they are compared by: a group (equal number) and a name within it. A record without a
+    valid number stands alone.
+    """
     comparable = F.col("id_valid") & F.col("id_token").isNotNull() & F.col("name_normal_token").isNotNull()
     alone = F.col("customer_key")
     return parties_source.select(

@@ -1,4 +1,6 @@
-"""Business processes, booked on the day they ended. Abandoned ones stay, for the funnel figures; the online share leaves them out."""
+"""Business processes, booked on the day they ended. Abandoned ones stay, for the funnel figures; the online share
+leaves them out.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Successful reversals of movements and sales. A feed conforms to this table beside its own, so that figures of the original's day need only this small one."""
+"""Successful reversals of movements and sales. A feed conforms to this table beside its own, so that figures of the
+original's day need only this small one.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Product sales of every channel, one row each, in the reporting currency. A reversal (a sale cancelled later) stays a row of its own."""
+"""Product sales of every channel, one row each, in the reporting currency. A reversal (a sale cancelled later) stays a
+row of its own.
+"""
 
 from __future__ import annotations
 

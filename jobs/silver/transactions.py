@@ -1,7 +1,8 @@
 """Booked movements of every source, one row each, in the reporting currency.
 
-A core system may send the last hour again after a restart: equal copies count once, copies that differ are both rejected (the contract's
-uniqueness rule). A movement in a currency without a rate for its day is rejected for want of an amount.
+A core system may send the last hour again after a restart: equal copies count once, copies that differ are both
+rejected (the contract's uniqueness rule). A movement in a currency without a rate for its day is rejected for want of
+an amount.
 """
 
 from __future__ import annotations

@@ -28,23 +28,63 @@ PLAIN = (
     "currency string, status string, event_time timestamp, business_date date, remark string"
 )
 QUARANTINE = [
-    {"id": "amount_positive", "onFail": "quarantine", "expect_column_values_to_be_between": {"column": "amount", "min_value": 0, "strict_min": True}},
-    {"id": "known_channel", "onFail": "quarantine", "expect_column_values_to_be_in_set": {"column": "channel", "value_set": ["01", "ATM", "WY", "SJ", "XCX"]}},
-    {"id": "known_direction", "onFail": "quarantine", "expect_column_values_to_be_in_set": {"column": "direction", "value_set": ["J", "D"]}},
-    {"id": "account_form", "onFail": "quarantine", "expect_column_values_to_match_regex": {"column": "account_no", "regex": r"^\d{19}$"}},
-    {"id": "currency_form", "onFail": "quarantine", "expect_column_value_lengths_to_equal": {"column": "currency", "value": 3}},
+    {
+        "id": "amount_positive",
+        "onFail": "quarantine",
+        "expect_column_values_to_be_between": {"column": "amount", "min_value": 0, "strict_min": True},
+    },
+    {
+        "id": "known_channel",
+        "onFail": "quarantine",
+        "expect_column_values_to_be_in_set": {"column": "channel", "value_set": ["01", "ATM", "WY", "SJ", "XCX"]},
+    },
+    {
+        "id": "known_direction",
+        "onFail": "quarantine",
+        "expect_column_values_to_be_in_set": {"column": "direction", "value_set": ["J", "D"]},
+    },
+    {
+        "id": "account_form",
+        "onFail": "quarantine",
+        "expect_column_values_to_match_regex": {"column": "account_no", "regex": r"^\d{19}$"},
+    },
+    {
+        "id": "currency_form",
+        "onFail": "quarantine",
+        "expect_column_value_lengths_to_equal": {"column": "currency", "value": 3},
+    },
     {"id": "one_row_each", "onFail": "quarantine", "expect_column_values_to_be_unique": {"column": "transaction_id"}},
-    {"id": "one_booking_each", "onFail": "quarantine", "expect_compound_columns_to_be_unique": {"column_list": ["account_no", "transaction_id"]}},
+    {
+        "id": "one_booking_each",
+        "onFail": "quarantine",
+        "expect_compound_columns_to_be_unique": {"column_list": ["account_no", "transaction_id"]},
+    },
 ]
 TABLE = [
     {"id": "rows", "onFail": "stop", "expect_table_row_count_to_be_between": {"min_value": 1}},
     {"id": "sum", "onFail": "warn", "expect_column_sum_to_be_between": {"column": "amount", "min_value": 0}},
-    {"id": "mean", "onFail": "warn", "expect_column_mean_to_be_between": {"column": "amount", "min_value": 1, "max_value": 100000}},
+    {
+        "id": "mean",
+        "onFail": "warn",
+        "expect_column_mean_to_be_between": {"column": "amount", "min_value": 1, "max_value": 100000},
+    },
     {"id": "least", "onFail": "warn", "expect_column_min_to_be_between": {"column": "amount", "min_value": 0}},
     {"id": "most", "onFail": "hold", "expect_column_max_to_be_between": {"column": "amount", "max_value": 1000000}},
-    {"id": "first_date", "onFail": "warn", "expect_column_min_to_be_between": {"column": "business_date", "min_value": "2026-01-01"}},
-    {"id": "remarks", "onFail": "warn", "expect_column_proportion_of_non_null_values_to_be_between": {"column": "remark", "min_value": 0.1}},
-    {"id": "branches", "onFail": "warn", "expect_column_unique_value_count_to_be_between": {"column": "branch_id", "min_value": 1, "max_value": 1000}},
+    {
+        "id": "first_date",
+        "onFail": "warn",
+        "expect_column_min_to_be_between": {"column": "business_date", "min_value": "2026-01-01"},
+    },
+    {
+        "id": "remarks",
+        "onFail": "warn",
+        "expect_column_proportion_of_non_null_values_to_be_between": {"column": "remark", "min_value": 0.1},
+    },
+    {
+        "id": "branches",
+        "onFail": "warn",
+        "expect_column_unique_value_count_to_be_between": {"column": "branch_id", "min_value": 1, "max_value": 1000},
+    },
 ]
 
 
@@ -52,8 +92,16 @@ def write_contracts(root: Path, expectations: Path) -> None:
     """A bank with one feed, beside nothing else."""
     for folder in ("bronze", "silver", "gold", "kpis", "reference/calendars", "profiles", "sources/bench"):
         (root / folder).mkdir(parents=True, exist_ok=True)
-    shutil.copy(expectations / "reference" / "calendars" / "cn_bank.csv", root / "reference" / "calendars" / "cn_bank.csv")
-    profile = {"profile": "bench", "title": {"en": "Bench", "zh": "基准"}, "zone": "Asia/Shanghai", "currency": "CNY", "calendar": "cn_bank"}
+    shutil.copy(
+        expectations / "reference" / "calendars" / "cn_bank.csv", root / "reference" / "calendars" / "cn_bank.csv"
+    )
+    profile = {
+        "profile": "bench",
+        "title": {"en": "Bench", "zh": "基准"},
+        "zone": "Asia/Shanghai",
+        "currency": "CNY",
+        "calendar": "cn_bank",
+    }
     source = {
         "feed": "bench_transactions", "description": "One large file.", "system": "bench", "owner": "bench", "sender": "head_office",
         "kind": "increment", "files": {"pattern": "BENCH_{entity}_TXN_{date}_{seq}.csv", "signal": "none"},
@@ -65,7 +113,11 @@ def write_contracts(root: Path, expectations: Path) -> None:
         "columns": {n: [t, {"classification": "C1/2"} | ({"parse": "yyyy-MM-dd HH:mm:ss"} if n == "event_time" else {})] for n, t in COLUMNS.items()},
         "rules": QUARANTINE + TABLE,
     }  # fmt: skip
-    for path, content in (("profiles/bench.yaml", profile), ("sources/bench/bench_transactions.yaml", source), ("bronze/bench_transactions.yaml", table)):
+    for path, content in (
+        ("profiles/bench.yaml", profile),
+        ("sources/bench/bench_transactions.yaml", source),
+        ("bronze/bench_transactions.yaml", table),
+    ):
         (root / path).write_text(yaml.safe_dump(content, allow_unicode=True, sort_keys=False), encoding="utf-8")
 
 
@@ -121,7 +173,9 @@ def main(rows: int = 1_000_000, times: int = 3) -> None:
     again = median_of(times, lambda n: gated_load(bank, second, n))
     arrival = statistics.median(p[0] for p in parts)
     print(f"plain CSV -> Delta                      {plain:6.2f} s")
-    print(f"arrival + bronze + gate                 {gated:6.2f} s   (arrival {arrival:.2f} s, bronze and gate {gated - arrival:.2f} s)")
+    print(
+        f"arrival + bronze + gate                 {gated:6.2f} s   (arrival {arrival:.2f} s, bronze and gate {gated - arrival:.2f} s)"
+    )
     print(f"second day, 10 % corrected              {again:6.2f} s")
     print(f"gated : plain                           {gated / plain:6.2f}     (at most 1.6; aim 1.15)")
     print(f"second : first                          {again / gated:6.2f}     (at most 1.6)")
@@ -135,7 +189,9 @@ def plain_load(file: Path, home: Path, n: int) -> float:
     shutil.rmtree(target, ignore_errors=True)
     with session() as spark:
         began = time.perf_counter()
-        spark.read.schema(PLAIN).option("header", True).csv(str(file)).write.format("delta").mode("append").save(str(target))
+        spark.read.schema(PLAIN).option("header", True).csv(str(file)).write.format("delta").mode("append").save(
+            str(target)
+        )
         return time.perf_counter() - began
 
 
@@ -152,7 +208,9 @@ def gated_load(bank, file: Path, n: int, parts: list[tuple[float, float]] | None
     with file.open("rb") as source, target.open("wb") as copy:
         # A comment line of another length makes the bytes of each delivery differ; equal bytes would rightly be ignored.
         shutil.copyfileobj(source, copy)
-        copy.write(f"T9{n:03d}{seq:08d},6200000000000000000,C000000000,b00,01,J,1.00,CNY,success,2026-09-15 00:00:00,2026-09-15,\n".encode())
+        copy.write(
+            f"T9{n:03d}{seq:08d},6200000000000000000,C000000000,b00,01,J,1.00,CNY,success,2026-09-15 00:00:00,2026-09-15,\n".encode()
+        )
     began = time.perf_counter()
     load.land("bench", "bench/land")
     landed = time.perf_counter()

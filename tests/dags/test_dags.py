@@ -33,9 +33,15 @@ def test_every_bank_has_its_five_dags(dags):
 
 
 def test_dag_files_import_neither_spark_nor_great_expectations(tmp_path):
-    code = "import sys; " + "; ".join(f"import dags.{n}" for n in NAMES) + "; print([m for m in ('pyspark', 'great_expectations') if m in sys.modules])"
+    code = (
+        "import sys; "
+        + "; ".join(f"import dags.{n}" for n in NAMES)
+        + "; print([m for m in ('pyspark', 'great_expectations') if m in sys.modules])"
+    )
     env = os.environ | {"AIRFLOW_HOME": str(tmp_path), "PYTHONPATH": str(PROJECT)}
-    said = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, env=env, capture_output=True, text=True, check=True).stdout
+    said = subprocess.run(
+        [sys.executable, "-c", code], cwd=PROJECT, env=env, capture_output=True, text=True, check=True
+    ).stdout
     assert said.strip().endswith("[]")
 
 
@@ -43,8 +49,14 @@ def test_a_table_is_built_after_the_gates_of_all_it_reads(dags):
     day, catalog = dags["business_day"], load("demo")
     for table in catalog.build_order():
         build = day.get_task(f"{table.layer}.{table.name}.build")
-        upstream = {t.split(".", 2)[1] + "." + t.split(".", 2)[2] for t in build.upstream_task_ids if t.endswith(".gate")}
-        wanted = {f"{r.split('.')[1]}.gate" for r in table.reads if r not in (INCOMING, PREVIOUS) and not r.startswith("bronze.")}
+        upstream = {
+            t.split(".", 2)[1] + "." + t.split(".", 2)[2] for t in build.upstream_task_ids if t.endswith(".gate")
+        }
+        wanted = {
+            f"{r.split('.')[1]}.gate"
+            for r in table.reads
+            if r not in (INCOMING, PREVIOUS) and not r.startswith("bronze.")
+        }
         assert upstream == wanted, table.table
 
 

@@ -17,11 +17,13 @@ def test_holdings_follow_accounts_opened_and_closed_by_any_record_of_the_party(r
         PARTY
         + """
         silver.accounts
-        account_id | customer_key | legal_entity_id | product_id | open_channel | opened_on  | closed_on  | valid_from | valid_to
-        a1         | c1           | bank            | p1         | counter      | 2026-09-01 |            | 2026-09-01 | 2026-09-20
-        a1         | c1           | bank            | p1         | counter      | 2026-09-01 | 2026-09-20 | 2026-09-20 |
-        a2         | c2           | life            | p2         | mobile       | 2026-09-05 |            | 2026-09-05 |
-        a3         | c1           | bank            | p1         | mobile       | 2026-09-20 |            | 2026-09-20 |
+        account_id | customer_key | product_id | open_channel | opened_on  | closed_on  | valid_from | valid_to
+        a1         | c1           | p1         | counter      | 2026-09-01 |            | 2026-09-01 | 2026-09-20
+        a1         | c1           | p1         | counter      | 2026-09-01 | 2026-09-20 | 2026-09-20 |
+        a3         | c1           | p1         | mobile       | 2026-09-20 |            | 2026-09-20 |
+        silver.accounts
+        account_id | customer_key | product_id | open_channel | opened_on  | legal_entity_id | valid_from
+        a2         | c2           | p2         | mobile       | 2026-09-05 | life            | 2026-09-05
     """,
         day=day_of("2026-09-01", "2026-09-30"),
     )

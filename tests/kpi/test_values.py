@@ -14,6 +14,7 @@ from jobs.kpi.values import quotient
 from tests.tables import Tables, day_of, held, kpi_definitions, literal_frame, shown
 
 K1, K5, K34 = (kpi_definitions()[k] for k in ("K1", "K5", "K34"))
+TOTAL = "coalesce(legal_entity_id, business_line, province_code, branch_id) is null"
 SALES = """
     silver.branches
     branch_id | province_code | valid_from | valid_to
@@ -42,9 +43,7 @@ def kept(tables, made):
 
 
 def total(made, kind, measure="count_share"):
-    rows = made.where(
-        f"period_kind = '{kind}' and measure = '{measure}' and coalesce(legal_entity_id, business_line, province_code, branch_id) is null"
-    )
+    rows = made.where(f"period_kind = '{kind}' and measure = '{measure}' and {TOTAL}")
     return shown(rows, "as_of_date", "numerator", "denominator", "value", "restatement_no")
 
 
@@ -153,12 +152,11 @@ def test_a_balance_is_never_summed_over_days(spark):
 
 
 def test_a_missing_lane_makes_the_figures_behind_it_provisional(spark):
-    day = day_of("2026-09-15", kpis=[K1, K34], coverage={"online_sales": (6, 5), "loan_daily": (1, 1), "loan_contracts": (1, 1)},
-                 earlier={date(2026, 9, 14): {"online_sales": (6, 6)}, date(2026, 8, 31): {"online_sales": (6, 0)}})  # fmt: skip
+    today = {"online_sales": (6, 5), "loan_daily": (1, 1), "loan_contracts": (1, 1)}
+    before = {date(2026, 9, 14): {"online_sales": (6, 6)}, date(2026, 8, 31): {"online_sales": (6, 0)}}
+    day = day_of("2026-09-15", kpis=[K1, K34], coverage=today, earlier=before)
     made = values(Tables(spark, SALES), day)
-    grand = made.where("coalesce(legal_entity_id, business_line, province_code, branch_id) is null").select(
-        "kpi_id", "period_kind", "expected_units", "received_units", "is_provisional"
-    )
+    grand = made.where(TOTAL).select("kpi_id", "period_kind", "expected_units", "received_units", "is_provisional")
     assert shown(grand.distinct(), *grand.columns) == [
         ("K1", "day", "6", "5", "true"),
         ("K1", "mtd", "12", "11", "true"),

@@ -1,260 +1,146 @@
-"""What the rules say of one row, and which copy of a row counts."""
+"""What happens to a row: each rule by itself, then copies of one key."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from jobs.quality import verdicts as module
+from jobs.quality.casting import cast
 from jobs.quality.verdicts import judge, repeated, row_hash
-from tests.quality.small import contract, judged, rule, rows_of, verdicts
+from tests.quality.tools import ZONE, rows_of, rule, table_of
+from tests.tables import literal_frame
 
-MOVEMENTS = contract(
-    {"id": "string!", "channel": ["string", {"enum": ["web", "mobile"]}], "amount": "decimal(18,2)!"},
-    [rule("amount_positive", "column_values_to_be_between", column="amount", min_value=0, strict_min=True)],
-)
+COLUMNS = {"n": "int", "amount": "decimal(18,2)", "word": "string", "day": "date", "until": "date"}
+# Expectation, kwargs, the column it is shown on, values that keep it, values that break it. A null keeps all but the first.
+ROW_RULES = {
+    "given": ("expect_column_values_to_not_be_null", {"column": "n"}, "n", ["0"], [None]),
+    "between": ("expect_column_values_to_be_between", {"column": "n", "min_value": 1, "max_value": 3}, "n", ["1", "3", None], ["0", "4"]),
+    "strictly": ("expect_column_values_to_be_between", {"column": "amount", "min_value": 0, "strict_min": True}, "amount", ["0.01", None], ["0", "-1"]),
+    "below": ("expect_column_values_to_be_between", {"column": "amount", "max_value": 0.36, "strict_max": True}, "amount", ["0.35"], ["0.36"]),
+    "tenth": ("expect_column_values_to_be_in_set", {"column": "amount", "value_set": [0.1, 7]}, "amount", ["0.10", "7", None], ["0.11"]),
+    "since": ("expect_column_values_to_be_between", {"column": "day", "min_value": "2026-01-01"}, "day", ["2026-01-01", None], ["2025-12-31"]),
+    "known": ("expect_column_values_to_be_in_set", {"column": "word", "value_set": ["a", "b"]}, "word", ["a", None], ["c", "A", ""]),
+    "not_known": ("expect_column_values_to_not_be_in_set", {"column": "word", "value_set": ["a", "b"]}, "word", ["c", None], ["a"]),
+    "form": ("expect_column_values_to_match_regex", {"column": "word", "regex": r"^\d{2}$"}, "word", ["12", None], ["1", "123", ""]),
+    "anywhere": ("expect_column_values_to_match_regex", {"column": "word", "regex": "x"}, "word", ["axb"], ["ab"]),
+    "not_form": ("expect_column_values_to_not_match_regex", {"column": "word", "regex": "^test"}, "word", ["a test", None], ["tests"]),
+    "lengths": ("expect_column_value_lengths_to_be_between", {"column": "word", "min_value": 1, "max_value": 2}, "word", ["银行", None], ["", "abc"]),
+    "length": ("expect_column_value_lengths_to_equal", {"column": "word", "value": 2}, "word", ["银行", None], ["a", "abc"]),
+    "after": ("expect_column_pair_values_a_to_be_greater_than_b", {"column_A": "until", "column_B": "day"}, "until", ["2026-06-02", None],
+              ["2026-06-01", "2026-05-31"]),
+    "not_before": ("expect_column_pair_values_a_to_be_greater_than_b", {"column_A": "until", "column_B": "day", "or_equal": True}, "until",
+                   ["2026-06-01", None], ["2026-05-31"]),
+    "same": ("expect_column_pair_values_to_be_equal", {"column_A": "until", "column_B": "day"}, "until", ["2026-06-01", None], ["2026-06-02"]),
+}  # fmt: skip
 
 
-def test_a_row_says_every_rule_that_it_breaks(spark: SparkSession) -> None:
-    assert verdicts(
-        judged(
-            spark,
-            MOVEMENTS,
-            """
-            id | channel | amount
-            a  | web     | 0.01
-            b  | fax     | 0.00
-            c  |         |
-               | mobile  | 5
-            """,
-        )
-    ) == [
-        "a accepted",
-        "b rejected channel_known amount_positive",
-        "c rejected amount_required",
-        "None rejected id_required",
+@pytest.fixture(scope="module")
+def caught(spark):
+    """(rule, value) -> is the row among those that the rule caught. One query for all."""
+    cases = [(name, value) for name, (_, _, _, good, bad) in ROW_RULES.items() for value in [*good, *bad]]
+    rows = [{"day": "2026-06-01" if name != "since" else None, ROW_RULES[name][2]: value} for name, value in cases]
+    rules = [rule(name, "quarantine", expectation, **kwargs) for name, (expectation, kwargs, *_) in ROW_RULES.items()]
+    frame = literal_frame(spark, [{"__line": i, **row} for i, row in enumerate(rows)], {"__line": "bigint", **COLUMNS}).withColumn("__row_hash", F.lit(0))
+    found = judge(frame, rules, within=[], order=["__line"]).orderBy("__line").select("__reasons").collect()
+    return {case: case[0] in reasons for case, (reasons,) in zip(cases, found, strict=True)}
+
+
+@pytest.mark.parametrize("name", ROW_RULES)
+def test_a_row_rule_catches_what_breaks_it_and_nulls_pass(caught, name):
+    *_, good, bad = ROW_RULES[name]
+    assert {v: caught[name, v] for v in [*good, *bad]} == {v: v in bad for v in [*good, *bad]}
+
+
+THINGS = table_of({"id": "string", "part": "int", "amount": "decimal(9,2)", "day": "date"}, money="amount", primaryKey=["id"])
+RULES = [
+    rule("positive", "quarantine", "expect_column_values_to_be_between", column="amount", min_value=0),
+    rule("one_each", "quarantine", "expect_compound_columns_to_be_unique", column_list=["id", "part"]),
+    rule("small", "warn", "expect_column_values_to_be_between", column="amount", max_value=100),
+]
+STORY = [
+    # line, id, part, amount -> verdict, reasons
+    ("a", "1", "1.00", "accepted", []),
+    ("a", "01", "1", "duplicate", []),  # the same number, the same amount
+    ("b", "1", "1.00", "rejected", ["one_each"]),
+    ("b", "1", "2.00", "rejected", ["one_each"]),
+    ("c", "1", "5.00", "accepted", []),  # its copy is bad by itself and takes no part
+    ("c", "1", "-5.00", "rejected", ["positive"]),
+    ("d", "1", "x", "rejected", ["amount_unreadable"]),
+    ("e", None, "1.00", "accepted", []),  # a key with a null in it is compared with nothing
+    ("e", None, "1.00", "accepted", []),
+    ("f", "2", "700.00", "accepted", []),  # warned, kept
+    ("g", "1", "1.00", "duplicate", []),  # the same twice, sent three times
+    ("g", "1", "1.00", "duplicate", []),
+    ("g", "1", "1.00", "accepted", []),
+]
+
+
+def told(spark, rows, suspects, deliveries=None):
+    # The first of `g` by order of lines is the last of the list: lines count down.
+    texts = [
+        {"id": i, "part": p, "amount": a, "day": "2026-09-15", "__line": 100 - n if i == "g" else n, "__delivery_id": (deliveries or {}).get(n, "d1")}
+        for n, (i, p, a, *_) in enumerate(rows)
     ]
+    typed = cast(rows_of(spark, THINGS, texts), THINGS, zone=ZONE)
+    hashed = typed.withColumn("__row_hash", row_hash(list(THINGS.physical_columns)))
+    judged = judge(
+        hashed, RULES, within=["__delivery_id", "day"], order=["__line"], already=F.col("__cast_errors"), suspects=suspects
+    )  # fmt: skip
+    found = {(r["__line"]): r for r in judged.select("__line", "__verdict", "__reasons", "__warnings").collect()}
+    return [found[t["__line"]] for t in texts]
 
 
-def test_what_cannot_be_read_is_not_said_to_be_missing_as_well(spark: SparkSession) -> None:
-    assert verdicts(
-        judged(
-            spark,
-            MOVEMENTS,
-            """
-            id | channel | amount | __malformed
-            a  | web     | 1,50   |
-               |         |        | 3 fields, 4 expected
-            """,
-        )
-    ) == ["a rejected amount_unreadable", "None rejected malformed_line"]
+def suspects_of(tmp_path, rows):
+    path = str(tmp_path / "rows.parquet")
+    columns = list(zip(*[(i, p, a) for i, p, a, *_ in rows], strict=True))
+    pq.write_table(pa.table({"id": columns[0], "part": columns[1], "amount": columns[2], "__delivery_id": ["d1"] * len(rows)}), path)
+    return repeated([path], THINGS, RULES)
 
 
-def test_equal_copies_count_once_and_copies_that_differ_not_at_all(spark: SparkSession) -> None:
-    assert verdicts(
-        judged(
-            spark,
-            MOVEMENTS,
-            """
-            id | channel | amount
-            a  | web     | 1.00
-            a  | web     | 1
-            b  | web     | 1
-            b  | web     | 2
-            b  | web     | 2
-            """,
-        )
-    ) == ["a accepted", "a duplicate", *["b rejected primary_key_unique"] * 3]
+@pytest.mark.parametrize("path", ["every row is compared", "only suspects are"])
+def test_copies_of_a_key(spark, tmp_path, path):
+    suspects = suspects_of(tmp_path, STORY) if path == "only suspects are" else None
+    found = told(spark, STORY, suspects)
+    assert [(r["__verdict"], list(r["__reasons"])) for r in found] == [(verdict, reasons) for *_, verdict, reasons in STORY]
+    assert [list(r["__warnings"]) for r in found] == [["small"] if row[2] == "700.00" else [] for row in STORY]
 
 
-def test_a_bad_copy_takes_no_good_one_with_it(spark: SparkSession) -> None:
-    assert verdicts(
-        judged(
-            spark,
-            MOVEMENTS,
-            """
-            id | channel | amount
-            a  | web     | -1
-            a  | web     | 1
-            """,
-        )
-    ) == ["a rejected amount_positive", "a accepted"]
+def test_suspects_are_the_keys_that_stand_twice(tmp_path):
+    assert sorted(suspects_of(tmp_path, STORY)["one_each"]) == [("a", 1), ("b", 1), ("c", 1), ("g", 1)]
+    assert suspects_of(tmp_path, [("a", "1", "1"), ("b", "1", "1")]) == {"one_each": []}
 
 
-def test_copies_in_two_deliveries_are_compared_at_silver_not_here(spark: SparkSession) -> None:
-    assert verdicts(
-        judged(
-            spark,
-            MOVEMENTS,
-            """
-            __delivery_id | id | amount
-            d1            | a  | 1
-            d2            | a  | 2
-            """,
-        )
-    ) == ["a accepted", "a accepted"]
+def test_without_suspects_no_row_is_compared(spark):
+    rows = [("a", "1", "1.00"), ("b", "1", "1.00")]
+    assert [r["__verdict"] for r in told(spark, rows, {"one_each": []})] == ["accepted", "accepted"]
 
 
-def test_a_null_moved_to_another_column_is_another_row(spark: SparkSession) -> None:
-    table = contract({"id": "string!", "payer": "string", "payee": "string"})
-    assert (
-        verdicts(
-            judged(
-                spark,
-                table,
-                """
-            id | payer | payee
-            a  | x     |
-            a  |       | x
-            """,
-            )
-        )
-        == ["a rejected primary_key_unique"] * 2
-    )
+def test_two_deliveries_do_not_see_each_other(spark):
+    rows = [("a", "1", "1.00"), ("a", "1", "2.00")]
+    assert [r["__verdict"] for r in told(spark, rows, None, {1: "d2"})] == ["accepted", "accepted"]
 
 
-TWO_KEYS = contract(
-    {"id": "string!", "journal": "string", "line": "int"},
-    [
-        rule("one_row_each", "column_values_to_be_unique", column="id"),
-        rule("one_booking_each", "compound_columns_to_be_unique", column_list=["journal", "line"]),
-    ],
-)
-
-
-def test_two_uniqueness_rules_are_decided_one_after_the_other(spark: SparkSession) -> None:
-    assert verdicts(
-        judged(
-            spark,
-            TWO_KEYS,
-            """
-            id | journal | line
-            a  | 7       | 1
-            a  | 7       | 01
-            b  | 8       | 1
-            c  | 8       | 1
-            d  | 9       |
-            e  | 9       |
-            """,
-        )
-    ) == [
-        "a accepted",
-        "a duplicate",
-        "b rejected one_booking_each",
-        "c rejected one_booking_each",
-        "d accepted",
-        "e accepted",
+def test_a_filtered_row_is_judged_no_further(spark):
+    rows = [{"n": "9", "word": "a", "__filtered": "is_person"}, {"n": "9", "word": "a"}]
+    frame = literal_frame(spark, rows, {"n": "int", "word": "string", "__filtered": "string"}).withColumn("__row_hash", F.lit(0))
+    rules = [
+        rule("low", "quarantine", "expect_column_values_to_be_between", column="n", max_value=3),
+        rule("once", "quarantine", "expect_column_values_to_be_unique", column="word"),
+        rule("b", "warn", "expect_column_values_to_be_in_set", column="word", value_set=["b"]),
     ]
+    found = judge(frame, rules, within=[], order=["n"]).orderBy(F.col("__filtered").asc_nulls_last()).collect()
+    assert [(r["__verdict"], r["__reasons"], r["__warnings"]) for r in found] == [("filtered", ["is_person"], []), ("rejected", ["low"], ["b"])]
 
 
-@pytest.mark.parametrize("on_fail", ["warn", "hold", "stop"])
-def test_rules_that_do_not_quarantine_part_no_row(spark: SparkSession, on_fail: str) -> None:
-    table = contract(
-        {"id": "string", "amount": "decimal(18,2)"},
-        [
-            rule("small", "column_values_to_be_between", on_fail, column="amount", max_value=10),
-            rule("once", "column_values_to_be_unique", on_fail, column="id"),
-        ],
-    )
-    frame = judged(
-        spark,
-        table,
-        """
-        id | amount
-        a  | 11
-        a  | 1
-        b  | 2
-        """,
-    )
-    assert verdicts(frame) == ["a accepted", "a accepted", "b accepted"]
-    assert [row["__warnings"] for row in frame.orderBy("__line").collect()] == [["small", "once"], ["once"], []]
+def test_uniqueness_that_only_warns_parts_no_row(spark):
+    frame = literal_frame(spark, [{"n": "1"}, {"n": "1"}, {"n": "2"}], {"n": "int"}).withColumn("__row_hash", F.hash("n"))
+    found = judge(frame, [rule("once", "warn", "expect_column_values_to_be_unique", column="n")], within=[], order=["n"]).orderBy("n").collect()
+    assert [(r["__verdict"], r["__warnings"]) for r in found] == [("accepted", ["once"]), ("accepted", ["once"]), ("accepted", [])]
 
 
-def test_a_filtered_row_is_judged_no_further_and_no_copy_of_another(spark: SparkSession) -> None:
-    typed = spark.sql(
-        "SELECT * FROM VALUES ('a', -1, 'not_booked', 1), ('a', 2, NULL, 2) t(id, amount, __filtered, __line)"
-    )
-    table = contract(
-        {"id": "string!", "amount": "int"},
-        [rule("positive", "column_values_to_be_between", column="amount", min_value=0)],
-    )
-    frame = judge(
-        typed.withColumn("__row_hash", row_hash(["id", "amount"])), table.all_rules, within=[], order=["__line"]
-    )
-    found = [(row["__verdict"], row["__reasons"]) for row in frame.orderBy("__line").collect()]
-    assert found == [("filtered", ["not_booked"]), ("accepted", [])]
-
-
-def test_a_bound_with_decimals_is_exact(spark: SparkSession) -> None:
-    table = contract(
-        {"id": "string", "rate": "decimal(38,18)"},
-        [rule("above", "column_values_to_be_between", column="rate", min_value=0.1, strict_min=True)],
-    )
-    assert verdicts(
-        judged(
-            spark,
-            table,
-            """
-            id | rate
-            a  | 0.1
-            b  | 0.100000000000000001
-            """,
-        )
-    ) == ["a rejected above", "b accepted"]
-
-
-@pytest.fixture
-def delivery(tmp_path: Path, spark: SparkSession):  # type: ignore[no-untyped-def]
-    def write(table, text: str) -> str:  # type: ignore[no-untyped-def]
-        path = tmp_path / "d1.parquet"
-        pq.write_table(pa.table(rows_of(spark, table, text).toArrow()), path)
-        return str(path)
-
-    return write
-
-
-COPIES = """
-    id | channel | amount
-    a  | web     | 1
-    b  | web     | 2
-    b  | web     | 2.00
-    c  | web     | 3
-    c  | web     | 4
-    c  | fax     | 3
-"""
-
-
-def test_suspects_found_beforehand_change_no_verdict(spark: SparkSession, delivery) -> None:  # type: ignore[no-untyped-def]
-    suspects = repeated([delivery(MOVEMENTS, COPIES)], MOVEMENTS, MOVEMENTS.all_rules)
-    assert {rule_id: sorted(keys) for rule_id, keys in suspects.items()} == {"primary_key_unique": [("b",), ("c",)]}
-    assert verdicts(judged(spark, MOVEMENTS, COPIES, suspects=suspects)) == verdicts(judged(spark, MOVEMENTS, COPIES))
-
-
-def test_two_spellings_of_one_amount_are_one_key(spark: SparkSession, delivery) -> None:  # type: ignore[no-untyped-def]
-    table = contract({"id": "string!", "amount": "decimal(18,2)!"}, key="id amount")
-    text = """
-        id | amount
-        a  | 1.0
-        a  | 1.00
-    """
-    suspects = repeated([delivery(table, text)], table, table.all_rules)
-    assert suspects == {"primary_key_unique": [("a",)]}
-    assert verdicts(judged(spark, table, text, suspects=suspects)) == ["a accepted", "a duplicate"]
-
-
-def test_too_many_suspects_are_not_named(spark: SparkSession, delivery, monkeypatch) -> None:  # type: ignore[no-untyped-def]
-    monkeypatch.setattr(module, "MOST_SUSPECTS", 1)
-    assert repeated([delivery(MOVEMENTS, COPIES)], MOVEMENTS, MOVEMENTS.all_rules) == {}
-
-
-def test_without_repeated_keys_no_row_is_shuffled(spark: SparkSession) -> None:
-    frame = judged(spark, MOVEMENTS, COPIES, suspects={"primary_key_unique": []})
-    plan = frame._explain_string() if hasattr(frame, "_explain_string") else ""
-    assert "Window" not in plan
-    assert "Exchange" not in plan
-    assert frame.where(F.col("__verdict") == "accepted").count() == 5
+def test_a_null_counts_in_the_hash(spark):
+    frame = literal_frame(spark, [{"a": "1"}, {"b": "1"}], {"a": "int", "b": "int"})
+    first, second = frame.select(row_hash(["a", "b"])).collect()
+    assert first != second

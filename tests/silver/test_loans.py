@@ -6,9 +6,9 @@ def test_a_loan_takes_the_terms_of_its_contract_on_that_date(run):
         "silver.loans",
         """
         silver.loan_contracts
-        loan_id | customer_key | branch_id | legal_entity_id | annual_rate | is_inclusive_nfra | is_inclusive_pboc | valid_from | valid_to
-        l1      | c1           | b1        | bank            | 0.060000    | true              | false             | 2026-01-01 | 2026-09-01
-        l1      | c1           | b1        | bank            | 0.050000    | true              | false             | 2026-09-01 |
+        loan_id | customer_key | annual_rate | is_inclusive_nfra | valid_from | valid_to
+        l1      | c1           | 0.060000    | true              | 2026-01-01 | 2026-09-01
+        l1      | c1           | 0.050000    | true              | 2026-09-01 |
         incoming
         loan_id | as_of_date | balance | five_class | days_past_due
         l1      | 2026-08-31 | 100.00  | normal     | 0

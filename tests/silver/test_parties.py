@@ -35,10 +35,10 @@ def test_data_of_a_valid_number_beat_newer_ones_and_a_null_overwrites_nothing(sp
         spark,
         """
         silver.parties_source
-        customer_key | id_token | id_valid | name_normal_token | birth_date | gender | home_province_code | valid_from | valid_to
-        core:1       | id1      | true     | wang              | 1990-03-07 | M      | 11                 | 2026-09-01 | 2026-09-05
-        core:1       | id1      | true     | wang              | 1990-03-07 | M      |                    | 2026-09-05 | 2026-09-09
-        core:1       | bad      | false    | wang              | 1991-01-01 |        | 44                 | 2026-09-09 |
+        customer_key | id_token | id_valid | birth_date | gender | home_province_code | valid_from | valid_to
+        core:1       | id1      | true     | 1990-03-07 | M      | 11                 | 2026-09-01 | 2026-09-05
+        core:1       | id1      | true     | 1990-03-07 | M      |                    | 2026-09-05 | 2026-09-09
+        core:1       | bad      | false    | 1991-01-01 |        | 44                 | 2026-09-09 |
     """,
     )
     tables.run("silver.party_links", day=day_of(*MONTH))

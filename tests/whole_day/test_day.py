@@ -39,7 +39,9 @@ def assert_tables(story: Story, key: dict[str, Any]) -> None:
         if "rows" in answer:
             money = f"sum({MONEY[table]})" if table in MONEY else "null"
             column = DATES.get(table, "business_date")
-            [(rows, total)] = rows_of(story, table, f"select count(*), {money} from t where {column} = $day", day=key["date"])
+            [(rows, total)] = rows_of(
+                story, table, f"select count(*), {money} from t where {column} = $day", day=key["date"]
+            )
             assert rows == answer["rows"], table
             if table in MONEY:
                 assert Decimal(total or 0) == Decimal(answer["money"]), table
@@ -56,7 +58,9 @@ def assert_figures(story: Story, key: dict[str, Any]) -> None:
         story,
         "gold.kpi_values",
         f"select kpi_id, period_kind, measure, {', '.join(GRAINS)}, numerator, denominator, value from t where as_of_date = $day "
-        "qualify row_number() over (partition by kpi_id, period_kind, period, measure, " + ", ".join(GRAINS) + " order by restatement_no desc) = 1",
+        "qualify row_number() over (partition by kpi_id, period_kind, period, measure, "
+        + ", ".join(GRAINS)
+        + " order by restatement_no desc) = 1",
         day=key["date"],
     )
     found: dict[tuple[str, ...], tuple[Any, ...]] = {}
@@ -72,7 +76,12 @@ def assert_figures(story: Story, key: dict[str, Any]) -> None:
                     if got is None and not answer["numerator"] and not answer["denominator"]:
                         continue
                     assert got is not None, (kpi, kind, measure, cell)
-                    assert got == (answer["numerator"], answer["denominator"], answer["value"]), (kpi, kind, measure, cell)
+                    assert got == (answer["numerator"], answer["denominator"], answer["value"]), (
+                        kpi,
+                        kind,
+                        measure,
+                        cell,
+                    )
 
 
 def test_the_history_is_taken_on_in_one_run(story: Story) -> None:
@@ -116,13 +125,19 @@ def test_faults_are_caught_each_by_its_control_and_the_rest_is_released(story: S
         arrived = deliveries.find(db, business_date=day)
         for feed, lanes in key["feeds"].items():
             for entity, answer in lanes.items():
-                lane = [d for d in arrived if (d.feed, d.entity) == (feed, entity) and d.state not in ("superseded", "ignored_duplicate")]
+                lane = [
+                    d
+                    for d in arrived
+                    if (d.feed, d.entity) == (feed, entity) and d.state not in ("superseded", "ignored_duplicate")
+                ]
                 states = {d.state for d in lane} or {"missing"}
                 assert states == {answer["state"]}, (feed, entity, [d.reason for d in lane])
                 if "accepted_rows" in answer:
                     [one] = lane
                     got = (one.received_rows, one.accepted_rows, one.rejected_rows, one.duplicate_rows)
-                    assert got == tuple(answer[f"{p}_rows"] for p in ("received", "accepted", "rejected", "duplicate")), (feed, entity)
+                    assert got == tuple(
+                        answer[f"{p}_rows"] for p in ("received", "accepted", "rejected", "duplicate")
+                    ), (feed, entity)
         refused = {d.delivery_id for d in arrived if d.state == "refused"}
         cases = batches.cases(db)
     assert refused <= {case.delivery_id for case in cases}
