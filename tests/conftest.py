@@ -67,7 +67,14 @@ def _command(own: Settings) -> list[str]:
     options = [f"--conf={k}={v}" for k, v in wanted.items() if has_delta or k not in DELTA]
     submit = server.component(own).command[0]
     with_jars = ["--driver-class-path", ":".join(map(str, jars))] if has_delta else []
-    return [submit, "--class", "org.apache.spark.sql.connect.service.SparkConnectServer", *with_jars, *options, "spark-internal"]
+    return [
+        submit,
+        "--class",
+        "org.apache.spark.sql.connect.service.SparkConnectServer",
+        *with_jars,
+        *options,
+        "spark-internal",
+    ]
 
 
 @pytest.fixture(scope="session")

@@ -43,7 +43,8 @@ def canaries(table: Table, rules: Sequence[Rule]) -> dict[str, dict[str, str | N
     found = {}
     for n, rule in enumerate(row_rules, 1):
         choices = {
-            name: list(_choices(column, [r for r in row_rules if name in r.columns], n)) for name, column in columns.items()
+            name: list(_choices(column, [r for r in row_rules if name in r.columns], n))
+            for name, column in columns.items()
         }
         valid = _valid(choices, row_rules)
         bad = _breaking(rule, valid, choices, row_rules) if valid is not None else None
@@ -70,12 +71,19 @@ def _valid(choices: dict[str, list[Any]], rules: Sequence[Rule]) -> dict[str, An
     return None if any(_breaks(r, row) for r in rules) else row
 
 
-def _breaking(rule: Rule, valid: dict[str, Any], choices: dict[str, list[Any]], rules: Sequence[Rule]) -> dict[str, Any] | None:
+def _breaking(
+    rule: Rule, valid: dict[str, Any], choices: dict[str, list[Any]], rules: Sequence[Rule]
+) -> dict[str, Any] | None:
     return _combined(valid, rule.columns, choices, rules, wanted={rule.id})
 
 
 def _combined(
-    row: dict[str, Any], columns: Sequence[str], choices: dict[str, list[Any]], rules: Sequence[Rule], *, wanted: set[str]
+    row: dict[str, Any],
+    columns: Sequence[str],
+    choices: dict[str, list[Any]],
+    rules: Sequence[Rule],
+    *,
+    wanted: set[str],
 ) -> dict[str, Any] | None:
     """The row with other values in these columns, so that of the rules that read them it breaks just those wanted."""
     touched = [r for r in rules if set(r.columns) & set(columns)]
@@ -91,8 +99,15 @@ def _choices(column: Column, rules: Sequence[Rule], n: int) -> Iterator[Any]:
     kind = column.type
     listed = [_of_type(kind, v) for r in rules for v in r.kwargs.get("value_set", [])]
     turn = n % len(listed) if listed else 0
-    values = [*listed[turn:], *listed[:turn], *_texts(rules, n)] if kind == "string" else [*listed[turn:], *listed[:turn]]
-    bounds = [_of_type(kind, r.kwargs[k]) for r in rules for k in ("min_value", "max_value") if r.kwargs.get(k) is not None and not _of_length(r)]
+    values = (
+        [*listed[turn:], *listed[:turn], *_texts(rules, n)] if kind == "string" else [*listed[turn:], *listed[:turn]]
+    )
+    bounds = [
+        _of_type(kind, r.kwargs[k])
+        for r in rules
+        for k in ("min_value", "max_value")
+        if r.kwargs.get(k) is not None and not _of_length(r)
+    ]
     values += _plain(column, n)
     for bound in [b for b in bounds if b is not None]:
         step = _step(column)
@@ -108,7 +123,13 @@ def _choices(column: Column, rules: Sequence[Rule], n: int) -> Iterator[Any]:
 def _texts(rules: Sequence[Rule], n: int) -> list[str | None]:
     """Texts of the forms and lengths that the rules speak of, and of others."""
     forms = [matching(r.kwargs["regex"], n) for r in rules if "regex" in r.kwargs]
-    lengths = [r.kwargs[k] for r in rules if _of_length(r) for k in ("min_value", "max_value", "value") if r.kwargs.get(k) is not None]
+    lengths = [
+        r.kwargs[k]
+        for r in rules
+        if _of_length(r)
+        for k in ("min_value", "max_value", "value")
+        if r.kwargs.get(k) is not None
+    ]
     sizes = sorted({int(length) + more for length in lengths for more in (0, 1, -1)} & set(range(1, LONGEST)))
     # Filled with digits, and with what is neither digit nor letter.
     sized = [fill(size) for size in sizes for fill in (lambda k: f"{n:0{k}d}"[-k:], lambda k: (STRANGE * k)[:k])]
@@ -122,7 +143,9 @@ def _plain(column: Column, n: int) -> list[Any]:
         return [True, False]
     if kind in ("date", "timestamp"):
         # Texts in the bank's time and in UTC lie less than a day apart: with a day between them the order is sure in every zone.
-        at = DAY + timedelta(days=n + (kind == "timestamp" and way(column).pattern not in (None, "epoch_ms", "epoch_s")))
+        at = DAY + timedelta(
+            days=n + (kind == "timestamp" and way(column).pattern not in (None, "epoch_ms", "epoch_s"))
+        )
         moments = [at, at - timedelta(days=2), at + timedelta(days=2)]
         return [m.date() for m in moments] if kind == "date" else moments
     if kind in LARGEST:

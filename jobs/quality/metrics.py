@@ -143,7 +143,9 @@ def distinct(written: Any, sql: str, *, batch: int, by: str) -> dict[str, list[A
         engine.register("written", written)
         # DuckDB may compute a value before it looks at the verdict: what no accepted row has must not fail the load.
         values = f"(select {quoted(by)}, case when __verdict = 'accepted' then try({sql}) end as found from written where __batch = {int(batch)})"
-        found = engine.execute(f"select {quoted(by)}, list(distinct found) from {values} where found is not null group by 1")
+        found = engine.execute(
+            f"select {quoted(by)}, list(distinct found) from {values} where found is not null group by 1"
+        )
         return dict(found.fetchall())
 
 

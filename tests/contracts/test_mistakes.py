@@ -1,4 +1,3 @@
-# ruff: noqa: E501 - the tables of cases are read line by line
 """Every kind of mistake that reading the contracts finds, each named with its file and line."""
 
 from __future__ import annotations

@@ -19,7 +19,9 @@ def judged(spark, table: Table, rules, rows, suspects=None):
     typed = cast(rows_of(spark, table, rows), table, zone=ZONE).withColumn(
         "__row_hash", row_hash(list(table.physical_columns))
     )
-    return judge(typed, rules, within=["__delivery_id"], order=["__line"], already=F.col("__cast_errors"), suspects=suspects)
+    return judge(
+        typed, rules, within=["__delivery_id"], order=["__line"], already=F.col("__cast_errors"), suspects=suspects
+    )
 
 
 @pytest.mark.parametrize("name", BANKS)
@@ -41,7 +43,12 @@ def test_a_canary_goes_through_when_its_rule_is_blind(spark):
     rules = load(bank).rules(table)
     birds = canaries(table, rules)
     blind = [r for r in rules if r.id not in ("home_province_form", "branch_id_required", "customer_no_form")]
-    found = judged(spark, table, blind, list(birds.values()), {r.id: [] for r in rules if r.is_unique}).orderBy("__line").select("__verdict").collect()
+    found = (
+        judged(spark, table, blind, list(birds.values()), {r.id: [] for r in rules if r.is_unique})
+        .orderBy("__line")
+        .select("__verdict")
+        .collect()
+    )
     assert {name for name, (verdict,) in zip(birds, found, strict=True) if verdict == "accepted"} == {
         "home_province_form",
         "branch_id_required",

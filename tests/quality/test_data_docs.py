@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 
-import pytest
 import pyarrow as pa
+import pytest
 
 from jobs.quality.data_docs import index, render
 from jobs.quality.gate import evaluate
@@ -42,7 +42,12 @@ def test_the_page_says_what_failed(gate, tmp_path):
 
 def test_nothing_is_fetched_from_elsewhere(gate, tmp_path):
     page = render(gate, tmp_path / "d1.html").read_text()
-    assert re.findall(r"""(?:src|href)\s*=\s*["']?(?:https?:)?//[^"'> ]*|url\(["']?(?:https?:)?//|@import|<script|<link""", page) == []
+    assert (
+        re.findall(
+            r"""(?:src|href)\s*=\s*["']?(?:https?:)?//[^"'> ]*|url\(["']?(?:https?:)?//|@import|<script|<link""", page
+        )
+        == []
+    )
     assert "http://" not in page.replace("http://www.w3.org", "") and "https://" not in page
 
 
@@ -53,7 +58,10 @@ def test_no_value_of_a_row_stands_in_it(gate, tmp_path):
 
 def test_the_index_lists_the_newest_first(gate, tmp_path):
     pages = [render(gate, tmp_path / f"d{n}.html") for n in (1, 2)]
-    entries = [(datetime(2026, 9, 15, n, tzinfo=UTC), "bronze.things", f"<d{n}>", "stop", page) for n, page in enumerate(pages, 1)]
+    entries = [
+        (datetime(2026, 9, 15, n, tzinfo=UTC), "bronze.things", f"<d{n}>", "stop", page)
+        for n, page in enumerate(pages, 1)
+    ]
     page = index(tmp_path, entries).read_text()
     assert page.index("&lt;d2&gt;") < page.index("&lt;d1&gt;")
     assert "href='d2.html'" in page

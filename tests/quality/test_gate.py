@@ -79,7 +79,12 @@ def oracle():
     numbers = {c: [None if r[c] is None else float(r[c]) for r in ROWS] for c in ("id", "amount", "low", "high")}
     data = pd.DataFrame(numbers | {"word": [r["word"] for r in ROWS]})
     context = gx.get_context(mode="ephemeral")
-    batch = context.data_sources.add_pandas("rows").add_dataframe_asset("rows").add_batch_definition_whole_dataframe("all").get_batch({"dataframe": data})
+    batch = (
+        context.data_sources.add_pandas("rows")
+        .add_dataframe_asset("rows")
+        .add_batch_definition_whole_dataframe("all")
+        .get_batch({"dataframe": data})
+    )
     found = {}
     for name, kept in ALL:
         kwargs = dict(CASES[name][0 if kept else 1])
@@ -116,7 +121,11 @@ def test_metrics_read_back_from_the_ledger_give_the_same_verdict(metrics, name, 
     one = rule_of(name, kept)
     kept_as = json.loads(json.dumps(storable(metrics)))
     fresh, again = (evaluate(THINGS, [one], m, subject="d1") for m in (metrics, kept_as))
-    assert (again.outcome, again.failed, again.result["results"]) == (fresh.outcome, fresh.failed, fresh.result["results"])
+    assert (again.outcome, again.failed, again.result["results"]) == (
+        fresh.outcome,
+        fresh.failed,
+        fresh.result["results"],
+    )
 
 
 @pytest.mark.parametrize(("name", "kept"), [case for case in ALL if not case[1]])
@@ -144,16 +153,28 @@ def test_the_gravest_rule_decides_and_speaks_first(metrics):
 
 def test_rows_that_were_parted_do_not_change_the_outcome(spark, tmp_path):
     rules = [
-        rule("positive", "quarantine", "expect_column_values_to_be_between", column="amount", min_value=0, strict_min=True),
+        rule(
+            "positive",
+            "quarantine",
+            "expect_column_values_to_be_between",
+            column="amount",
+            min_value=0,
+            strict_min=True,
+        ),
         rule("word_given", "quarantine", "expect_column_values_to_not_be_null", column="word"),
         rule("sum_small", "hold", "expect_column_sum_to_be_between", column="amount", max_value=5),
     ]
-    frame = literal_frame(spark, [{"__line": n, **row} for n, row in enumerate(ROWS[:3])], {"__line": "bigint", **COLUMNS})
+    frame = literal_frame(
+        spark, [{"__line": n, **row} for n, row in enumerate(ROWS[:3])], {"__line": "bigint", **COLUMNS}
+    )
     judged = judge(frame.withColumn("__row_hash", row_hash(list(COLUMNS))), rules, within=[], order=["__line"])
     found = measured(tmp_path, judged.withColumn("__raw", F.lit(None).cast("map<string,string>")), THINGS, rules)
     gate = evaluate(THINGS, rules, found, subject="d1")
     assert gate.outcome == "pass"
-    assert [(f["rule"], f["unexpected"], f["money"]) for f in gate.failed] == [("positive", 1, "-4"), ("word_given", 1, "-4")]
+    assert [(f["rule"], f["unexpected"], f["money"]) for f in gate.failed] == [
+        ("positive", 1, "-4"),
+        ("word_given", 1, "-4"),
+    ]
     assert (found["accepted_rows"], found["rejected_rows"], found["sum__amount"]) == (2, 1, Decimal("4.00"))
 
 

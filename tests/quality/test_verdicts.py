@@ -42,7 +42,9 @@ def caught(spark):
     cases = [(name, value) for name, (_, _, _, good, bad) in ROW_RULES.items() for value in [*good, *bad]]
     rows = [{"day": "2026-06-01" if name != "since" else None, ROW_RULES[name][2]: value} for name, value in cases]
     rules = [rule(name, "quarantine", expectation, **kwargs) for name, (expectation, kwargs, *_) in ROW_RULES.items()]
-    frame = literal_frame(spark, [{"__line": i, **row} for i, row in enumerate(rows)], {"__line": "bigint", **COLUMNS}).withColumn("__row_hash", F.lit(0))
+    frame = literal_frame(
+        spark, [{"__line": i, **row} for i, row in enumerate(rows)], {"__line": "bigint", **COLUMNS}
+    ).withColumn("__row_hash", F.lit(0))
     found = judge(frame, rules, within=[], order=["__line"]).orderBy("__line").select("__reasons").collect()
     return {case: case[0] in reasons for case, (reasons,) in zip(cases, found, strict=True)}
 
@@ -53,7 +55,9 @@ def test_a_row_rule_catches_what_breaks_it_and_nulls_pass(caught, name):
     assert {v: caught[name, v] for v in [*good, *bad]} == {v: v in bad for v in [*good, *bad]}
 
 
-THINGS = table_of({"id": "string", "part": "int", "amount": "decimal(9,2)", "day": "date"}, money="amount", primaryKey=["id"])
+THINGS = table_of(
+    {"id": "string", "part": "int", "amount": "decimal(9,2)", "day": "date"}, money="amount", primaryKey=["id"]
+)
 RULES = [
     rule("positive", "quarantine", "expect_column_values_to_be_between", column="amount", min_value=0),
     rule("one_each", "quarantine", "expect_compound_columns_to_be_unique", column_list=["id", "part"]),
@@ -80,7 +84,14 @@ STORY = [
 def told(spark, rows, suspects, deliveries=None):
     # The first of `g` by order of lines is the last of the list: lines count down.
     texts = [
-        {"id": i, "part": p, "amount": a, "day": "2026-09-15", "__line": 100 - n if i == "g" else n, "__delivery_id": (deliveries or {}).get(n, "d1")}
+        {
+            "id": i,
+            "part": p,
+            "amount": a,
+            "day": "2026-09-15",
+            "__line": 100 - n if i == "g" else n,
+            "__delivery_id": (deliveries or {}).get(n, "d1"),
+        }
         for n, (i, p, a, *_) in enumerate(rows)
     ]
     typed = cast(rows_of(spark, THINGS, texts), THINGS, zone=ZONE)
@@ -95,7 +106,10 @@ def told(spark, rows, suspects, deliveries=None):
 def suspects_of(tmp_path, rows):
     path = str(tmp_path / "rows.parquet")
     columns = list(zip(*[(i, p, a) for i, p, a, *_ in rows], strict=True))
-    pq.write_table(pa.table({"id": columns[0], "part": columns[1], "amount": columns[2], "__delivery_id": ["d1"] * len(rows)}), path)
+    pq.write_table(
+        pa.table({"id": columns[0], "part": columns[1], "amount": columns[2], "__delivery_id": ["d1"] * len(rows)}),
+        path,
+    )
     return repeated([path], THINGS, RULES)
 
 
@@ -103,7 +117,9 @@ def suspects_of(tmp_path, rows):
 def test_copies_of_a_key(spark, tmp_path, path):
     suspects = suspects_of(tmp_path, STORY) if path == "only suspects are" else None
     found = told(spark, STORY, suspects)
-    assert [(r["__verdict"], list(r["__reasons"])) for r in found] == [(verdict, reasons) for *_, verdict, reasons in STORY]
+    assert [(r["__verdict"], list(r["__reasons"])) for r in found] == [
+        (verdict, reasons) for *_, verdict, reasons in STORY
+    ]
     assert [list(r["__warnings"]) for r in found] == [["small"] if row[2] == "700.00" else [] for row in STORY]
 
 
@@ -124,20 +140,35 @@ def test_two_deliveries_do_not_see_each_other(spark):
 
 def test_a_filtered_row_is_judged_no_further(spark):
     rows = [{"n": "9", "word": "a", "__filtered": "is_person"}, {"n": "9", "word": "a"}]
-    frame = literal_frame(spark, rows, {"n": "int", "word": "string", "__filtered": "string"}).withColumn("__row_hash", F.lit(0))
+    frame = literal_frame(spark, rows, {"n": "int", "word": "string", "__filtered": "string"}).withColumn(
+        "__row_hash", F.lit(0)
+    )
     rules = [
         rule("low", "quarantine", "expect_column_values_to_be_between", column="n", max_value=3),
         rule("once", "quarantine", "expect_column_values_to_be_unique", column="word"),
         rule("b", "warn", "expect_column_values_to_be_in_set", column="word", value_set=["b"]),
     ]
     found = judge(frame, rules, within=[], order=["n"]).orderBy(F.col("__filtered").asc_nulls_last()).collect()
-    assert [(r["__verdict"], r["__reasons"], r["__warnings"]) for r in found] == [("filtered", ["is_person"], []), ("rejected", ["low"], ["b"])]
+    assert [(r["__verdict"], r["__reasons"], r["__warnings"]) for r in found] == [
+        ("filtered", ["is_person"], []),
+        ("rejected", ["low"], ["b"]),
+    ]
 
 
 def test_uniqueness_that_only_warns_parts_no_row(spark):
-    frame = literal_frame(spark, [{"n": "1"}, {"n": "1"}, {"n": "2"}], {"n": "int"}).withColumn("__row_hash", F.hash("n"))
-    found = judge(frame, [rule("once", "warn", "expect_column_values_to_be_unique", column="n")], within=[], order=["n"]).orderBy("n").collect()
-    assert [(r["__verdict"], r["__warnings"]) for r in found] == [("accepted", ["once"]), ("accepted", ["once"]), ("accepted", [])]
+    frame = literal_frame(spark, [{"n": "1"}, {"n": "1"}, {"n": "2"}], {"n": "int"}).withColumn(
+        "__row_hash", F.hash("n")
+    )
+    found = (
+        judge(frame, [rule("once", "warn", "expect_column_values_to_be_unique", column="n")], within=[], order=["n"])
+        .orderBy("n")
+        .collect()
+    )
+    assert [(r["__verdict"], r["__warnings"]) for r in found] == [
+        ("accepted", ["once"]),
+        ("accepted", ["once"]),
+        ("accepted", []),
+    ]
 
 
 def test_a_null_counts_in_the_hash(spark):

@@ -16,7 +16,7 @@ from jobs.ledger import batches, days, deliveries
 from jobs.ledger.models import Balance, Batch, Delivery
 from tests.whole_day.conftest import Story
 
-pytestmark = [pytest.mark.services, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.services, pytest.mark.long, pytest.mark.timeout(1500)]
 
 MONEY = {
     "silver.transactions": "amount", "silver.reversals": "amount", "silver.sales": "amount", "silver.account_balances": "balance",
