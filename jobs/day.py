@@ -97,13 +97,13 @@ def _branch_history(bank: Bank) -> list[dict[str, Any]]:
     ]
     rows = DeltaTable(bank.lake.path("silver.branches")).to_pyarrow_table(columns=columns).to_pylist()
     return [
-        dict(
-            branch_id=r["branch_id"],
-            valid_from=r["opened_on"],
-            valid_to=r["closed_on"],
-            name=r["branch_name"] or r["branch_id"],
-            province_code=r["province_code"],
-        )
+        {
+            "branch_id": r["branch_id"],
+            "valid_from": r["opened_on"],
+            "valid_to": r["closed_on"],
+            "name": r["branch_name"] or r["branch_id"],
+            "province_code": r["province_code"],
+        }
         for r in rows
         if r["is_current"] and r["__verdict"] == "accepted" and r["outlet_type"] != "head_office"
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import tempfile
@@ -20,7 +21,8 @@ from tests.postgres import free_port
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-# Many small queries: compiling plans to Java, or Java to its fastest, would cost more than it saves. The whole-day tests do both.
+# Many small queries: compiling plans to Java, or Java to its fastest, would cost more than it saves. The whole-day
+# tests do both.
 SMALL_QUERIES = {
     "spark.driver.extraJavaOptions": f"{server.JAVA_OPTIONS} -XX:TieredStopAtLevel=1",
     "spark.master": "local[2]",
@@ -57,7 +59,7 @@ def spark_url() -> Iterator[str]:
                 try:
                     process.wait(timeout=20)
                 except subprocess.TimeoutExpired:
-                    process.send_signal(signal.SIGKILL)
+                    os.killpg(process.pid, signal.SIGKILL)
 
 
 def _command(own: Settings) -> list[str]:

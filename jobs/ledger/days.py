@@ -273,14 +273,14 @@ def _ask_day(db: Connection, catalog: Catalog, day: date, dirty: Sequence[Row[An
     released = newest_release(db, day)
     if released is None:
         return _ask_first(db, catalog, day, at)
+    causes = {row.cause for row in dirty}
+    if causes == {"reversal"} and _reversals_under_way(db, {row.delivery_id for row in dirty}):
+        return None
     streams = {s.feed for s in catalog.sources.values() if s.sender == "stream"}
     if all(row.feed in streams for row in dirty):
         if at - released.released_at < STREAM_RESTATEMENT:
             return None
         return _request(db, day, day, "late_event", coverage(db, catalog, day))
-    causes = {row.cause for row in dirty}
-    if causes == {"reversal"} and _reversals_under_way(db, {row.delivery_id for row in dirty}):
-        return None
     cause = next((c for c in ("resend", "reversal") if c in causes), "late")
     return _request(db, day, day, cause, coverage(db, catalog, day))
 

@@ -100,6 +100,7 @@ def evaluate(table: Table, rules: Sequence[Rule], metrics: Mapping[str, Any], *,
 
 def _judged(table: Table, rule: Rule, metrics: Mapping[str, Any]) -> Any:
     """Great Expectations' result of one rule, in counts alone."""
+    from great_expectations.expectations.metadata_types import FailureSeverity
     from great_expectations.expectations.registry import get_expectation_impl
 
     if rule.on_fail == "quarantine" and "mostly" in rule.kwargs:
@@ -109,7 +110,7 @@ def _judged(table: Table, rule: Rule, metrics: Mapping[str, Any]) -> Any:
     if rule.expectation in NULLS:
         kwargs["ignore_row_if"] = NULLS[rule.expectation]
     try:
-        expectation = get_expectation_impl(rule.expectation)(**kwargs, severity=SEVERITY[rule.on_fail])
+        expectation = get_expectation_impl(rule.expectation)(**kwargs, severity=FailureSeverity(SEVERITY[rule.on_fail]))
         wanted = expectation.get_validation_dependencies(execution_engine=None, runtime_configuration=dict(runtime))
         answers = {m.id: _answer(table, rule, m.metric_name, metrics) for m in wanted.get_metric_configurations()}
         result = expectation.metrics_validate(answers, runtime_configuration=dict(runtime))
@@ -122,6 +123,7 @@ def _judged(table: Table, rule: Rule, metrics: Mapping[str, Any]) -> Any:
     if result.exception_info and result.exception_info.get("raised_exception"):
         raised = result.exception_info.get("exception_message")
         raise GateError(f"Rule {rule.id} of {table.table} ({rule.expectation}) could not be judged: {raised}.")
+    assert result.expectation_config is not None  # it is the expectation's own
     result.expectation_config.meta = {"id": rule.id, "onFail": rule.on_fail}
     result.result.pop("partial_unexpected_list", None)
     return result

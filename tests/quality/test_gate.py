@@ -192,7 +192,7 @@ def test_a_metric_that_was_not_gathered_is_an_error_of_the_machinery(metrics, na
 
 
 def test_a_rule_that_cannot_be_judged_is_an_error_of_the_machinery(metrics):
-    absurd = rule("absurd", "stop", "expect_column_sum_to_be_between", column="amount", min_value=9, max_value=3)
+    absurd = rule("absurd", "stop", "expect_column_sum_to_be_between", column="amount", min_value="nine")
     with pytest.raises(GateError, match="absurd"):
         evaluate(THINGS, [absurd], metrics, subject="d1")
 

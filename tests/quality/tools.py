@@ -38,7 +38,7 @@ def table_of(
             "columns": spread,
             "rules": list(rules),
             **other,
-        }  # fmt: skip
+        }
     )
 
 
