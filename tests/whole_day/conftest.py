@@ -14,7 +14,7 @@ import pytest
 
 from infra.local import services
 from jobs.bank import Bank, open_bank
-from jobs.commands import demo
+from jobs.commands import demo, watch
 from jobs.commands.services import start_all
 from jobs.demo_bank import AnswerKey, DemoBank
 from jobs.settings import settings
@@ -29,10 +29,12 @@ class Story:
     faults: dict[date, tuple[str, ...]]
 
     def run(self, *faults: str) -> Any:
-        """The next business day, by Airflow; its release."""
+        """The next business day, by Airflow, and the restatements that its reversals ask for; its first release."""
         day = demo.next_day(self.bank)
         self.faults[day] = faults
-        return demo.run_day(self.bank, self.sender, day, faults)
+        made = demo.run_day(self.bank, self.sender, day, faults)
+        watch.until_at_rest(self.bank)
+        return made
 
     def key(self, day: date, known: date | None = None) -> dict[str, Any]:
         """The answers for a day, worked out from the truth alone."""

@@ -22,7 +22,7 @@ MONEY = {
     "silver.transactions": "amount", "silver.reversals": "amount", "silver.sales": "amount", "silver.account_balances": "balance",
     "silver.loans": "balance",
 }  # fmt: skip
-DATES = {"silver.account_balances": "balance_date", "silver.loans": "as_of_date", "silver.exchange_rates": "rate_date"}
+DATES = {"silver.account_balances": "balance_date", "silver.loans": "as_of_date", "silver.exchange_rates": "valid_from"}
 GRAINS = ("legal_entity_id", "business_line", "province_code", "branch_id")
 
 
@@ -145,12 +145,8 @@ def test_faults_are_caught_each_by_its_control_and_the_rest_is_released(story: S
     assert_figures(story, key)
 
 
-def test_a_second_look_finds_nothing_to_do(story: Story) -> None:
-    """Restatements that the days' reversals asked for come to rest; then nothing is pending."""
-    from jobs.commands import watch
-
-    watch.until_at_rest(story.bank)
+def test_a_day_whose_movements_were_reversed_later_is_told_anew(story: Story) -> None:
+    """Rule R5: a reversal nets in the original's period, whenever it comes. Nothing is pending then."""
     with story.bank.ledger.begin() as db:
         assert days.pending(db) == []
-    key = story.key(story.sender.first_live_day, known=max(story.faults))
-    assert_figures(story, key)
+    assert_figures(story, story.key(story.sender.first_live_day, known=max(story.faults)))
