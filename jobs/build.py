@@ -183,7 +183,7 @@ def _judged(spark: SparkSession, bank: Bank, run: Run, table: Table, stamp: Stam
     """The transform's rows in the table's shape, each with its verdict."""
     from pyspark.sql import functions as F
 
-    from jobs.quality.verdicts import judge
+    from jobs.quality.verdicts import judge, row_hash
 
     out = _transformed(spark, bank, run, table)
     columns = list(table.physical_columns)
@@ -195,7 +195,7 @@ def _judged(spark: SparkSession, bank: Bank, run: Run, table: Table, stamp: Stam
         (F.col("sources") if "sources" in have else F.lit(None)).cast(SOURCES).alias("sources"),
         (F.col("received_at") if "received_at" in have else F.lit(None)).cast("timestamp").alias("received_at"),
         F.lit(stamp.batch_id).cast("bigint").alias("batch"),
-        F.xxhash64(*(table.tracked or columns)).alias("__row_hash"),
+        row_hash(table.tracked or columns).alias("__row_hash"),
         filtered.alias("__filtered"),
     )
     within = {"scd2": ["valid_from"], "append": []}.get(table.history) or (

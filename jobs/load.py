@@ -105,8 +105,9 @@ def _judged(
     """`rows` of these deliveries, typed and judged, in bronze's shape."""
     from pyspark.sql import functions as F
 
+    from jobs.quality.canaries import CANARY
     from jobs.quality.casting import cast
-    from jobs.quality.verdicts import judge, repeated
+    from jobs.quality.verdicts import judge, repeated, row_hash
 
     profile = bank.catalog.profile
     rows = _with_canaries(spark, table, rules, spark.read.parquet(*[d.rows_uri for d in waiting]))
@@ -119,10 +120,10 @@ def _judged(
         .withColumn("__lane_date", _per_delivery({i: d.business_date.isoformat() for i, d in of.items()}, "date"))
     )
     own = _business_date(table, profile.zone)
-    dated = typed.withColumn(
-        "__business_date", F.coalesce(own, F.col("__lane_date")) if own is not None else F.col("__lane_date")
-    )
-    hashed = dated.withColumn("__row_hash", F.xxhash64(*table.physical_columns))
+    day = F.coalesce(own, F.col("__lane_date")) if own is not None else F.col("__lane_date")
+    # A canary belongs to no day: its date would widen the range by which files are passed over.
+    dated = typed.withColumn("__business_date", F.when(F.col("__delivery_id") != CANARY, day))
+    hashed = dated.withColumn("__row_hash", row_hash(list(table.physical_columns)))
     return judge(
         hashed, rules, within=["__delivery_id", "__business_date"], order=["__line"], already=F.col("__cast_errors"),
         suspects=repeated([d.rows_uri for d in waiting], table, rules),

@@ -60,3 +60,23 @@ def test_rows_kept_out_by_name_stand_in_the_record():
     balance = Balance.from_metrics(kept_out, received_rows=12, received_money=Decimal("81.50"))
     assert balance.is_balanced
     assert balance.as_record()["parts"]["filtered:is_person"] == {"rows": 2, "money": "3.00"}
+
+
+def test_a_value_that_only_a_rejected_row_spoils_does_not_fail_the_load(tmp_path):
+    """Which other dates a delivery changes is asked of accepted rows; what a rejected one says need not be a date."""
+    import pyarrow as pa
+
+    from jobs.quality.metrics import distinct
+    from tests.quality.tools import written
+
+    judged = pa.table(
+        {
+            "__delivery_id": ["d1", "d1", "d2"],
+            "reverses": ["2026-09-14:1:1", "garbage", None],
+            "__verdict": ["accepted", "rejected", "accepted"],
+        }
+    )
+    found = distinct(
+        written(tmp_path, judged), "cast(split_part(reverses, ':', 1) as date)", batch=1, by="__delivery_id"
+    )
+    assert {d: [str(day) for day in days] for d, days in found.items()} == {"d1": ["2026-09-14"]}

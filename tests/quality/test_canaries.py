@@ -153,3 +153,19 @@ def test_texts_are_made_of_simple_forms(regex):
 def test_texts_of_one_form_differ():
     assert len({matching(r"^\d{10}$", n) for n in range(50)}) == 50
     assert matching("^(?=a)b$") is None
+
+
+def test_canaries_ride_along_with_a_load(spark):
+    """Beside real rows, through the load's own steps: all of them rejected, and not a real row with them."""
+    from jobs.load import _with_canaries
+    from jobs.quality.canaries import CANARY
+
+    _, table = BANKS["bronze.core_customers"]
+    rules = load("demo").rules(table)
+    real = next(iter(canaries(table, rules).values())) | {"customer_no": "1234567890"}
+    rows = rows_of(spark, table, [real]).withColumn("__sealed", F.lit(None).cast("binary"))
+    typed = cast(_with_canaries(spark, table, rules, rows), table, zone=ZONE)
+    hashed = typed.withColumn("__row_hash", row_hash(list(table.physical_columns)))
+    found = judge(hashed, rules, within=["__delivery_id"], order=["__line"], already=F.col("__cast_errors"))
+    counted = {(d, v): n for d, v, n in found.groupBy("__delivery_id", "__verdict").count().collect()}
+    assert counted == {("d1", "accepted"): 1, (CANARY, "rejected"): len(canaries(table, rules))}
