@@ -51,10 +51,11 @@ def _explained(error: Exception) -> tuple[int, str | None]:
     from jobs.contracts import ContractError
     from jobs.lake import SparkUnavailable
     from jobs.ledger import LedgerUnavailable
+    from jobs.schema_change import NotNow
 
     if isinstance(error, click.ClickException):
         return 2, f"{error.format_message()}\nTry `ledgerlake --help`."
-    if isinstance(error, ContractError):
+    if isinstance(error, ContractError | NotNow):
         return 1, str(error)
     if isinstance(error, LedgerUnavailable | SparkUnavailable | ServicesError):
         return 3, str(error)

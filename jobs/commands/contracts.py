@@ -100,5 +100,9 @@ def apply(bank: BankOption, yes: Annotated[bool, typer.Option("--yes", help="Do 
         return
     if not yes and not typer.confirm("Apply?"):
         raise Bad("Nothing was changed.")
+    refused = False
     for line in schema_change.apply(the_bank, changes):
         console.print(line, highlight=False)
+        refused |= line.startswith("Not done")
+    if refused:
+        raise typer.Exit(1)
