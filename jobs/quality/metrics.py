@@ -97,7 +97,7 @@ def _money(table: Table) -> str | None:
     amount = f"try_cast({text} as decimal(38, 18))"
     if ways.implied:
         unit = f"{Decimal(1).scaleb(-ways.implied):f}::decimal({ways.implied + 1}, {ways.implied})"
-        amount = f"try_cast({text} as decimal(20, 0)) * {unit}"
+        amount = f"try_cast({text} as decimal(30, 10)) * {unit}"
     return f"coalesce({column}, case when __verdict = 'rejected' then {amount} end)"
 
 

@@ -94,7 +94,7 @@ def timed(what: Callable[[], Any]) -> tuple[float, float]:
     return min(times)
 
 
-def main(rows: int) -> None:
+def main(rows: int = 1_000_000) -> None:
     with tempfile.TemporaryDirectory(prefix="ledgerlake_bench_") as folder:
         home = Path(folder)
         path = home / "file.txt"
