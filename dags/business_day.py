@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from airflow.sdk import DAG, IdentityMapper, PartitionedAssetTimetable, TaskGroup, get_current_context, task
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from infra.airflow.bells import banks, dag_id, days, ring, run_of
 from jobs.contracts import load
@@ -29,7 +29,10 @@ def business_day(profile: str) -> DAG:
         def begin(dag_run=None) -> str:
             from jobs import day
 
-            return day.begin(profile, dag_run.partition_key, run_of(get_current_context()))
+            state = day.begin(profile, dag_run.partition_key, run_of(get_current_context()))
+            if state != "running":
+                raise AirflowSkipException(f"{dag_run.partition_key} is {state} already: rung twice, nothing to do.")
+            return state
 
         @task(**RETRY)
         def build(table: str, dag_run=None) -> None:

@@ -263,8 +263,8 @@ def _finish(bank: Bank, table: Table, batch: Row[Any], measured: Measured) -> No
 
 
 def ready_days(profile: str) -> list[str]:
-    """Ask the ledger which days are ready or must be restated; keys of all runs that were asked for and have not begun."""
+    """Ask the ledger which days are ready or must be restated; keys of the runs that were asked for just now. A key whose ring is lost is rung again
+    by roll-call."""
     bank = open_bank(profile)
     with bank.ledger.begin() as db:
-        days.decide(db, bank.catalog)
-        return [run.run_key for run in days.pending(db)]
+        return days.decide(db, bank.catalog)

@@ -68,8 +68,8 @@ def call(profile: str, run_id: str) -> dict[str, list[str]]:
                     owner = bank.catalog.sources[lane.feed].owner
                     message = f"{lane.feed} of {lane.entity} for {day} was due at {lane.due:%H:%M} UTC and has not come. Owner: {owner}."
                     batches.alert(db, f"missing|{lane.feed}|{lane.entity}|{day}", "missing", message)
-        days.decide(db, bank.catalog)
-        return {"feeds": _stranded_feeds(db), "days": [run.run_key for run in days.pending(db)]}
+        asked = days.decide(db, bank.catalog)
+        return {"feeds": _stranded_feeds(db), "days": asked + _stranded_days(db, asked)}
 
 
 def _open_days(db: Connection, bank: Bank) -> list[date]:
@@ -89,3 +89,14 @@ def _stranded_feeds(db: Connection) -> list[str]:
     slot = int(at.timestamp() // PATIENCE.total_seconds())
     late = [feed for feed in sorted(db.execute(query).scalars()) if batches.first_time(db, f"ring|{feed}|{slot}")]
     return [f"{feed}|{deliveries.next_wave(db)}" for feed in late]
+
+
+def _stranded_days(db: Connection, asked: list[str]) -> list[str]:
+    """Runs that were asked for and that nobody has begun for long: the ring was lost. Rung once in that time."""
+    at = datetime.now(UTC)
+    slot = int(at.timestamp() // PATIENCE.total_seconds())
+    late = []
+    for run in days.pending(db):
+        if run.run_key not in asked and batches.known_since(db, f"asked|{run.run_key}") < at - PATIENCE:
+            late += [run.run_key] if batches.first_time(db, f"ring|{run.run_key}|{slot}") else []
+    return late

@@ -184,6 +184,12 @@ def first_time(db: Connection, key: str) -> bool:
     return db.execute(row.on_conflict_do_nothing().returning(Alert.alert_key)).scalar_one_or_none() is not None
 
 
+def known_since(db: Connection, key: str) -> datetime:
+    """When a key was asked for the first time: now, if it is new."""
+    first_time(db, key)
+    return db.execute(select(Alert.raised_at).where(Alert.alert_key == key)).scalar_one()
+
+
 def alerts(db: Connection) -> list[Row[Any]]:
     return list(db.execute(select(*Alert.__table__.columns).where(Alert.closed_at.is_(None)).order_by(Alert.raised_at)))
 
