@@ -209,9 +209,6 @@ class Lake:
             return empty(spark, table)
         return self.read(spark, table.table, version).where(F.col("__verdict") == "accepted")
 
-    def count(self, spark: SparkSession, table: str, where: str) -> int:
-        return self.read(spark, table).where(where).count()
-
 
 def empty(spark: SparkSession, table: Table) -> DataFrame:
     schema = ", ".join(f"`{name}` {kind}" for name, kind in schema_of(table).items())

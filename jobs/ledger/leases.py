@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from jobs.ledger.models import Lease
@@ -50,7 +50,3 @@ def release(db: Connection, name: str, holder: str) -> None:
     db.execute(
         update(Lease).where(Lease.name == name, Lease.holder == holder).values(holder="", expires_at=datetime.now(UTC))
     )
-
-
-def forget(db: Connection, name: str) -> None:
-    db.execute(delete(Lease).where(Lease.name == name))
