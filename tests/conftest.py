@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 from infra.local import spark as server
@@ -20,6 +21,11 @@ from tests.postgres import free_port
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+# The same examples each time, so that a change is judged by its own mistakes; `make test-long` looks for new ones.
+hypothesis.settings.register_profile("same", derandomize=True, deadline=None)
+hypothesis.settings.register_profile("search", max_examples=2000, deadline=None, print_blob=True)
+hypothesis.settings.load_profile("same")
 
 # Many small queries: compiling plans to Java, or Java to its fastest, would cost more than it saves. The whole-day
 # tests do both.

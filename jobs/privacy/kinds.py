@@ -93,6 +93,12 @@ def text_normal(value: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", mapped).split())
 
 
+def without(removed: str, text: str) -> str:
+    """Normal text less what a pattern matches. A mark left alone by what was removed joins its letter, so that
+    the result is a normal form again."""
+    return unicodedata.normalize("NFKC", re.sub(removed, "", text_normal(text)))
+
+
 def comparison_name(value: str) -> str:
     """Names are compared without spaces, dots, titles and notes, in upper case: 阿依古丽·买买提 is one name,
     written with any dot or none.
@@ -107,7 +113,7 @@ def id_number(value: str, as_of: date) -> Identity:
     """Identity card (15 digits become 18), credit code of a firm, or another document. `as_of` bounds the date of
     birth.
     """
-    text = re.sub(r"[\s\-]", "", text_normal(value)).upper()
+    text = without(r"[\s\-]", text_normal(value).upper())
     if OLD_RESIDENT.match(text):
         longer = f"{text[:6]}19{text[6:]}"
         text = longer + check_character(longer)
@@ -158,7 +164,7 @@ def name(value: str, as_of: date) -> Identity:
 
 def phone(value: str, as_of: date) -> Identity:
     """E.164. Chinese mobile and landline numbers without a country code get +86."""
-    text = re.sub(r"[\s\-()]", "", text_normal(value))
+    text = without(r"[\s\-()]", value)
     if text.startswith("00"):
         text = "+" + text[2:]
     national = text.removeprefix("+86") if text.startswith("+86") else text
@@ -174,13 +180,13 @@ def phone(value: str, as_of: date) -> Identity:
 
 
 def email(value: str, as_of: date) -> Identity:
-    text = text_normal(value).replace(" ", "").lower()
+    text = without(" ", text_normal(value).lower())
     return Identity(text, bool(EMAIL.match(text)))
 
 
 def card(value: str, as_of: date) -> Identity:
     """A payment card number: 12 to 19 digits with a right Luhn digit."""
-    text = re.sub(r"[\s\-]", "", text_normal(value))
+    text = without(r"[\s\-]", value)
     valid = text.isascii() and text.isdigit() and 12 <= len(text) <= 19 and luhn(text)
     return Identity(text, valid, {"last4": text[-4:]} if valid else {})
 
@@ -193,14 +199,14 @@ def luhn(digits: str) -> bool:
 
 def device(value: str, as_of: date) -> Identity:
     """A device id: at least 8 letters or digits that are not all the same (an id switched off is all zeros)."""
-    text = text_normal(value).replace(" ", "").lower()
+    text = without(" ", text_normal(value).lower())
     significant = re.sub(r"[^0-9a-z]", "", text)
     return Identity(text, len(significant) >= 8 and len(set(significant)) > 1)
 
 
 def address(value: str, as_of: date) -> Identity:
     """A postal address; its area code is that of the province it begins with (provincial level, six digits)."""
-    text = text_normal(value).replace(" ", "")
+    text = without(" ", value)
     province = next((code for start, code in PROVINCES.items() if text.startswith(start)), None)
     return Identity(text, len(text) >= 4, {"area_code": f"{province}0000" if province else None})
 
