@@ -1,0 +1,247 @@
+"""Killed anywhere, run twice at once, a server taken away: the day ends as the undisturbed one did.
+
+One history is taken on, and the next day's files lie in the inbox. Each story plays that day on a copy of this state (a
+database made from a template, a folder copied), with its own disturbance; then every table's rows, the deliveries, the
+releases, the mart and the report are compared with those of the undisturbed copy. "Identical" is the design's word:
+equal multisets of rows over contract columns, without machinery (batch, delivery) and tokens (drawn at random).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from sqlalchemy import text
+
+from infra.local import postgres, services
+from infra.local.secrets import secret
+from jobs.bank import Bank, open_bank
+from jobs.commands import demo
+from jobs.contracts import Table
+from jobs.demo_bank import DemoBank
+from jobs.ledger import connect, deliveries
+from jobs.ledger.models import LIVE_STATES
+from jobs.seams import SEAMS
+from jobs.settings import Settings, settings
+from tests.postgres import free_port
+
+pytestmark = [pytest.mark.services, pytest.mark.long, pytest.mark.timeout(1800)]
+
+PROJECT = Path(__file__).resolve().parents[2]
+PROFILE = "demo"
+
+
+@dataclass
+class Copy:
+    """One copy of the bank at the evening before the day: its home, its database, and how to play the day on it."""
+
+    home: Path
+    environment: dict[str, str]
+
+    def start(self, **more: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "tests.whole_day.drive", PROFILE],
+            cwd=PROJECT, env={**os.environ, **self.environment, **more}, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+
+    def play(self, **more: str) -> str:
+        """The day from the inbox to the report; what it printed."""
+        process = self.start(**more)
+        said, _ = process.communicate(timeout=1500)
+        assert process.returncode == 0, said[-6000:]
+        return said
+
+    def bank(self) -> Bank:
+        """The bank of this copy, as this test process sees it; ends the view of any other."""
+        for name, value in self.environment.items():
+            os.environ[name] = value
+        _forget()
+        return open_bank(PROFILE)
+
+
+@dataclass
+class Base:
+    """The history, taken on, and the servers that all copies share."""
+
+    home: Path
+    servers: Settings
+
+    def environment(self, home: Path, database: str) -> dict[str, str]:
+        password = secret(self.servers, "postgres_ledgerlake")
+        where = f"ledgerlake:{password}@127.0.0.1:{self.servers.postgres_port}/{database}"
+        return {
+            "LEDGERLAKE_HOME": str(home),
+            "LEDGERLAKE_DATABASE_URL": f"postgresql+psycopg://{where}",
+            "LEDGERLAKE_SPARK_REMOTE": self.servers.spark_url,
+        }
+
+    def copy(self, name: str) -> Copy:
+        home = self.home.parent / name
+        shutil.copytree(self.home, home)
+        with postgres.connect(self.servers) as db:
+            db.autocommit = True
+            db.execute(f'create database "{name}" template ledgerlake owner ledgerlake')
+        return Copy(home, self.environment(home, name))
+
+    def kill(self, service: str) -> None:
+        """As by `kill -9`; the supervisor starts it again."""
+        (pid,) = [entry.pid for entry in services.status(self.servers) if entry.name == service]
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+
+
+@pytest.fixture(scope="module")
+def base() -> Iterator[Base]:
+    """The history is taken on; the next day's files lie in the inbox, and the clock stands after the last due time."""
+    before = dict(os.environ)
+    # Not in pytest's folder, which is closed to the user as whom PostgreSQL may have to run.
+    with tempfile.TemporaryDirectory(prefix="ledgerlake_once_", ignore_cleanup_errors=True) as folder:
+        servers = Settings(home=Path(folder) / "servers", postgres_port=free_port(), spark_port=free_port())
+        servers.home.mkdir()
+        (servers.home / "jars").symlink_to((settings().home / "jars").resolve())
+        services.up(["postgres", "spark"], servers, owner=os.getpid())
+        made = Base(Path(folder) / "history", servers)
+        made.home.mkdir()
+        first = Copy(made.home, made.environment(made.home, "ledgerlake"))
+        bank = first.bank()
+        bank.ledger.migrate()
+        sender = DemoBank(seed=7, scale="XS")
+        demo.set_clock(bank, bank.catalog.profile.local(sender.history_end, "23:00"))
+        sender.take_on(bank.home / "inbox")
+        first.play()
+        for file in sender.day_files(sender.first_live_day):
+            file.write(bank.home / "inbox")
+        demo.set_clock(bank, bank.catalog.profile.local(sender.first_live_day, demo.CLOSED))
+        bank.ledger.engine.dispose()
+        try:
+            yield made
+        finally:
+            services.down(servers)
+            os.environ.clear()
+            os.environ.update(before)
+            _forget()
+
+
+def _forget() -> None:
+    for cached in (settings, connect, open_bank):
+        cached.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(base: Base) -> dict[str, Any]:
+    copy = base.copy("undisturbed")
+    copy.play()
+    return outcome(copy.bank())
+
+
+def outcome(bank: Bank) -> dict[str, Any]:
+    """All that a day leaves behind, comparable."""
+    with bank.ledger.begin() as db:
+        rows = deliveries.find(db)
+        live = {(d.batch_id, d.delivery_id) for d in rows if d.state in LIVE_STATES}
+        told: dict[str, Any] = {
+            "deliveries": Counter(
+                (d.feed, d.entity, d.business_date, d.state, d.received_rows, d.accepted_rows, d.rejected_rows, d.accepted_money) for d in rows
+            ),
+            "releases": Counter(db.execute(text("select run_key, kind, cause from releases")).tuples()),
+            "open batches": Counter(db.execute(text("select table_name from batches where state in ('started', 'written')")).scalars()),
+            "unbalanced": Counter(db.execute(text("select table_name from balances where not is_balanced")).scalars()),
+            "leases": db.execute(text("select count(*) from leases where expires_at > now()")).scalar_one(),
+            "reports": Counter(_figures(Path(p)) for p in db.execute(text("select report_path from releases")).scalars()),
+        }  # fmt: skip
+        mart, raw = f"{bank.profile}_mart", db.connection.driver_connection
+        for table in bank.catalog.tables.values():
+            if table.mart is not None:
+                columns = ", ".join(f'"{c}"' for c in _compared(table))
+                told[f"mart {table.table}"] = Counter(raw.execute(f'select {columns} from {mart}."{table.name}"'))  # type: ignore[union-attr]
+    bank.ledger.engine.dispose()
+    for table in bank.catalog.tables.values():
+        if bank.lake.exists(table.table):
+            told[table.table] = _rows(bank, table, live)
+    return told
+
+
+def _compared(table: Table) -> list[str]:
+    return [c for c in table.physical_columns if not c.endswith("_token")]
+
+
+def _rows(bank: Bank, table: Table, live: set[tuple[int, str]]) -> Counter[Any]:
+    """Row hash -> how often; bronze's live rows, and what passed or was kept back in silver and gold."""
+    columns = [f'"{c}"' for c in _compared(table)]
+    columns += {"scd2": ["valid_from", "valid_to", "is_current"]}.get(table.history or "", [])
+    columns += ["__verdict", "__reasons"]
+    with duckdb.connect() as engine:
+        engine.register("t", bank.lake.dataset(table.table))
+        where = ""
+        if table.layer == "bronze":
+            engine.execute("create table live (batch bigint, delivery varchar)")
+            engine.executemany("insert into live values (?, ?)", sorted(live))
+            where = "semi join live on __batch = batch and __delivery_id = delivery"
+        row = f"md5({{{', '.join(f'{n}: {c}' for n, c in ((f'c{i}', c) for i, c in enumerate(columns)))}}}::varchar)"
+        return Counter(dict(engine.execute(f"select {row}, count(*) from t {where} group by 1").fetchall()))
+
+
+def _figures(report: Path) -> str:
+    """The figures of a report, without the moment at which it was written."""
+    told = json.loads(report.with_suffix(".json").read_text(encoding="utf-8"))
+    return json.dumps(told["kpis"], sort_keys=True)
+
+
+def assert_identical(found: dict[str, Any], expected: dict[str, Any]) -> None:
+    assert found.keys() == expected.keys()
+    assert [name for name in expected if found[name] != expected[name]] == []
+
+
+@pytest.mark.parametrize("place", SEAMS)
+def test_killed_at_a_seam_the_next_attempt_ends_the_same_way(
+    base: Base, undisturbed: dict[str, Any], place: str
+) -> None:
+    copy = base.copy(place)
+    marker = copy.home / "fired"
+    said = copy.play(LEDGERLAKE_KILL_AT=place, LEDGERLAKE_KILL_MARKER=str(marker))
+    assert marker.exists() and f"exit -{signal.SIGKILL.value}" in said, "nobody died: the seam is not on the road"
+    assert_identical(outcome(copy.bank()), undisturbed)
+
+
+def test_two_copies_of_every_step_side_by_side(base: Base, undisturbed: dict[str, Any]) -> None:
+    copy = base.copy("twins")
+    copy.play(LEDGERLAKE_DRIVE_COPIES="2")
+    assert_identical(outcome(copy.bank()), undisturbed)
+
+
+def _when(copy: Copy, wanted: str, act: Callable[[], None]) -> str:
+    """Play the day and act once when a step of this name has ended; what was printed."""
+    process = copy.start()
+    said, acted = [], False
+    assert process.stdout is not None
+    for line in process.stdout:
+        said.append(line)
+        if not acted and wanted in line:
+            acted = True
+            time.sleep(0.4)  # the next step is in the middle of its work
+            act()
+    assert process.wait(timeout=60) == 0, "".join(said)[-6000:]
+    assert acted, "".join(said)[-3000:]
+    return "".join(said)
+
+
+@pytest.mark.parametrize("moment", ["load core_customers", "gate  silver.parties_source", "gate  gold.party_days"])
+@pytest.mark.parametrize("service", ["spark", "postgres"])
+def test_a_server_is_killed(base: Base, undisturbed: dict[str, Any], service: str, moment: str) -> None:
+    copy = base.copy(f"{service}_{moment.split()[-1].replace('.', '_')}")
+    said = _when(copy, moment, lambda: base.kill(service))
+    assert "exit 1" in said, "no step noticed"
+    assert_identical(outcome(copy.bank()), undisturbed)
