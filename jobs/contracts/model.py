@@ -8,10 +8,20 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from jobs.contracts.errors import Wrong, nearest
 from jobs.contracts.expectations import BETWEEN, BOUNDS, KNOWN, ON_FAIL, REQUIRED, ROW, UNIQUE, allowed
+from jobs.contracts.parse import DECIMAL, Way, way
 
 Layer = Literal["bronze", "silver", "gold"]
 History = Literal["append", "fact", "snapshot", "scd2"]
@@ -19,6 +29,7 @@ TYPE = re.compile(r"^(string|date|timestamp|int|bigint|boolean|decimal\(\d{1,2},
 NAME = re.compile(r"^[a-z][a-z0-9_]*$")
 ADDRESS = re.compile(r"^(bronze|silver|gold)\.[a-z][a-z0-9_]*$")
 CLASS = re.compile(r"^C[123]/[1-5]$")
+MOST_DIGITS = 38  # of a decimal
 CLOCK = re.compile(r"^([01]\d|2[0-3]):[0-5]\d$")
 # Reserved parameter names of a transform beside tables: rows of all feeds that conform; the table's own last state;
 # KPI definitions.
@@ -76,8 +87,8 @@ class Column(Strict):
     derive: list[str] = Field(default_factory=list, description="what to keep of an identifier beside its token")
     parse: str | None = Field(
         None,
-        description="how bronze casts the text: a date pattern (yyyyMMdd), `implied(2)`, `trailing_minus`, `Y/N`, "
-        "`epoch_ms`",
+        description="how the text that bronze casts is written: a date pattern (yyyyMMdd, yyMMdd/1950), `epoch_ms`, "
+        "`epoch_s`, `implied(2)`, `trailing_minus`, `thousands`, `Y/N`, `null(0,99991231)`",
     )
     source: str | None = Field(None, alias="from", description="the field's name or JSON path in the file, if another")
     width: int | None = Field(None, gt=0, description="fixed width: length in bytes of the original encoding")
@@ -89,6 +100,15 @@ class Column(Strict):
             raise ValueError(f"{value} cannot hold money or keys exactly; use decimal(p,s)")
         if not TYPE.match(value):
             raise ValueError(f"unknown type {value}; use string, date, timestamp, int, bigint, boolean or decimal(p,s)")
+        if (digits := DECIMAL.match(value)) and not int(digits[2]) <= int(digits[1]) <= MOST_DIGITS:
+            raise ValueError(f"{value} is no decimal: at most {MOST_DIGITS} digits, of which so many are decimals")
+        return value
+
+    @field_validator("parse")
+    @classmethod
+    def _fits_the_type(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if "type" in info.data:
+            way(info.data["type"], value)
         return value
 
     @field_validator("classification")
@@ -118,9 +138,16 @@ class Column(Strict):
                 raise ValueError(f"a {self.identifies} has no {', '.join(sorted(unknown))}")
             if self.type != "string":
                 raise ValueError("an identifying column is a string")
+            if self.parse is not None:
+                raise ValueError("an identifying column has no parse: its kind says how it is read")
         elif self.derive:
             raise ValueError("derive goes with identifies")
         return self
+
+    @property
+    def way(self) -> Way:
+        """How the column's text is written."""
+        return way(self.type, self.parse)
 
     def physical(self, name: str) -> dict[str, Column]:
         """The columns that stand in `rows` and in the lake for this one: itself, or token, validity and derivations."""
@@ -339,6 +366,22 @@ class Table(Strict):
                 ((key,), f"a bronze table reads deliveries only, it has no {key}", "Take it out")
                 for key in ("reads", "incoming")
                 if getattr(self, key)
+            ]
+            wrong += [
+                (
+                    ("columns", n),
+                    f"{n}: bronze cannot read text as {c.type}",
+                    "Keep it as string and split it in silver",
+                )
+                for n, c in self.columns.items()
+                if c.type.startswith(("array", "struct"))
+            ]
+        else:
+            wrong += [
+                ((block, n, "parse"), f"{n}: only bronze reads text, so parse says nothing here", "Take parse out")
+                for block in ("columns", "incoming")
+                for n, c in getattr(self, block).items()
+                if c.parse is not None
             ]
         if self.incoming and INCOMING not in self.reads:
             wrong.append(

@@ -25,11 +25,15 @@ def typed(file: YamlFile, model: type[M]) -> M:
 def _mistakes(file: YamlFile, error: Any, model: type[Strict]) -> list[Mistake]:
     location: Place = error["loc"]
     own = error.get("ctx", {}).get("error")
+    where = ".".join(str(part) for part in location)
     if isinstance(own, Wrong):
+        # A table names what is wrong in it; a value deeper down does not know what it is the value of.
+        named = f"{where}: " if where else ""
         return [
-            Mistake(file.path, _line(file, (*location, *place)), found, remedy) for place, found, remedy in own.found
+            Mistake(file.path, _line(file, (*location, *place)), f"{named}{found}", remedy)
+            for place, found, remedy in own.found
         ]
-    where = ".".join(str(part) for part in location) or file.path.stem
+    where = where or file.path.stem
     if error["type"] == "extra_forbidden":
         found, remedy = f"unknown key {where}", _known_keys(model, location)
     elif error["type"] == "missing":

@@ -14,7 +14,7 @@ from itertools import product
 from typing import Any
 
 from jobs.contracts import Column, Rule, Table
-from jobs.quality.casting import DECIMAL, TWO_DIGIT_YEAR, way
+from jobs.contracts.parse import DECIMAL, TWO_DIGIT_YEAR
 from jobs.quality.samples import matching, written
 
 CANARY = "__canary"
@@ -143,9 +143,7 @@ def _plain(column: Column, n: int) -> list[Any]:
         return [True, False]
     if kind in ("date", "timestamp"):
         # Texts in the bank's time and in UTC lie less than a day apart: with a day between them the order is sure in every zone.
-        at = DAY + timedelta(
-            days=n + (kind == "timestamp" and way(column).pattern not in (None, "epoch_ms", "epoch_s"))
-        )
+        at = DAY + timedelta(days=n + (kind == "timestamp" and column.way.pattern not in (None, "epoch_ms", "epoch_s")))
         moments = [at, at - timedelta(days=2), at + timedelta(days=2)]
         return [m.date() for m in moments] if kind == "date" else moments
     if kind in LARGEST:
@@ -160,12 +158,12 @@ def _step(column: Column) -> Any:
     if column.type in ("date", "timestamp"):
         return timedelta(days=1)
     match = DECIMAL.match(column.type)
-    return Decimal(1).scaleb(-(way(column).implied or int(match[2]))) if match else None
+    return Decimal(1).scaleb(-(column.way.implied or int(match[2]))) if match else None
 
 
 def _fits(column: Column, value: Any) -> bool:
     """The column can hold the value, and its text is not one that means null."""
-    ways = way(column)
+    ways = column.way
     if column.type == "date" and ways.pattern and (two_digits := TWO_DIGIT_YEAR.match(ways.pattern)):
         return int(two_digits[2]) <= value.year < int(two_digits[2]) + 100
     if column.type in LARGEST:

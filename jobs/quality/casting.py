@@ -1,82 +1,30 @@
 """`rows` of text become the types that the contract declares; what cannot be read is said, never guessed or rounded.
 
-How a column's text is written stands in its contract's `parse`: words with a space between them. Surrounding blanks
-are no part of a number, a date or a flag, and a blank one is null; strings stay exactly as they came.
-
-    date, timestamp   a pattern of yyyy MM dd HH mm ss SSS at fixed places, or ISO 8601 if none is given;
-                      `yyMMdd/1950`: two-digit years are those from 1950 to 2049
-    timestamp         `epoch_ms`, `epoch_s`: time since 1970-01-01 UTC; all else without an offset is the bank's time
-    decimal           `implied(2)`: the last two digits are decimals; `trailing_minus`: 12.50-; `thousands`: 1,234.50
-    boolean           `Y/N`: the texts for true and false
-    any               `null(00000000,99991231)`: texts that mean that nothing is given
+How a column's text is written stands in its contract's `parse` (jobs/contracts/parse.py). Surrounding blanks are no part
+of a number, a date or a flag, and a blank one is null; strings stay exactly as they came. A time without an offset is the
+bank's.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from jobs.contracts import Column as Declared
 from jobs.contracts import Table
+from jobs.contracts.parse import DECIMAL, EPOCH, FIELDS, Way, places
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 MALFORMED = "malformed_line"
-DECIMAL = re.compile(r"^decimal\((\d+),\s?(\d+)\)$")
-IMPLIED = re.compile(r"^implied\((\d+)\)$")
-TWO_DIGIT_YEAR = re.compile(r"^(.*)/(\d{4})$")
-NULLS = re.compile(r"\s*\bnull\(([^)]*)\)\s*")
-# Pattern letters whose value stands at a fixed place: it is cut out and put together again as ISO text, which costs a
-# fraction of a formatter and knows no lenient reading.
-FIELDS = {"yyyy": 4, "yy": 2, "MM": 2, "dd": 2, "HH": 2, "mm": 2, "ss": 2, "SSS": 3}
 ISO_INSTANT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?"
 OFFSET = r"(Z|[+-][0-9]{2}:?[0-9]{2})$"
-# Whole milliseconds and seconds from year 1 to 9999, which is what a timestamp holds.
-EPOCH = {"epoch_ms": (1, -62135596800000, 253402300799999), "epoch_s": (1000, -62135596800, 253402300799)}
 
 
 def unreadable(column: str) -> str:
     """Name of the reason for text that is not of the column's type."""
     return f"{column}_unreadable"
-
-
-@dataclass(frozen=True)
-class Way:
-    """How a column's text is written: `how` in words, and the texts that mean null."""
-
-    how: frozenset[str]
-    pattern: str | None
-    nulls: tuple[str, ...]
-
-    @property
-    def implied(self) -> int:
-        """Digits after the decimal point that is not written."""
-        return next((int(m[1]) for m in map(IMPLIED.match, self.how) if m), 0)
-
-
-def way(column: Declared) -> Way:
-    """A column's `parse`, understood. Raises ValueError naming the word that does not fit the column's type."""
-    nulls: list[str] = []
-    for found in NULLS.finditer(column.parse or ""):
-        nulls += [text.strip() for text in found[1].split(",")]
-    rest = NULLS.sub(" ", column.parse or "").strip()
-    if column.type in ("date", "timestamp"):
-        if rest and rest not in EPOCH:
-            places(rest)
-        return Way(frozenset([rest] if rest in EPOCH else []), rest or None, tuple(nulls))
-    words = frozenset(rest.split())
-    match = DECIMAL.match(column.type)
-    known = {w for w in words if match and (w in ("trailing_minus", "thousands") or IMPLIED.match(w))}
-    if column.type == "boolean" and (not rest or len(rest.split("/")) == 2):
-        return Way(frozenset(), rest or "true/false", tuple(nulls))
-    if words - known:
-        raise ValueError(f"parse: {' '.join(sorted(words - known))} is not a way to write a {column.type}")
-    ways = Way(words, None, tuple(nulls))
-    if match and ways.implied > int(match[2]):
-        raise ValueError(f"parse: implied({ways.implied}) gives more decimals than {column.type} holds")
-    return ways
 
 
 def cast(rows: DataFrame, table: Table, *, zone: str) -> DataFrame:
@@ -115,7 +63,7 @@ def _given(text: Column, column: Declared) -> Column:
     """The text, or null where nothing is given."""
     from pyspark.sql import functions as F
 
-    nulls = way(column).nulls
+    nulls = column.way.nulls
     if column.type != "string":
         text = F.trim(text)
         nulls = ("", *nulls)
@@ -125,7 +73,7 @@ def _given(text: Column, column: Declared) -> Column:
 def _typed(text: Column, column: Declared, zone: str) -> Column:
     from pyspark.sql import functions as F
 
-    kind, ways = column.type, way(column)
+    kind, ways = column.type, column.way
     if kind == "string":
         return text
     if kind == "boolean":
@@ -143,23 +91,11 @@ def _typed(text: Column, column: Declared, zone: str) -> Column:
     return _decimal(text, int(match[1]), int(match[2]), ways)
 
 
-def places(pattern: str) -> tuple[list[str], int | None]:
-    """The fields and separators of a date pattern in their order, and the first year of a two-digit one."""
-    two_digits = TWO_DIGIT_YEAR.match(pattern)
-    bare = two_digits[1] if two_digits else pattern
-    parts = re.findall(r"yyyy|yy|MM|dd|HH|mm|ss|SSS|'[^']*'|[^A-Za-z']", bare)
-    years = [p for p in parts if p in ("yyyy", "yy")]
-    needed = {"MM", "dd"} <= set(parts) and years == (["yy"] if two_digits else ["yyyy"])
-    if "".join(parts) != bare or not needed or len(set(parts) & set(FIELDS)) != sum(p in FIELDS for p in parts):
-        raise ValueError(
-            f"parse: {pattern} is not a pattern of yyyy MM dd HH mm ss SSS, each once at most, such as yyyyMMdd; "
-            "a two-digit year needs its first year, as in yyMMdd/1950"
-        )
-    return [p.strip("'") if p.startswith("'") else p for p in parts], int(two_digits[2]) if two_digits else None
-
-
 def _iso(text: Column, pattern: str) -> Column:
-    """ISO text from a value whose fields stand at fixed places; null where it does not have that form."""
+    """ISO text from a value whose fields stand at fixed places; null where it does not have that form.
+
+    Cutting the fields out and putting them together again costs a fraction of a formatter and knows no lenient reading.
+    """
     from pyspark.sql import functions as F
 
     parts, first_year = places(pattern)

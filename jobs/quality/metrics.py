@@ -15,7 +15,7 @@ from typing import Any
 import duckdb
 
 from jobs.contracts import Rule, Table
-from jobs.quality.casting import MALFORMED, unreadable, way
+from jobs.quality.casting import MALFORMED, unreadable
 
 PARTS = ("accepted", "rejected", "duplicate", "filtered")
 _STATISTICS = {
@@ -90,7 +90,7 @@ def _money(table: Table) -> str | None:
     column = quoted(table.money)
     if table.layer != "bronze":
         return column
-    ways = way(table.physical_columns[table.money])
+    ways = table.physical_columns[table.money].way
     text = f"trim(__raw['{table.money}'])"
     if "trailing_minus" in ways.how:
         text = rf"regexp_replace({text}, '^(.*)-$', '-\1')"

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from jobs.contracts import Column
-from jobs.quality.casting import FIELDS, TWO_DIGIT_YEAR, way
+from jobs.contracts.parse import FIELDS, TWO_DIGIT_YEAR
 
 _DIGITS = "0123456789"
 _CLASSES = {"d": _DIGITS, "w": "abcdefghijklmnopqrstuvwxyz0123456789", "s": " ", "D": "x", "W": "-", "S": "x"}
@@ -135,7 +135,7 @@ def written(column: Column, value: Any) -> str | None:
     """A typed value as its column's text arrives. Timestamps are naive and stand for UTC, or for the bank's time where the text has no offset."""
     if value is None:
         return None
-    ways = way(column)
+    ways = column.way
     if column.type == "boolean":
         yes, _, no = (ways.pattern or "").partition("/")
         return yes if value else no

@@ -114,14 +114,3 @@ def _decimal(text: str) -> tuple[Decimal | None, int]:
         return None, 1
     value, decimals = Decimal(text), len(text.partition(".")[2])
     return (value, 0) if decimals <= 3 and abs(value) < 10**6 else (None, 1)
-
-
-@pytest.mark.parametrize(
-    ("kind", "parse"),
-    [("decimal(6,2)", "implied(3)"), ("date", "yyMMdd"), ("date", "yyyy-dd"), ("int", "implied(2)"), ("boolean", "Y")],
-)
-def test_a_way_that_does_not_fit_the_type_is_refused(kind, parse):
-    from jobs.quality.casting import way
-
-    with pytest.raises(ValueError, match="parse"):
-        way(table_of({"a": [kind, {"parse": parse}]}).columns["a"])
