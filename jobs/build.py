@@ -166,8 +166,39 @@ def _write_history(spark: SparkSession, bank: Bank, run: Run, table: Table, stam
     bank.lake.create(spark, states)
     if bank.lake.committed(states.table, stamp.batch_id) is None:
         bank.lake.append(judged, states, stamp)
+    if _says_nothing_new(bank, run, table, stamp.batch_id):
+        return
     state = bank.lake.read(spark, states.table).where(f"batch = {stamp.batch_id}")
     bank.lake.merge_history(spark, _history(spark, bank, run, table, state), table, stamp)
+
+
+def _says_nothing_new(bank: Bank, run: Run, table: Table, batch_id: int) -> bool:
+    """Whether the accepted states of a batch tell the history that stands: then there is nothing to merge. Snapshots of reference data are equal on
+    most days. True when each state equals the row in force on its date, and each row that begins within the run is told by a state."""
+    import duckdb
+
+    keys = [f'"{key}"' for key in table.primary_key]
+    same_key = " and ".join(f"s.{key} = h.{key}" for key in keys)
+    listed = ", ".join(keys)
+    with duckdb.connect() as engine:
+        engine.register("judged", bank.lake.dataset(judged_table(table).table))
+        engine.register("history", bank.lake.dataset(table.table))
+        engine.execute(
+            f"create table states as select {listed}, valid_from, row_hash from judged where batch = {batch_id} and __verdict = 'accepted'"
+        )
+        engine.execute(
+            f"create table h as select {listed}, valid_from, valid_to, row_hash from history "
+            f"where __verdict = 'accepted' and (valid_from >= DATE '{run.first}' or ({listed}) in (select ({listed}) from states))"
+        )
+        new = f"""
+            select 1 from states s where not exists (
+                select 1 from h where {same_key} and h.row_hash = s.row_hash
+                and h.valid_from <= s.valid_from and (h.valid_to is null or h.valid_to > s.valid_from))
+            union all
+            select 1 from h where h.valid_from >= DATE '{run.first}' and not exists (
+                select 1 from states s where {same_key} and s.valid_from = h.valid_from and s.row_hash = h.row_hash)
+            limit 1"""
+        return engine.execute(new).fetchone() is None
 
 
 def _measure(bank: Bank, table: Table, batch_id: int) -> dict[str, Any]:

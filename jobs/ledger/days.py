@@ -297,14 +297,20 @@ def _reversals_under_way(db: Connection, delivery_ids: set[str]) -> bool:
 
 
 def _ask_first(db: Connection, catalog: Catalog, day: date, at: datetime) -> str | None:
-    """A day that was never released: when complete, or at its close_by with what is there."""
+    """A day that was never released: when complete, or at its close_by with what is there. Complete, it still waits for
+    what is in hand and not loaded yet: a stream's files that came with the last branch belong to it."""
     if _before_history(db, day):
         return _request(db, day, day, "late", coverage(db, catalog, day))
     seen = coverage(db, catalog, day)
-    if seen.expected and seen.is_complete:
+    if seen.expected and seen.is_complete and not _in_hand(db, day):
         return _request(db, day, day, "complete", seen)
     due = catalog.profile.local(day, catalog.profile.close_by, catalog.profile.close_by_day)
     return _request(db, day, day, "close_by", seen) if at >= due else None
+
+
+def _in_hand(db: Connection, day: date) -> bool:
+    query = select(Delivery.delivery_id).where(Delivery.business_date == day, Delivery.state.in_(ON_THE_WAY)).limit(1)
+    return db.execute(query).first() is not None
 
 
 def _before_history(db: Connection, day: date) -> bool:

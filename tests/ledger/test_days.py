@@ -109,6 +109,13 @@ class TestFirstBuild:
         running.whole_day()
         assert running.decide() == [V1]
 
+    def test_a_complete_day_waits_for_what_is_in_hand_but_not_beyond_its_close_by(self, running: TinyBank) -> None:
+        running.claim("clicks", "app", DAY)
+        running.whole_day()
+        assert running.decide() == []
+        running.clock(DAY, "23:50")
+        assert running.decide() == [V1]
+
     def test_a_row_dated_in_the_future_waits_for_its_day(self, running: TinyBank) -> None:
         running.arrives("clicks", "app", DAY, date(2099, 1, 1))
         running.clock(DAY, "23:55")
