@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,17 +12,17 @@ import pyarrow.compute as pc
 from jobs.arrival.errors import Refused
 from jobs.arrival.records import Rows
 from jobs.contracts.model import Column
+from jobs.contracts.parse import DECIMALS, Way
 
-LARGEST = Decimal(10) ** 18  # of one amount in the file's own unit; what is larger is no amount of money
-EXACT = pa.decimal128(38, 6)
-IMPLIED = re.compile(r"^implied\((\d+)\)$")
+EXACT = pa.decimal128(38, DECIMALS)
+PLAIN = Way(frozenset(), None, ())
 HASH = re.compile(r"^[0-9a-f]{64}$")
 
 
 @dataclass
 class Totals:
-    """Rows and money of a file as read. `without_money` counts rows whose amount could not be read (malformed lines
-    too).
+    """Rows and money of a file as read. `without_money` counts rows whose amount could not be read, malformed lines
+    too; a row without an amount is one of no money.
     """
 
     rows: int = 0
@@ -36,7 +36,7 @@ class Counter:
 
     def __init__(self, column_name: str | None, column: Column | None):
         self.totals = Totals(money=Decimal(0) if column else None)
-        self._name, self._parse = column_name, column.parse if column else None
+        self._name, self._way = column_name, column.way if column else PLAIN
 
     def add(self, rows: Rows) -> None:
         totals = self.totals
@@ -44,42 +44,37 @@ class Counter:
         totals.malformed += len(rows.malformed)
         totals.without_money += len(rows.malformed)
         if self._name is not None:
-            money, unread = sum_of(rows.columns[self._name], self._parse)
+            money, unread = sum_of(rows.columns[self._name], self._way)
             totals.money = (totals.money or Decimal(0)) + money
             totals.without_money += unread
 
 
-def sum_of(values: pa.Array, parse: str | None) -> tuple[Decimal, int]:
-    """(exact sum, number of values that are no amount). Empty values are amounts of nothing."""
-    implied = IMPLIED.match(parse or "")
-    if parse == "trailing_minus":
-        values = pc.replace_substring_regex(values, r"^\s*(.*?)-\s*$", r"-\1")
-    try:
-        amounts = pc.cast(values, EXACT)
-        too_large = pc.any(pc.greater_equal(pc.abs(amounts), pa.scalar(LARGEST, EXACT))).as_py()
-    except pa.ArrowInvalid:
-        too_large = True
-    if too_large:
-        read = [_amount(v) for v in values.to_pylist() if v is not None]
-        unread = sum(a is None for a in read)
-        total = sum((a for a in read if a is not None), Decimal(0))
-    else:
-        total, unread = pc.sum(amounts).as_py() or Decimal(0), 0
-    return _tidy(total.scaleb(-int(implied.group(1))) if implied else total), unread
+def sum_of(values: pa.Array, way: Way) -> tuple[Decimal, int]:
+    """(exact sum, number of values that are no amount). Blank values, and those that mean null, are amounts of nothing.
+
+    Agrees with the cast on every text: what it reads has that value here; what it cannot read is counted here if it is
+    an amount all the same, and then the metrics find it with the rejected row.
+    """
+    values = pc.ascii_trim(values, " ")
+    nothing = pc.is_in(values, pa.array(["", *way.nulls], values.type))
+    if pc.any(nothing).as_py():
+        values = pc.if_else(nothing, None, values)
+    for rewrite in way.rewrites:
+        has_form = pc.match_substring_regex(values, rewrite.form)
+        plain = pc.binary_join_element_wise(rewrite.sign, pc.replace_substring_regex(values, rewrite.gone, ""), "")
+        values = pc.if_else(has_form, plain, values)
+    is_amount = pc.match_substring_regex(values, way.amount)
+    unread = len(values) - values.null_count - (pc.sum(is_amount).as_py() or 0)
+    if unread:
+        values = pc.if_else(is_amount, values, None)
+    total = pc.sum(pc.cast(values, EXACT)).as_py() or Decimal(0)
+    return _tidy(total.scaleb(-way.implied)), unread
 
 
 def _tidy(amount: Decimal) -> Decimal:
     """With two decimals where those are enough, as people write money."""
     cents = amount.quantize(Decimal("0.01"))
     return cents if cents == amount else amount.normalize()
-
-
-def _amount(text: str) -> Decimal | None:
-    try:
-        amount = Decimal(text.strip())
-    except InvalidOperation:
-        return None
-    return amount if amount.is_finite() and abs(amount) < LARGEST else None
 
 
 @dataclass(frozen=True)
@@ -153,8 +148,8 @@ def _count(text: str, where: str) -> int | None:
 def _money(text: str, where: str) -> Decimal | None:
     if not text:
         return None
-    amount = _amount(text)
-    if amount is None:
+    amount, unread = sum_of(pa.array([text.strip()]), PLAIN)
+    if unread:
         raise Refused(
             f"{where}_unreadable",
             f"The {where} states the sum {text[:40]!r}. Expected an amount such as 1234.56; send the file again.",

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from jobs.contracts.errors import Mistake, nearest
 from jobs.contracts.kpi import Kpi
-from jobs.contracts.model import INCOMING, PREVIOUS, Conform, Table
+from jobs.contracts.model import INCOMING, MONEY_REMEDY, PREVIOUS, Conform, Table
+from jobs.contracts.parse import holds_money
 from jobs.contracts.profile import Profile, Reference
 from jobs.contracts.source import Source
 from jobs.contracts.yaml_file import Place, YamlFile
@@ -110,6 +111,16 @@ def _source(file: YamlFile, source: Source, tables: Tables) -> Iterator[Mistake]
             f"the trailer's sum is of {summed}, not a column of bronze.{source.feed}",
             nearest(summed, bronze.columns),
         )
+    elif summed and bronze.money and summed != bronze.money:
+        yield _say(
+            file,
+            ("control", "sum"),
+            f"the trailer's sum is of {summed}, and bronze.{source.feed} balances {bronze.money}",
+            "Name the same column in both: money that arrived is compared with money that was written",
+        )
+    elif summed and not holds_money(bronze.columns[summed].type):
+        kind = bronze.columns[summed].type
+        yield _say(file, ("control", "sum"), f"the trailer's sum is of {summed}, which is of type {kind}", MONEY_REMEDY)
     if source.format.kind == "fixed_width":
         for name, column in bronze.columns.items():
             if column.width is None:

@@ -21,7 +21,7 @@ from pydantic import (
 
 from jobs.contracts.errors import Wrong, nearest
 from jobs.contracts.expectations import BETWEEN, BOUNDS, KNOWN, ON_FAIL, REQUIRED, ROW, UNIQUE, allowed
-from jobs.contracts.parse import DECIMAL, Way, way
+from jobs.contracts.parse import DECIMAL, DECIMALS, WHOLE, Way, holds_money, way
 
 Layer = Literal["bronze", "silver", "gold"]
 History = Literal["append", "fact", "snapshot", "scd2"]
@@ -30,6 +30,9 @@ NAME = re.compile(r"^[a-z][a-z0-9_]*$")
 ADDRESS = re.compile(r"^(bronze|silver|gold)\.[a-z][a-z0-9_]*$")
 CLASS = re.compile(r"^C[123]/[1-5]$")
 MOST_DIGITS = 38  # of a decimal
+MONEY_REMEDY = (
+    f"Sums are exact of a decimal of at most {WHOLE} digits before the point and {DECIMALS} after: decimal(18,2)"
+)
 CLOCK = re.compile(r"^([01]\d|2[0-3]):[0-5]\d$")
 # Reserved parameter names of a transform beside tables: rows of all feeds that conform; the table's own last state;
 # KPI definitions.
@@ -352,6 +355,8 @@ class Table(Strict):
                 for n in names
                 if n not in physical
             ]
+        if self.money in physical and not holds_money(kind := physical[self.money].type):
+            wrong.append((("money",), f"money {self.money} is of type {kind}", MONEY_REMEDY))
         ids = [r.id for r in self.rules]
         for i, rule in enumerate(self.rules):
             if rule.id in ids[:i]:

@@ -8,6 +8,10 @@ Words stand with a space between them:
     decimal           `implied(2)`: the last two digits are decimals; `trailing_minus`: 12.50-; `thousands`: 1,234.50
     boolean           `Y/N`: the texts for true and false
     any               `null(00000000,99991231)`: texts that mean that nothing is given
+
+Three engines read numbers: Arrow sums them at arrival, Spark casts them, DuckDB adds up the money of rejected rows.
+What they must agree on stands here as regular expressions that all three read alike: `Way.rewrites`, `Way.amount`
+(`\\z` ends a text; `$` would let a line break follow in Spark).
 """
 
 from __future__ import annotations
@@ -35,6 +39,21 @@ WAYS = {
     "decimal": "implied(2), trailing_minus or thousands",
     "boolean": "the texts for true and false, such as Y/N",
 }
+# An amount of money: what the ledger can add up exactly. What is larger, or has more decimals, is no amount.
+WHOLE, DECIMALS = 18, 6
+
+
+@dataclass(frozen=True)
+class Rewrite:
+    """Of a text of this `form`, what `gone` matches is taken away and `sign` is put before the rest."""
+
+    form: str
+    gone: str
+    sign: str = ""
+
+
+GROUPED = Rewrite(r"^[+-]?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]*)?-?\z", ",")
+MINUS_BEHIND = Rewrite(r"^[0-9.]+-\z", "-", sign="-")
 
 
 @dataclass(frozen=True)
@@ -50,6 +69,25 @@ class Way:
     def implied(self) -> int:
         """Digits after the decimal point that is not written."""
         return next((int(m[1]) for m in map(IMPLIED.match, self.how) if m), 0)
+
+    @property
+    def rewrites(self) -> list[Rewrite]:
+        """What makes a plain number, in this order, of a number written in this way."""
+        known = {"thousands": GROUPED, "trailing_minus": MINUS_BEHIND}
+        return [rewrite for word, rewrite in known.items() if word in self.how]
+
+    @property
+    def amount(self) -> str:
+        """Regular expression of a plain number that is an amount of money; with implied decimals, of its digits."""
+        if self.implied:
+            return rf"^[+-]?0*[0-9]{{1,{WHOLE + self.implied}}}\z"
+        return rf"^[+-]?(0*[0-9]{{1,{WHOLE}}}(\.[0-9]{{0,{DECIMALS}}})?|\.[0-9]{{1,{DECIMALS}}})\z"
+
+
+def holds_money(kind: str) -> bool:
+    """Whether each value of a type is an amount of money."""
+    match = DECIMAL.match(kind)
+    return bool(match) and int(match[2]) <= DECIMALS and int(match[1]) - int(match[2]) <= WHOLE  # type: ignore[index]
 
 
 @cache

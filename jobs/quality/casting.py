@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING
 
 from jobs.contracts import Column as Declared
 from jobs.contracts import Table
-from jobs.contracts.parse import DECIMAL, EPOCH, FIELDS, Way, places
+from jobs.contracts.parse import DECIMAL, EPOCH, FIELDS, Rewrite, Way, places
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 MALFORMED = "malformed_line"
 ISO_INSTANT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?"
-OFFSET = r"(Z|[+-][0-9]{2}:?[0-9]{2})$"
+OFFSET = r"(Z|[+-][0-9]{2}:?[0-9]{2})"
+# The end of the text; `$` would let a line break follow.
+END = r"\z"
 
 
 def unreadable(column: str) -> str:
@@ -84,7 +86,7 @@ def _typed(text: Column, column: Declared, zone: str) -> Column:
     if kind == "timestamp":
         return _instant(text, ways.pattern, zone)
     if kind in ("int", "bigint"):
-        return F.when(text.rlike(r"^[+-]?[0-9]+$"), text.try_cast(kind))
+        return F.when(text.rlike(r"^[+-]?[0-9]+" + END), text.try_cast(kind))
     match = DECIMAL.match(kind)
     if match is None:
         raise ValueError(f"bronze cannot read text as {kind}")
@@ -100,7 +102,7 @@ def _iso(text: Column, pattern: str) -> Column:
 
     parts, first_year = places(pattern)
     form = "".join(f"[0-9]{{{FIELDS[p]}}}" if p in FIELDS else re.escape(p) for p in parts)
-    has_form = text.rlike(f"^{form}$")
+    has_form = text.rlike(f"^{form}{END}")
     if pattern in ("yyyy-MM-dd", "yyyy-MM-dd HH:mm:ss"):
         return F.when(has_form, text)
     at, field = 1, {}
@@ -126,13 +128,13 @@ def _instant(text: Column, pattern: str | None, zone: str) -> Column:
 
     if pattern in EPOCH:
         times, low, high = EPOCH[pattern]
-        number = F.when(text.rlike("^-?[0-9]{1,15}$"), text.try_cast("bigint"))
+        number = F.when(text.rlike("^-?[0-9]{1,15}" + END), text.try_cast("bigint"))
         return F.when(number.between(low, high), F.timestamp_millis(number * times))
     if pattern is not None:
         return F.to_utc_timestamp(_iso(text, pattern).try_cast("timestamp"), zone)
     colon = F.regexp_replace(text, r"([+-][0-9]{2})([0-9]{2})$", "$1:$2")
-    absolute = F.when(text.rlike(ISO_INSTANT + OFFSET), colon.try_cast("timestamp"))
-    local = F.when(text.rlike(ISO_INSTANT + "$"), text.try_cast("timestamp"))
+    absolute = F.when(text.rlike(ISO_INSTANT + OFFSET + END), colon.try_cast("timestamp"))
+    local = F.when(text.rlike(ISO_INSTANT + END), text.try_cast("timestamp"))
     return F.coalesce(F.to_utc_timestamp(local, zone), absolute)
 
 
@@ -140,18 +142,25 @@ def _decimal(text: Column, precision: int, scale: int, ways: Way) -> Column:
     """Exactly, or not at all: more decimals than declared, or too many digits, are unreadable."""
     from pyspark.sql import functions as F
 
-    if "thousands" in ways.how:
-        grouped = text.rlike(r"^[+-]?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]*)?-?$")
-        text = F.when(grouped, F.translate(text, ",", "")).otherwise(text)
-    if "trailing_minus" in ways.how:
-        negative = text.rlike("^[0-9.]+-$")
-        text = F.when(negative, F.concat(F.lit("-"), F.rtrim(text, F.lit("-")))).otherwise(text)
+    for rewrite in ways.rewrites:
+        text = _rewritten(text, rewrite)
     if ways.implied:
         n = ways.implied
         digits = F.lpad(F.ltrim(text, F.lit("+-")), F.greatest(F.length(text), F.lit(n + 1)), F.lit("0"))
         sign = F.when(text.startswith("-"), "-").otherwise("")
         pointed = F.concat(sign, F.regexp_replace(digits, f"([0-9]{{{n}}})$", ".$1"))
-        text = F.when(text.rlike("^[+-]?[0-9]+$"), pointed)
+        text = F.when(text.rlike("^[+-]?[0-9]+" + END), pointed)
     whole = rf"0*[0-9]{{0,{precision - scale}}}"
     point = rf"(\.[0-9]{{0,{scale}}})?" if scale else ""
-    return F.when(text.rlike(rf"^[+-]?(?=\.?[0-9]){whole}{point}$"), text.try_cast(f"decimal({precision},{scale})"))
+    return F.when(text.rlike(rf"^[+-]?(?=\.?[0-9]){whole}{point}{END}"), text.try_cast(f"decimal({precision},{scale})"))
+
+
+def _rewritten(text: Column, rewrite: Rewrite) -> Column:
+    from pyspark.sql import functions as F
+
+    def of(once: Column) -> Column:
+        plain = F.concat(F.lit(rewrite.sign), F.regexp_replace(once, rewrite.gone, ""))
+        return F.when(once.rlike(rewrite.form), plain).otherwise(once)
+
+    # As a lambda, which names its text three times and computes it once: else each step would multiply the last.
+    return F.get(F.transform(F.array(text), of), F.lit(0))

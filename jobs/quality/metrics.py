@@ -15,6 +15,7 @@ from typing import Any
 import duckdb
 
 from jobs.contracts import Rule, Table
+from jobs.contracts.parse import Way
 from jobs.quality.casting import MALFORMED, unreadable
 
 PARTS = ("accepted", "rejected", "duplicate", "filtered")
@@ -83,22 +84,25 @@ def _marked(marks: str, reason: str) -> str:
 
 def _money(table: Table) -> str | None:
     """SQL for the money of one row. An amount that the column cannot hold (12.345 of cents) was counted at arrival, so
-    that its row is rejected with that money; what is no number at all was not counted.
+    that its row is rejected with that money; what is no amount at all was not counted.
     """
     if not table.money:
         return None
     column = quoted(table.money)
     if table.layer != "bronze":
         return column
-    ways = table.physical_columns[table.money].way
-    text = f"trim(__raw['{table.money}'])"
-    if "trailing_minus" in ways.how:
-        text = rf"regexp_replace({text}, '^(.*)-$', '-\1')"
-    amount = f"try_cast({text} as decimal(38, 18))"
-    if ways.implied:
-        unit = f"{Decimal(1).scaleb(-ways.implied):f}::decimal({ways.implied + 1}, {ways.implied})"
-        amount = f"try_cast({text} as decimal(30, 10)) * {unit}"
+    amount = amount_of(f"__raw['{table.money}']", table.physical_columns[table.money].way)
     return f"coalesce({column}, case when __verdict = 'rejected' then {amount} end)"
+
+
+def amount_of(text: str, way: Way) -> str:
+    """SQL for the amount of money that a text says, null where it says none: the same as jobs.arrival.totals.sum_of."""
+    for rewrite in way.rewrites:
+        plain = f"'{rewrite.sign}' || regexp_replace({text}, '{rewrite.gone}', '', 'g')"
+        text = f"case when regexp_matches({text}, '{rewrite.form}') then {plain} else {text} end"
+    unit = f"{Decimal(1).scaleb(-way.implied):f}::decimal({way.implied + 1}, {way.implied})"
+    number = f"try_cast({text} as decimal(24)) * {unit}" if way.implied else f"try_cast({text} as {LEDGER_MONEY})"
+    return f"case when regexp_matches({text}, '{way.amount}') then {number} end"
 
 
 def _of_rule(table: Table, rule: Rule, money: str | None) -> dict[str, str]:

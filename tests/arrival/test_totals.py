@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs.arrival.errors import Refused
-from jobs.arrival.totals import Stated, Totals, compare, stated_in_signal, sum_of
+from jobs.arrival.totals import PLAIN, Stated, Totals, compare, stated_in_signal, sum_of
+from jobs.contracts.parse import way
 
 
 @pytest.mark.parametrize(
@@ -19,21 +20,25 @@ from jobs.arrival.totals import Stated, Totals, compare, stated_in_signal, sum_o
         (["0.1", "0.2", None], None, "0.30", 0),
         (["1250", "-50"], "implied(2)", "12.00", 0),
         (["123.45-", "0.45"], "trailing_minus", "-123.00", 0),
-        (["1.00", "abc", "NaN", "1e400", ""], None, "1.00", 4),
-        (["1.00", "9" * 30], None, "1.00", 1),
+        (["1234-", "66", "5.5"], "implied(2) trailing_minus", "-11.68", 1),
+        (["1,234.50-", "0.50", "1,23"], "thousands trailing_minus", "-1234.00", 1),
+        (["99999999", " 1.00 ", "", " "], "null(99999999)", "1.00", 0),
+        (["1.00", "abc", "NaN", "1e400", "1_000", "１２", "1\t"], None, "1.00", 6),
+        (["1.00", "9" * 30, "0.0000001"], None, "1.00", 2),
         (["0.000001"], None, "0.000001", 0),
         ([], None, "0.00", 0),
     ],
 )
 def test_sums(values: list[str | None], parse: str | None, total: str, unread: int) -> None:
-    assert sum_of(pa.array(values, pa.string()), parse) == (Decimal(total), unread)
-    assert str(sum_of(pa.array(values, pa.string()), parse)[0]) in (total, "0.000001", "1E-6")
+    found = sum_of(pa.array(values, pa.string()), way("decimal(18,2)", parse))
+    assert found == (Decimal(total), unread)
+    assert str(found[0]) in (total, "0.000001", "1E-6")
 
 
 @given(st.lists(st.decimals(-(10**17), 10**17, places=2, allow_nan=False, allow_infinity=False), max_size=50))
 @settings(deadline=None)
 def test_any_sum_is_that_of_decimals(amounts: list[Decimal]) -> None:
-    assert sum_of(pa.array([f"{a:f}" for a in amounts], pa.string()), None) == (sum(amounts, Decimal(0)), 0)
+    assert sum_of(pa.array([f"{a:f}" for a in amounts], pa.string()), PLAIN) == (sum(amounts, Decimal(0)), 0)
 
 
 def test_signals() -> None:
