@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from jobs.bank import Bank
 from jobs.contracts import Catalog, Table
 from jobs.lake import session
-from jobs.lake.tables import business_date_column, schema_of
+from jobs.lake.tables import STATISTICS, schema_of, statistics_of
 from jobs.lease import WRITER
 from jobs.ledger import batches, leases, releases
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from deltalake import DeltaTable
     from pyspark.sql import SparkSession
 
-STATISTICS = "delta.dataSkippingStatsColumns"
 # Longer than the rewrite of a large table; given back when done.
 LEASE_SECONDS = 3600
 HOLDER = "contracts apply"
@@ -135,14 +134,6 @@ def _differences(catalog: Catalog, table: Table, live: DeltaTable) -> Iterator[C
     kept, wanted = live.metadata().configuration.get(STATISTICS), ",".join(statistics_of(table))
     if kept != wanted:
         yield Change("statistics", table.table, None, kept, wanted, True)
-
-
-def statistics_of(table: Table) -> list[str]:
-    """The columns of which Delta keeps minimum and maximum."""
-    if table.layer == "bronze":
-        return [*table.statistics, "__batch", "__business_date"]
-    by_date = [business_date_column(table)] if table.history in ("fact", "snapshot") else []
-    return [*(table.statistics or by_date), "batch"]
 
 
 def type_name(kind: Any) -> str:

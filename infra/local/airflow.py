@@ -63,7 +63,7 @@ def airflow_env(settings: Settings) -> dict[str, str]:
         # A task of a killed scheduler runs again after 11 s (by default: minutes). The threshold stays well above the
         # heartbeat, or the scheduler takes its own tasks for orphans.
         "scheduler": {
-            "scheduler_idle_sleep_time": 0.1,
+            "scheduler_idle_sleep_time": 0.25,
             "scheduler_heartbeat_sec": 1,
             "scheduler_health_check_threshold": 10,
             "orphaned_tasks_check_interval": 5,

@@ -355,8 +355,10 @@ class Table(Strict):
                 for n in names
                 if n not in physical
             ]
-        if self.money in physical and not holds_money(kind := physical[self.money].type):
-            wrong.append((("money",), f"money {self.money} is of type {kind}", MONEY_REMEDY))
+        if self.money in physical:
+            kind = physical[self.money].type
+            if not (holds_money(kind) if self.layer == "bronze" else DECIMAL.match(kind)):
+                wrong.append((("money",), f"money {self.money} is of type {kind}", MONEY_REMEDY))
         ids = [r.id for r in self.rules]
         for i, rule in enumerate(self.rules):
             if rule.id in ids[:i]:

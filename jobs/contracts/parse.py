@@ -85,7 +85,7 @@ class Way:
 
 
 def holds_money(kind: str) -> bool:
-    """Whether each value of a type is an amount of money."""
+    """Whether each value of a bronze column's type is an amount of money."""
     match = DECIMAL.match(kind)
     return bool(match) and int(match[2]) <= DECIMALS and int(match[1]) - int(match[2]) <= WHOLE  # type: ignore[index]
 

@@ -36,6 +36,7 @@ BRONZE = {
     "__delivery_id": "string", "__line": "bigint", "__batch": "bigint", "__entity": "string", "__business_date": "date",
     "__received_at": "timestamp", "__verdict": "string", "__reasons": "array<string>", "__warnings": "array<string>", "__raw": "map<string,string>", "__row_hash": "bigint",
 }  # fmt: skip
+STATISTICS = "delta.dataSkippingStatsColumns"
 # Versions live 35 days: a month-end figure can still be read as it was released.
 PROPERTIES = {
     "delta.logRetentionDuration": "interval 35 days",
@@ -81,6 +82,14 @@ def schema_of(table: Table) -> dict[str, str]:
     return columns | (HISTORY if table.history == "scd2" else {}) | MACHINERY
 
 
+def statistics_of(table: Table) -> list[str]:
+    """The columns of which Delta keeps minimum and maximum: those that people and the machinery filter on."""
+    if table.layer == "bronze":
+        return [*table.statistics, "__batch", "__business_date"]
+    by_date = [business_date_column(table)] if table.history in ("fact", "snapshot") else []
+    return [*(table.statistics or by_date), "batch"]
+
+
 class Lake:
     """Paths, reads and writes below one folder (or s3a:// prefix)."""
 
@@ -115,15 +124,7 @@ class Lake:
         """Create an empty table from its contract, unless it is there."""
         if self.exists(table.table):
             return
-        keep = table.statistics or (
-            []
-            if table.layer == "bronze"
-            else [business_date_column(table)]
-            if table.history in ("fact", "snapshot")
-            else []
-        )
-        statistics = [*keep, "__batch", "__business_date"] if table.layer == "bronze" else [*keep, "batch"]
-        properties = PROPERTIES | {"delta.dataSkippingStatsColumns": ",".join(statistics)}
+        properties = PROPERTIES | {STATISTICS: ",".join(statistics_of(table))}
         columns = ", ".join(f"`{name}` {kind}" for name, kind in schema_of(table).items())
         listed = ", ".join(f"'{k}' = '{v}'" for k, v in properties.items())
         spark.sql(
