@@ -37,7 +37,7 @@ _SQL = {
 }
 LEDGER_MONEY = "decimal(38, 6)"
 # Without a value where there is no row.
-_OF_NOTHING = {"sum", "mean", "min", "max"}
+OF_NOTHING = {"sum", "mean", "min", "max"}
 
 
 def statistic(rule: Rule) -> str | None:
@@ -159,7 +159,7 @@ def quoted(name: str) -> str:
 
 def nothing(table: Table, rules: Sequence[Rule]) -> dict[str, Any]:
     """The metrics of no rows at all."""
-    return {n: None if n.partition("__")[0] in _OF_NOTHING else 0 for n in expressions(table, rules)}
+    return {n: None if n.partition("__")[0] in OF_NOTHING else 0 for n in expressions(table, rules)}
 
 
 def storable(metrics: Mapping[str, Any]) -> dict[str, Any]:

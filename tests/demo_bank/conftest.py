@@ -14,11 +14,12 @@ def small_bank() -> DemoBank:
     return DemoBank(seed=1, scale="XS")
 
 
+# The PKDD'99 data set is not ours to ship.
+BERKA = Path(os.environ.get("LEDGERLAKE_BERKA") or Path(__file__).resolve().parents[3] / "shared" / "data" / "berka")
+
+
 @pytest.fixture(scope="session")
 def berka_folder() -> Path:
-    """The folder of the PKDD'99 data set. It is not ours to ship."""
-    told = os.environ.get("LEDGERLAKE_BERKA")
-    folder = Path(told) if told else Path(__file__).resolve().parents[3] / "shared" / "data" / "berka"
-    if not (folder / "account.asc").is_file():
-        pytest.skip(f"the Berka data set is not in {folder}; name its folder in LEDGERLAKE_BERKA")
-    return folder
+    if not (BERKA / "account.asc").is_file():
+        pytest.skip(f"the Berka data set is not in {BERKA}; name its folder in LEDGERLAKE_BERKA")
+    return BERKA

@@ -12,8 +12,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -27,49 +25,17 @@ import pytest
 from sqlalchemy import text
 
 from infra.local import postgres, services
-from infra.local.secrets import secret
-from jobs.bank import Bank, open_bank
+from jobs.bank import Bank
 from jobs.commands import demo
 from jobs.contracts import Table
 from jobs.demo_bank import DemoBank
-from jobs.ledger import connect, deliveries
+from jobs.ledger import deliveries
 from jobs.ledger.models import LIVE_STATES
 from jobs.seams import SEAMS
-from jobs.settings import Settings, settings
-from tests.postgres import free_port
+from jobs.settings import Settings
+from tests.whole_day.driven import Driven, environment, forget, start_servers
 
 pytestmark = [pytest.mark.services, pytest.mark.long, pytest.mark.timeout(1800)]
-
-PROJECT = Path(__file__).resolve().parents[2]
-PROFILE = "demo"
-
-
-@dataclass
-class Copy:
-    """One copy of the bank at the evening before the day: its home, its database, and how to play the day on it."""
-
-    home: Path
-    environment: dict[str, str]
-
-    def start(self, **more: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-m", "tests.whole_day.drive", PROFILE],
-            cwd=PROJECT, env={**os.environ, **self.environment, **more}, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        )  # fmt: skip
-
-    def play(self, **more: str) -> str:
-        """The day from the inbox to the report; what it printed."""
-        process = self.start(**more)
-        said, _ = process.communicate(timeout=1500)
-        assert process.returncode == 0, said[-6000:]
-        return said
-
-    def bank(self) -> Bank:
-        """The bank of this copy, as this test process sees it; ends the view of any other."""
-        for name, value in self.environment.items():
-            os.environ[name] = value
-        _forget()
-        return open_bank(PROFILE)
 
 
 @dataclass
@@ -79,22 +45,13 @@ class Base:
     home: Path
     servers: Settings
 
-    def environment(self, home: Path, database: str) -> dict[str, str]:
-        password = secret(self.servers, "postgres_ledgerlake")
-        where = f"ledgerlake:{password}@127.0.0.1:{self.servers.postgres_port}/{database}"
-        return {
-            "LEDGERLAKE_HOME": str(home),
-            "LEDGERLAKE_DATABASE_URL": f"postgresql+psycopg://{where}",
-            "LEDGERLAKE_SPARK_REMOTE": self.servers.spark_url,
-        }
-
-    def copy(self, name: str) -> Copy:
+    def copy(self, name: str) -> Driven:
         home = self.home.parent / name
         shutil.copytree(self.home, home)
         with postgres.connect(self.servers) as db:
             db.autocommit = True
             db.execute(f'create database "{name}" template ledgerlake owner ledgerlake')
-        return Copy(home, self.environment(home, name))
+        return Driven(home, environment(self.servers, home, name))
 
     def kill(self, service: str) -> None:
         """As by `kill -9`; the supervisor starts it again."""
@@ -109,13 +66,10 @@ def base() -> Iterator[Base]:
     before = dict(os.environ)
     # Not in pytest's folder, which is closed to the user as whom PostgreSQL may have to run.
     with tempfile.TemporaryDirectory(prefix="ledgerlake_once_", ignore_cleanup_errors=True) as folder:
-        servers = Settings(home=Path(folder) / "servers", postgres_port=free_port(), spark_port=free_port())
-        servers.home.mkdir()
-        (servers.home / "jars").symlink_to((settings().home / "jars").resolve())
-        services.up(["postgres", "spark"], servers, owner=os.getpid())
+        servers = start_servers(Path(folder))
         made = Base(Path(folder) / "history", servers)
         made.home.mkdir()
-        first = Copy(made.home, made.environment(made.home, "ledgerlake"))
+        first = Driven(made.home, environment(servers, made.home, "ledgerlake"))
         bank = first.bank()
         bank.ledger.migrate()
         sender = DemoBank(seed=7, scale="XS")
@@ -132,12 +86,7 @@ def base() -> Iterator[Base]:
             services.down(servers)
             os.environ.clear()
             os.environ.update(before)
-            _forget()
-
-
-def _forget() -> None:
-    for cached in (settings, connect, open_bank):
-        cached.cache_clear()
+            forget()
 
 
 @pytest.fixture(scope="module")
@@ -222,7 +171,7 @@ def test_two_copies_of_every_step_side_by_side(base: Base, undisturbed: dict[str
     assert_identical(outcome(copy.bank()), undisturbed)
 
 
-def _when(copy: Copy, wanted: str, act: Callable[[], None]) -> str:
+def _when(copy: Driven, wanted: str, act: Callable[[], None]) -> str:
     """Play the day and act once when a step of this name has ended; what was printed."""
     process = copy.start()
     said, acted = [], False

@@ -1,0 +1,73 @@
+"""A bank driven by tests.whole_day.drive: real PostgreSQL and Spark under the supervisor, no Airflow."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from infra.local import services
+from infra.local.secrets import secret
+from jobs.bank import Bank, open_bank
+from jobs.ledger import connect
+from jobs.settings import Settings, settings
+from tests.postgres import free_port
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+def start_servers(folder: Path) -> Settings:
+    """PostgreSQL and Spark of their own below a folder, ended with this process at the latest."""
+    servers = Settings(home=folder / "servers", postgres_port=free_port(), spark_port=free_port())
+    servers.home.mkdir()
+    (servers.home / "jars").symlink_to((settings().home / "jars").resolve())
+    services.up(["postgres", "spark"], servers, owner=os.getpid())
+    return servers
+
+
+def environment(servers: Settings, home: Path, database: str) -> dict[str, str]:
+    """The settings of a bank whose home is `home`, on these servers."""
+    password = secret(servers, "postgres_ledgerlake")
+    where = f"ledgerlake:{password}@127.0.0.1:{servers.postgres_port}/{database}"
+    return {
+        "LEDGERLAKE_HOME": str(home),
+        "LEDGERLAKE_DATABASE_URL": f"postgresql+psycopg://{where}",
+        "LEDGERLAKE_SPARK_REMOTE": servers.spark_url,
+    }
+
+
+def forget() -> None:
+    """What this process remembers of the settings of another home."""
+    for cached in (settings, connect, open_bank):
+        cached.cache_clear()
+
+
+@dataclass
+class Driven:
+    """A bank with a home and a database of its own, and how to play on it what lies in its inbox."""
+
+    home: Path
+    environment: dict[str, str]
+    profile: str = "demo"
+
+    def start(self, **more: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "tests.whole_day.drive", self.profile],
+            cwd=PROJECT, env={**os.environ, **self.environment, **more}, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+
+    def play(self, **more: str) -> str:
+        """What waits, from the inbox to the report; what it printed."""
+        process = self.start(**more)
+        said, _ = process.communicate(timeout=1500)
+        assert process.returncode == 0, said[-6000:]
+        return said
+
+    def bank(self) -> Bank:
+        """The bank of this copy, as this test process sees it; ends the view of any other."""
+        for name, value in self.environment.items():
+            os.environ[name] = value
+        forget()
+        return open_bank(self.profile)
