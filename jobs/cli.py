@@ -27,7 +27,7 @@ app.add_typer(contracts.app, name="contracts")
 def main() -> None:
     """Run the command; what goes wrong is told in one message, without a traceback, with the exit status that it means."""
     try:
-        app(standalone_mode=False)
+        app(prog_name="ledgerlake", standalone_mode=False)
     except typer.Exit as ended:
         sys.exit(ended.exit_code)
     except typer.Abort:
@@ -39,22 +39,23 @@ def main() -> None:
         status, message = _explained(error)
         if message is None:
             raise
-        errors.print(message, style="red", markup=False, highlight=False, soft_wrap=True)
+        if message:
+            errors.print(message, style="red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(status)
 
 
 def _explained(error: Exception) -> tuple[int, str | None]:
-    """Exit status and message of the errors that we know; None for a defect, whose traceback is worth seeing."""
-    import click
-
+    """Exit status and message of the errors that we know (empty when the help was shown instead); None for a defect, whose traceback is worth seeing."""
     from infra.local.services import ServicesError
     from jobs.contracts import ContractError
     from jobs.lake import SparkUnavailable
     from jobs.ledger import LedgerUnavailable
     from jobs.schema_change import NotNow
 
-    if isinstance(error, click.ClickException):
-        return 2, f"{error.format_message()}\nTry `ledgerlake --help`."
+    if isinstance(error, typer.TyperException):
+        where = getattr(getattr(error, "ctx", None), "command_path", "ledgerlake")
+        said = error.format_message()
+        return 2, f"{said}\nTry `{where} --help`." if said else ""
     if isinstance(error, ContractError | NotNow):
         return 1, str(error)
     if isinstance(error, LedgerUnavailable | SparkUnavailable | ServicesError):

@@ -14,6 +14,8 @@ from jobs.ledger.models import Delivery
 
 # Verified or asked for this long ago and nothing has begun: the event was lost, ring again.
 PATIENCE = timedelta(seconds=120)
+# So soon after it was expected a run begins, if all services are up: roll-call comes by twice a minute.
+BEGINS_WITHIN = PATIENCE + timedelta(seconds=60)
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,11 @@ def _stranded_feeds(db: Connection) -> list[str]:
     slot = int(at.timestamp() // PATIENCE.total_seconds())
     late = [feed for feed in sorted(db.execute(query).scalars()) if batches.first_time(db, f"ring|{feed}|{slot}")]
     return [f"{feed}|{deliveries.next_wave(db)}" for feed in late]
+
+
+def expect(db: Connection, run_key: str) -> None:
+    """A run that was asked for without a ring: roll-call counts from now, not from when it sees it first."""
+    batches.known_since(db, f"asked|{run_key}")
 
 
 def _stranded_days(db: Connection, asked: list[str]) -> list[str]:

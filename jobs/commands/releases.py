@@ -1,11 +1,14 @@
-"""releases, rollback: which version of which day is visible, and how to go back."""
+"""releases, rollback, restate: which version of which day is visible, how to go back, and how to have it built again."""
 
 from __future__ import annotations
 
+import json
+from enum import StrEnum
 from typing import Annotated
 
 import typer
 
+from jobs import rollcall
 from jobs.bank import open_bank
 from jobs.commands import watch
 from jobs.commands.output import Bad, BankOption, JsonOption, console, day_of, show
@@ -16,6 +19,16 @@ from jobs.ledger import releases as ledger_releases
 def register(app: typer.Typer) -> None:
     app.command(epilog="Example: ledgerlake releases 2026-09-15")(releases)
     app.command(epilog="Example: ledgerlake rollback 2026-09-15 --reason 'branch b03 sent test data'")(rollback)
+    app.command(epilog="Example: ledgerlake restate 2026-09-15 --reason 'code map core_channels corrected'")(restate)
+
+
+class Cause(StrEnum):
+    """Why a day is restated; one of jobs.ledger.days.ASKED_CAUSES."""
+
+    repaired = "repaired"
+    definition = "definition"
+    identity = "identity"
+    erased = "erased"
 
 
 def releases(
@@ -60,3 +73,44 @@ def rollback(
             f"{run_key} is {state}: see `ledgerlake gates` and the run in Airflow. What was released is unchanged."
         )
     console.print(f"{day} stands again as before; released as {run_key}.")
+
+
+def restate(
+    bank: BankOption,
+    day: Annotated[str, typer.Argument(help="A business date that was released.")],
+    reason: Annotated[str, typer.Option(help="Why; it is written into the new release and the report.")],
+    cause: Annotated[
+        Cause, typer.Option(help="Rows repaired, a definition changed, customers merged or split, or data erased.")
+    ] = Cause.repaired,
+    as_json: JsonOption = False,
+) -> None:
+    """Have a released day built again under its next version, from all that is live when the run begins. Asking twice asks once; exit status 1 when
+    there is nothing to build again, or a run of the day is under way."""
+    the_bank, wanted = open_bank(bank), day_of(day)
+    with the_bank.ledger.begin() as db:
+        if days.newest_release(db, wanted) is None:
+            raise Bad(
+                f"{wanted} was never released. It is built by itself when all its lanes are live, or at its close_by: "
+                f"`ledgerlake lanes {wanted}` shows what it waits for."
+            )
+        run = days.open_run(db, wanted, wanted)
+        if run is not None and run.state == "running":
+            raise Bad(
+                f"{run.run_key} is being built. What it takes was chosen when it began: ask again when it is released "
+                f"(`ledgerlake releases {wanted}`)."
+            )
+        if run is None:
+            run_key = days.request_again(db, the_bank.catalog, wanted, f"{cause}: {reason}")
+            rollcall.expect(db, run_key)
+            run = days.get(db, run_key)
+    seconds = int(rollcall.BEGINS_WITHIN.total_seconds())
+    if as_json:
+        print(json.dumps({"run_key": run.run_key, "cause": run.cause, "begins_within_seconds": seconds}))
+        return
+    console.print(
+        f"{run.run_key} is asked for ({run.cause}). It begins within {seconds} s: roll-call rings for it. What is released stays as it is until then; "
+        f"`ledgerlake releases {wanted}` shows when it is there.",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )

@@ -29,6 +29,8 @@ OPEN_STATES = ("requested", "running")
 # A delivery that may still become live.
 ON_THE_WAY = ("arriving", "verified")
 ROLLBACK = "rollback"
+# Why a person has a released day built again.
+ASKED_CAUSES = ("repaired", "definition", "identity", "erased")
 # Why a day is built for the first time.
 FIRST_CAUSES = ("take_on", "complete", "close_by")
 # A stream's late rows restate a released day at most this often.
@@ -321,12 +323,15 @@ def _before_history(db: Connection, day: date) -> bool:
 
 
 def _is_open(db: Connection, first: date, last: date) -> bool:
-    query = (
-        select(DayRun.run_key)
-        .where(DayRun.from_date <= last, DayRun.to_date >= first, DayRun.state.in_(OPEN_STATES))
-        .limit(1)
+    return open_run(db, first, last) is not None
+
+
+def open_run(db: Connection, first: date, last: date) -> Row[Any] | None:
+    """A run of these dates, or of some of them, that is asked for or under way."""
+    query = select(*DayRun.__table__.columns).where(
+        DayRun.from_date <= last, DayRun.to_date >= first, DayRun.state.in_(OPEN_STATES)
     )
-    return db.execute(query).scalar_one_or_none() is not None
+    return db.execute(query.limit(1)).one_or_none()
 
 
 def _request(db: Connection, first: date, last: date, cause: str, seen: Coverage) -> str:
@@ -358,7 +363,7 @@ def _request(db: Connection, first: date, last: date, cause: str, seen: Coverage
 
 
 def request_again(db: Connection, catalog: Catalog, day: date, cause: str) -> str:
-    """A person asks for a day to be built again (after a repair, a definition change)."""
+    """A person asks for a day to be built again, from what is live when the run begins (`ledgerlake restate`)."""
     lock(db, DECIDING)
     return _request(db, day, day, cause, coverage(db, catalog, day))
 

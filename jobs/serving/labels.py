@@ -156,6 +156,12 @@ MEASURE_NAMES = {
 }
 
 
+def cause_label(cause: str | None) -> dict[str, str]:
+    """Why a version was built, in both languages; what a person gave as the reason (`rollback: ...`) stands behind it."""
+    word, _, reason = (cause or "").partition(": ")
+    return {language: f"{text}: {reason}" if reason else text for language, text in label(CAUSES, word).items()}
+
+
 def label(words: dict[str, Label], key: str | None, fallback: str | None = None) -> dict[str, str]:
     """Both languages of a key; an unknown one is shown as it is."""
     if key is not None and key in words:

@@ -22,7 +22,6 @@ from jobs.ledger.database import Ledger
 from jobs.serving.figures import branch_names, former_figures
 from jobs.serving.labels import (
     BUSINESS_LINES,
-    CAUSES,
     DIMENSIONS,
     KINDS,
     LEGAL_ENTITIES,
@@ -31,6 +30,7 @@ from jobs.serving.labels import (
     PERIODS,
     PROVINCES,
     Label,
+    cause_label,
     label,
 )
 
@@ -75,7 +75,7 @@ def report_data(
         "kind": release["kind"],
         "kind_title": label(KINDS, release["kind"]),
         "cause": release["cause"],
-        "cause_title": label(CAUSES, release["cause"]),
+        "cause_title": cause_label(release["cause"]),
         "release_id": release["release_id"],
         "run_id": release["run_id"],
         "released_at": f"{released_at.astimezone(zone):%Y-%m-%d %H:%M} {catalog.profile.zone}",
@@ -324,7 +324,7 @@ def _restatement(row: Row | None, former: Row | None) -> dict[str, Any] | None:
     return {
         "number": row["restatement_no"],
         "reason": row["restatement_reason"],
-        "reason_title": label(CAUSES, row["restatement_reason"]),
+        "reason_title": cause_label(row["restatement_reason"]),
         "former_value": _text(former["value"]) if former else None,
     }
 

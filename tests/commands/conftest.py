@@ -1,0 +1,82 @@
+"""The command on a tiny bank whose ledger the tests fill."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from jobs import bank as banks
+from jobs import cli
+from jobs.commands import output
+from jobs.contracts import load
+from jobs.ledger import connect
+from jobs.ledger.models import Base
+from jobs.settings import settings
+from tests.contracts.house import build
+from tests.ledger.conftest import DAY, TinyBank
+from tests.postgres import installation, postgres
+
+__all__ = ["installation", "postgres"]
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command said, and the exit status that it gave."""
+
+    status: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def bank(installation: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TinyBank]:
+    """The tiny bank with an empty ledger; it is the morning of its first live day."""
+    monkeypatch.setenv("LEDGERLAKE_EXPECTATIONS", str(build(installation / "expectations")))
+    monkeypatch.setenv("LEDGERLAKE_PROFILE", "tiny")
+    for cached in (settings, banks.open_bank, connect):
+        cached.cache_clear()
+    ledger = connect("tiny")
+    with ledger.begin() as db:
+        db.execute(text("drop schema if exists tiny_ledger cascade"))
+        db.execute(text("create schema tiny_ledger"))
+        Base.metadata.create_all(db)
+    made = TinyBank(ledger, load("tiny"))
+    made.clock(DAY, "08:00")
+    yield made
+    ledger.engine.dispose()
+    for cached in (settings, banks.open_bank, connect):
+        cached.cache_clear()
+
+
+@pytest.fixture
+def running(bank: TinyBank) -> TinyBank:
+    """The tiny bank with its history taken on."""
+    bank.take_on()
+    bank.clock(DAY, "08:00")
+    return bank
+
+
+@pytest.fixture
+def ledgerlake(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
+    """Runs the command as a shell would, on a terminal of so many columns."""
+
+    def run(*words: str, width: int = 140) -> Said:
+        monkeypatch.setattr(sys, "argv", ["ledgerlake", *words])
+        for console in (output.console, output.errors):
+            monkeypatch.setattr(console, "_width", width)
+        capsys.readouterr()
+        try:
+            cli.main()
+            status: object = 0
+        except SystemExit as ended:
+            status = ended.code or 0
+        told = capsys.readouterr()
+        assert isinstance(status, int)
+        return Said(status, told.out, told.err)
+
+    return run
