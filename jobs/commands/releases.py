@@ -86,7 +86,7 @@ def restate(
 ) -> None:
     """Have a released day built again under its next version, from all that is live when the run begins. Asking twice asks once; exit status 1 when
     there is nothing to build again, or a run of the day is under way."""
-    the_bank, wanted = open_bank(bank), day_of(day)
+    wanted, the_bank = day_of(day), open_bank(bank)
     with the_bank.ledger.begin() as db:
         if days.newest_release(db, wanted) is None:
             raise Bad(
