@@ -18,10 +18,10 @@ from jobs.ledger import connect
 from jobs.ledger.models import Base
 from jobs.settings import settings
 from tests.contracts.house import build
-from tests.ledger.conftest import DAY, TinyBank
+from tests.ledger.conftest import DAY, TinyBank, running
 from tests.postgres import installation, postgres
 
-__all__ = ["installation", "postgres"]
+__all__ = ["installation", "postgres", "running"]
 
 
 @dataclass(frozen=True)
@@ -51,14 +51,6 @@ def bank(installation: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TinyBa
     ledger.engine.dispose()
     for cached in (settings, banks.open_bank, connect):
         cached.cache_clear()
-
-
-@pytest.fixture
-def running(bank: TinyBank) -> TinyBank:
-    """The tiny bank with its history taken on."""
-    bank.take_on()
-    bank.clock(DAY, "08:00")
-    return bank
 
 
 @pytest.fixture

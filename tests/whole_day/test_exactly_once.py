@@ -32,6 +32,7 @@ from jobs.demo_bank import DemoBank
 from jobs.ledger import deliveries
 from jobs.ledger.models import LIVE_STATES, DeliveryDate
 from jobs.seams import SEAMS
+from jobs.serving.mart import mart_tables, schemas
 from jobs.settings import Settings
 from tests.whole_day.driven import Driven, environment, forget, start_servers
 
@@ -113,11 +114,11 @@ def outcome(bank: Bank) -> dict[str, Any]:
             "leases": db.execute(text("select count(*) from leases where expires_at > now()")).scalar_one(),
             "reports": Counter(_figures(Path(p)) for p in db.execute(text("select report_path from releases")).scalars()),
         }  # fmt: skip
-        mart, raw = f"{bank.profile}_mart", db.connection.driver_connection
-        for table in bank.catalog.tables.values():
-            if table.mart is not None:
-                columns = ", ".join(f'"{c}"' for c in _compared(table))
-                told[f"mart {table.table}"] = Counter(raw.execute(f'select {columns} from {mart}."{table.name}"'))  # type: ignore[union-attr]
+        raw = db.connection.driver_connection
+        for address, table in mart_tables(bank.catalog).items():
+            columns = ", ".join(f'"{c}"::text' for c in table.columns if not c.endswith("_token"))
+            query = f'select {columns} from {schemas(bank.profile)[0]}."{table.name}"'
+            told[f"mart {address}"] = Counter(raw.execute(query))  # type: ignore[union-attr]
     bank.ledger.engine.dispose()
     for table in bank.catalog.tables.values():
         if bank.lake.exists(table.table):
