@@ -7,8 +7,10 @@ from typing import Annotated
 import typer
 from sqlalchemy import select
 
+from jobs.arrival.naming import UNKNOWN
 from jobs.bank import open_bank
 from jobs.commands.output import Bad, BankOption, JsonOption, day_of, show
+from jobs.contracts.errors import nearest
 from jobs.ledger import deliveries
 from jobs.ledger.models import DeliveryEvent
 
@@ -30,6 +32,8 @@ def files(
 ) -> None:
     """The file ledger: what arrived, in which state it is, and why. Refused deliveries give exit status 1."""
     the_bank = open_bank(bank)
+    if feed and feed not in (known := [*the_bank.catalog.sources, UNKNOWN]):
+        raise Bad(f"There is no feed {feed}. {nearest(feed, known)} Known: {', '.join(known)}.", 2)
     with the_bank.ledger.begin() as db:
         if delivery:
             events = db.execute(
