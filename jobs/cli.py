@@ -1,7 +1,7 @@
 """The `ledgerlake` command. Thin: each group of commands is a module of `jobs/commands/`; what they do is elsewhere.
 
 Exit status: 0 done; 1 the answer is not good (a gate stopped, a lane is missing, a contract is wrong); 2 the command was not understood;
-3 a service does not answer.
+3 a service does not answer, or its disk is full.
 """
 
 from __future__ import annotations
@@ -27,13 +27,12 @@ app.add_typer(contracts.app, name="contracts")
 def main() -> None:
     """Run the command; what goes wrong is told in one message, without a traceback, with the exit status that it means."""
     try:
-        app(prog_name="ledgerlake", standalone_mode=False)
-    except typer.Exit as ended:
-        sys.exit(ended.exit_code)
+        # The exit status, where a command gave one.
+        status = app(prog_name="ledgerlake", standalone_mode=False)
     except typer.Abort:
         sys.exit(130)
     except Bad as bad:
-        errors.print(str(bad), style="red", markup=False, highlight=False)
+        errors.print(str(bad), style="red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(bad.status)
     except Exception as error:
         status, message = _explained(error)
@@ -42,13 +41,14 @@ def main() -> None:
         if message:
             errors.print(message, style="red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(status)
+    sys.exit(status or 0)
 
 
 def _explained(error: Exception) -> tuple[int, str | None]:
     """Exit status and message of the errors that we know (empty when the help was shown instead); None for a defect, whose traceback is worth seeing."""
     from infra.local.services import ServicesError
     from jobs.contracts import ContractError
-    from jobs.lake import SparkUnavailable
+    from jobs.lake import DiskFull, SparkUnavailable
     from jobs.ledger import LedgerUnavailable
     from jobs.schema_change import NotNow
 
@@ -58,7 +58,7 @@ def _explained(error: Exception) -> tuple[int, str | None]:
         return 2, f"{said}\nTry `{where} --help`." if said else ""
     if isinstance(error, ContractError | NotNow):
         return 1, str(error)
-    if isinstance(error, LedgerUnavailable | SparkUnavailable | ServicesError):
+    if isinstance(error, LedgerUnavailable | SparkUnavailable | DiskFull | ServicesError):
         return 3, str(error)
     if isinstance(error, FileNotFoundError) and "secrets" in str(error.filename):
         return 3, "The services were never started here. Run `ledgerlake up` (or `make demo`) first."

@@ -15,7 +15,7 @@ from sqlalchemy import Row
 
 from jobs.bank import Bank, open_bank
 from jobs.contracts import Rule, Table
-from jobs.lake import session
+from jobs.lake import room, session
 from jobs.lake.tables import Stamp
 from jobs.ledger import batches, days, deliveries
 from jobs.seams import seam
@@ -53,12 +53,16 @@ def land(profile: str, run_id: str, progress: Callable[[Landed], None] | None = 
 
 
 def load(profile: str, feed: str, wave: str, run_id: str) -> dict[str, int]:
-    """Bronze and its gate for all verified deliveries of a feed, what an earlier run left unfinished included. Returns state -> deliveries."""
+    """Bronze and its gate for all verified deliveries of a feed, what an earlier run left unfinished included. Returns state -> deliveries.
+
+    Raises LedgerUnavailable, SparkUnavailable or DiskFull with one clear message; the next run goes on with the same batch.
+    """
     bank = open_bank(profile)
     done: dict[str, int] = {}
-    for batch in _batches(bank, feed, wave, run_id):
-        for state in _load_batch(bank, feed, batch, run_id):
-            done[state] = done.get(state, 0) + 1
+    with room():
+        for batch in _batches(bank, feed, wave, run_id):
+            for state in _load_batch(bank, feed, batch, run_id):
+                done[state] = done.get(state, 0) + 1
     return done
 
 

@@ -28,6 +28,7 @@ from jobs.settings import Settings
 from jobs.settings import settings as current_settings
 
 NUMBERS = itertools.count(1)
+SERVERS: dict[int, subprocess.Popen[bytes]] = {}  # by port
 
 
 @pytest.fixture(scope="session")
@@ -36,16 +37,15 @@ def postgres() -> Iterator[Settings]:
     with tempfile.TemporaryDirectory(prefix="ledgerlake_tests_", ignore_cleanup_errors=True) as home:
         running = Settings(home=Path(home), postgres_port=free_port())
         server.prepare(running)
-        start = start_postgres(running)
+        start_postgres(running)
         try:
             server.create_databases(running)
             yield running
         finally:
-            start.send_signal(signal.SIGINT)
-            start.wait(timeout=30)
+            stop_postgres(running)
 
 
-def start_postgres(running: Settings) -> subprocess.Popen[bytes]:
+def start_postgres(running: Settings) -> None:
     options = ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "fsync=off"]
     program = str(server.binaries() / "postgres")
     command = [program, "-D", str(server.data_folder(running)), "-p", str(running.postgres_port), *options]
@@ -56,8 +56,15 @@ def start_postgres(running: Settings) -> subprocess.Popen[bytes]:
         # A test run that is killed takes its server with it.
         ending = die_with_parent(signal.SIGINT)
         process = subprocess.Popen(command, stdout=output, stderr=output, cwd="/", preexec_fn=ending, **who)
+    SERVERS[running.postgres_port] = process
     assert wait_until(lambda: server.answers(running), timeout=30), log.read_text()
-    return process
+
+
+def stop_postgres(running: Settings) -> None:
+    """Harmless when it is stopped already."""
+    if process := SERVERS.pop(running.postgres_port, None):
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=30)
 
 
 def free_port() -> int:

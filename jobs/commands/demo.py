@@ -164,7 +164,8 @@ def farewell(bank: Bank, made: Any) -> None:
     from jobs.serving.terminal import kpi_table
     from jobs.settings import settings
 
-    console.print(kpi_table(json.loads(Path(made.report_path).with_suffix(".json").read_text(encoding="utf-8"))))
+    data = json.loads(Path(made.report_path).with_suffix(".json").read_text(encoding="utf-8"))
+    console.print(kpi_table(data, width=console.width))
     user, password = next(iter(logins(settings()).items()))
     console.print(f"Report   {made.report_path}", highlight=False, soft_wrap=True)
     console.print(

@@ -7,10 +7,19 @@ from typing import Annotated
 import typer
 from sqlalchemy import select
 
+from jobs.arrival.naming import UNKNOWN
 from jobs.bank import open_bank
-from jobs.commands.output import Bad, BankOption, JsonOption, day_of, show
+from jobs.commands.output import Bad, BankOption, JsonOption, day_of, show, show_one
+from jobs.contracts.errors import nearest
 from jobs.ledger import deliveries
 from jobs.ledger.models import DeliveryEvent
+
+COLUMNS = ["delivery_id", "feed", "entity", "business_date", "state", "received_rows", "accepted_rows", "rejected_rows", "duplicate_rows", "received_money"]  # fmt: skip
+MOVE = ["received_money", "duplicate_rows", "accepted_rows", "rejected_rows", "received_rows"]
+ONE = [
+    "delivery_id", "file_name", "feed", "entity", "business_date", "state", "reason", "received_rows", "accepted_rows", "rejected_rows",
+    "duplicate_rows", "received_money", "sha256",
+]  # fmt: skip
 
 
 def register(app: typer.Typer) -> None:
@@ -30,6 +39,8 @@ def files(
 ) -> None:
     """The file ledger: what arrived, in which state it is, and why. Refused deliveries give exit status 1."""
     the_bank = open_bank(bank)
+    if feed and feed not in (known := [*the_bank.catalog.sources, UNKNOWN]):
+        raise Bad(f"There is no feed {feed}. {nearest(feed, known)} Known: {', '.join(known)}.", 2)
     with the_bank.ledger.begin() as db:
         if delivery:
             events = db.execute(
@@ -39,29 +50,26 @@ def files(
             ).all()
             if not events:
                 raise Bad(f"There is no delivery {delivery}. `ledgerlake files` lists them.", 2)
+            found = deliveries.get(db, delivery)
+            if as_json:
+                show([found], [], as_json=True)
+            else:
+                show_one(found, ONE)
             show(
-                [deliveries.get(db, delivery)],
-                ["delivery_id", "feed", "entity", "business_date", "file_name", "state", "reason", "sha256"],
-                as_json=as_json,
+                events, ["at", "state", "run_id"], as_json=as_json, move=["run_id"], below=lambda event: [event["note"]]
             )
-            show(events, ["at", "state", "note", "run_id"], as_json=as_json)
             return
         rows = deliveries.find(
             db, feed=feed, business_date=day_of(day) if day else None, entity=entity, states=state or ()
         )
-    columns = [
-        "delivery_id",
-        "feed",
-        "entity",
-        "business_date",
-        "state",
-        "received_rows",
-        "accepted_rows",
-        "rejected_rows",
-        "duplicate_rows",
-        "received_money",
-        "reason",
-    ]
-    show(rows, columns, as_json=as_json, empty="No delivery answers to that.")
+    show(
+        rows,
+        COLUMNS,
+        as_json=as_json,
+        # The date that was asked for is known.
+        move=[*(["business_date"] if day else []), *MOVE, *([] if day else ["business_date"])],
+        below=lambda row: [row["reason"]],
+        empty="No delivery answers to that.",
+    )
     if any(row.state == "refused" for row in rows):
         raise typer.Exit(1)

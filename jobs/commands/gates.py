@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from jobs.bank import open_bank
-from jobs.commands.output import BankOption, JsonOption, console, show
+from jobs.commands.output import BankOption, JsonOption, show
 from jobs.ledger import batches
 
 
@@ -38,15 +38,14 @@ def gates(
     else:
         show(
             rows,
-            ["evaluated_at", "table_name", "subject", "outcome", "rules_run", "docs_path"],
+            ["evaluated_at", "table_name", "subject", "outcome", "rules_run"],
             as_json=False,
+            move=["rules_run", "evaluated_at"],
+            below=lambda row: [
+                *[f"{failed['rule']} ({failed['on_fail']}): {failed['sentence']}" for failed in row["failed"]],
+                row["docs_path"],
+            ],
             empty="No gate has spoken yet.",
         )
-        for row in rows:
-            for failed in row.failed:
-                console.print(
-                    f"  {row.table_name} {row.subject} [bold]{failed['rule']}[/] ({failed['on_fail']}): {failed['sentence']}",
-                    highlight=False,
-                )
     if any(row.outcome == "stop" for row in rows):
         raise typer.Exit(1)

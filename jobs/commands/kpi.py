@@ -34,5 +34,5 @@ def kpi(
         return
     from jobs.serving.terminal import kpi_table
 
-    console.print(kpi_table(data))
+    console.print(kpi_table(data, width=console.width))
     console.print(f"Report: {made.report_path}", soft_wrap=True)

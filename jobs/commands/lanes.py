@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 
 from jobs import rollcall
 from jobs.bank import open_bank
 from jobs.commands.output import BankOption, JsonOption, console, day_of, show
 from jobs.ledger import clock, days
 
+# State -> what stands on the board, and what stands there when words find no room.
 MARKS = {
-    "expected": "[dim]·[/]", "arriving": "[cyan]…[/]", "verified": "[cyan]v[/]", "loaded": "[green]✓[/]", "partly_loaded": "[yellow]✓−[/]",
-    "held": "[magenta]held[/]", "refused": "[red]refused[/]", "missing": "[red]missing[/]",
+    "expected": ("[dim]·[/]", "[dim]·[/]"), "arriving": ("[cyan]…[/]", "[cyan]…[/]"), "verified": ("[cyan]v[/]", "[cyan]v[/]"),
+    "loaded": ("[green]✓[/]", "[green]✓[/]"), "partly_loaded": ("[yellow]✓−[/]", "[yellow]✓−[/]"), "held": ("[magenta]held[/]", "[magenta]h[/]"),
+    "refused": ("[red]refused[/]", "[red]✗[/]"), "missing": ("[red]missing[/]", "[red]?[/]"),
 }  # fmt: skip
+GAP = 2  # columns between two branches
 
 
 def register(app: typer.Typer) -> None:
@@ -40,14 +45,42 @@ def lanes(
         raise typer.Exit(1)
 
 
-def board(status: list[rollcall.LaneStatus], title: str) -> Table:
-    """Feeds down, branches across."""
+def board(status: list[rollcall.LaneStatus], title: str, width: int | None = None) -> Group:
+    """Feeds down, branches across. Where the width (None: the terminal's) has no room for words, a mark stands for each state, and below what it
+    means; where it has no room for all branches, the board goes on below."""
+    width = width or console.width
+    feeds = list(dict.fromkeys(lane.feed for lane in status))
+    states = {(lane.feed, lane.entity): lane.state for lane in status}
     entities = sorted({lane.entity for lane in status})
-    cell = {(lane.feed, lane.entity): lane.state for lane in status}
-    table = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
-    table.add_column("feed")
-    for entity in entities:
-        table.add_column(entity, justify="center")
-    for feed in dict.fromkeys(lane.feed for lane in status):
-        table.add_row(feed, *[MARKS.get(cell.get((feed, e), ""), "") for e in entities])
-    return table
+    first = max(map(len, (*feeds, "feed")))
+
+    def widths(short: int) -> dict[str, int]:
+        """Entity -> columns that it takes, with words (0) or marks (1)."""
+        cells = {e: [MARKS.get(states.get((f, e), ""), ("", ""))[short] for f in feeds] for e in entities}
+        return {e: GAP + max(len(e), *(Text.from_markup(cell).cell_len for cell in cells[e])) for e in entities}
+
+    short = int(first + sum(widths(0).values()) > width)
+    blocks: list[list[str]] = [[]]
+    room = width - first
+    for entity, taken in widths(short).items():
+        if blocks[-1] and taken > room:
+            blocks.append([])
+            room = width - first
+        blocks[-1].append(entity)
+        room -= taken
+    parts: list[Any] = [Text(title, style="italic")]
+    for block in blocks:
+        table = Table(box=None, header_style="bold", pad_edge=False)
+        table.add_column("feed", no_wrap=True)
+        for entity in block:
+            table.add_column(entity, justify="center", no_wrap=True)
+        for feed in feeds:
+            if any((feed, e) in states for e in block):
+                table.add_row(feed, *[MARKS.get(states.get((feed, e), ""), ("", ""))[short] for e in block])
+        parts.append(table)
+    if short:
+        seen = [
+            f"{mark[1]} {state}" for state, mark in MARKS.items() if mark[0] != mark[1] and state in states.values()
+        ]
+        parts.append(Text.from_markup("  ".join(seen)))
+    return Group(*parts)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+import textwrap
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.cells import cell_len
 from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
 from jobs.settings import settings
 
@@ -46,14 +48,33 @@ def plain(value: Any) -> Any:
     return value
 
 
+# What a column is called where its name in the ledger is longer than it need be.
+HEADS = {
+    "delivery_id": "delivery", "business_date": "date", "received_rows": "received", "accepted_rows": "accepted",
+    "rejected_rows": "rejected", "duplicate_rows": "duplicate", "received_money": "money", "table_name": "table",
+    "case_id": "case", "affected_rows": "rows", "evaluated_at": "at", "rules_run": "rules", "release_id": "release",
+    "run_key": "run", "mart_published_at": "in the mart", "run_id": "by",
+}  # fmt: skip
+GAP, INDENT = "  ", "    "
+Below = Callable[[Mapping[str, Any]], Iterable[str | None]]
+
+
 def show(
-    rows: Iterable[Any], columns: Sequence[str], *, as_json: bool, title: str = "", empty: str = "Nothing."
+    rows: Iterable[Any],
+    columns: Sequence[str],
+    *,
+    as_json: bool,
+    move: Sequence[str] = (),
+    below: Below | None = None,
+    empty: str = "Nothing.",
 ) -> None:
-    """Rows (mappings or named tuples) as a table of these columns, or all of each row as JSON."""
-    listed = [
-        dict(row._mapping) if hasattr(row, "_mapping") else (row if isinstance(row, dict) else vars(row))
-        for row in rows
-    ]
+    """Rows (mappings or named tuples) as a table of these columns, or all of each row as JSON.
+
+    On a terminal that is too narrow the columns of `move`, one after the other, go to a line below their row, where
+    they have a value. Nothing is ever cut off: what a person wants to copy stands in one piece. `below` gives long
+    texts of a row; a path among them is not broken.
+    """
+    listed = [dict(row._mapping) if hasattr(row, "_mapping") else (row if isinstance(row, dict) else vars(row)) for row in rows]  # fmt: skip
     if as_json:
         for row in listed:
             print(json.dumps(plain(row), ensure_ascii=False))
@@ -61,14 +82,48 @@ def show(
     if not listed:
         console.print(empty)
         return
-    table = Table(title=title or None, title_justify="left", header_style="bold", box=None, pad_edge=False)
-    for column in columns:
-        table.add_column(
-            column.replace("_", " "), overflow="fold", justify="right" if _is_number(listed[0].get(column)) else "left"
-        )
-    for row in listed:
-        table.add_row(*[_text(row.get(column)) for column in columns])
-    console.print(table)
+    cells = {c: [HEADS.get(c, c.replace("_", " ")), *(_text(row.get(c)) for row in listed)] for c in columns}
+    widths = {c: max(map(cell_len, texts)) for c, texts in cells.items()}
+    moved = []
+    for column in move:
+        if sum(widths.values()) + len(GAP) * (len(widths) - 1) > console.width:
+            moved.append(column)
+            del widths[column]
+    numbers = {c for c in columns if any(_is_number(row.get(c)) for row in listed)}
+    for n, row in enumerate([{}, *listed]):
+        line = GAP.join(_padded(cells[c][n], width, c in numbers) for c, width in widths.items())
+        _say(line.rstrip(), "bold" if n == 0 else "")
+        if n == 0:
+            continue
+        rest = " · ".join(f"{cells[c][0]} {cells[c][n]}" for c in moved if row.get(c))
+        for text in (rest, *(below(row) if below else ())):
+            for part in _wrapped(text or ""):
+                _say(INDENT + part, "dim")
+
+
+def show_one(row: Any, columns: Sequence[str]) -> None:
+    """One row, a line a value that it has."""
+    names = {c: HEADS.get(c, c.replace("_", " ")) for c in columns}
+    for column, name in names.items():
+        if (text := _text(row._mapping[column])) != "":
+            _say(f"{name.ljust(max(map(len, names.values())))}{GAP}{text}")
+
+
+def _say(line: str, style: str = "") -> None:
+    console.print(Text(line, style=style), soft_wrap=True)
+
+
+def _padded(text: str, width: int, is_number: bool) -> str:
+    room = " " * (width - cell_len(text))
+    return room + text if is_number else text + room
+
+
+def _wrapped(text: str) -> list[str]:
+    """Lines that fit below a row; a path is one line, however long."""
+    if text.startswith("/"):
+        return [text]
+    width = max(console.width - len(INDENT), 40)
+    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
 
 
 def _is_number(value: Any) -> bool:

@@ -42,19 +42,24 @@ def quarantine(
             empty="Nothing is in quarantine.",
         )
     else:
-        columns = [
-            "case_id",
-            "kind",
-            "table_name",
-            "cause",
-            "subject",
-            "entity",
-            "business_date",
-            "affected_rows",
-            "money",
-            "owner",
-            "reason",
-        ]
-        show(cases, columns, as_json=as_json, empty="Nothing is in quarantine.")
+        show(
+            cases,
+            [
+                "case_id",
+                "table_name",
+                "cause",
+                "subject",
+                "affected_rows",
+                "money",
+                "entity",
+                "business_date",
+                "kind",
+                "owner",
+            ],
+            as_json=as_json,
+            move=["kind", "owner", "business_date", "entity", "money", "affected_rows", "cause"],
+            below=lambda case: [case["reason"]],
+            empty="Nothing is in quarantine.",
+        )
     if any(case.state == "open" for case in cases):
         raise typer.Exit(1)

@@ -40,18 +40,15 @@ def releases(
     the_bank = open_bank(bank)
     with the_bank.ledger.begin() as db:
         rows = ledger_releases.listing(db, day=day_of(day) if day else None)
-    columns = [
-        "release_id",
-        "run_key",
-        "kind",
-        "cause",
-        "received_units",
-        "expected_units",
-        "released_at",
-        "mart_published_at",
-        "report_path",
-    ]
-    show(rows, columns, as_json=as_json, empty="Nothing was released yet.")
+    shown = rows if as_json else [{**r._mapping, "lanes": f"{r.received_units}/{r.expected_units}"} for r in rows]
+    show(
+        shown,
+        ["release_id", "run_key", "kind", "lanes", "released_at", "cause", "mart_published_at"],
+        as_json=as_json,
+        move=["mart_published_at", "cause", "released_at"],
+        below=lambda row: [row["report_path"]],
+        empty="Nothing was released yet.",
+    )
 
 
 def rollback(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 from jobs.settings import settings
 
 if TYPE_CHECKING:
+    from pyspark.errors import PySparkException
     from pyspark.sql import SparkSession
 
 
@@ -17,6 +19,15 @@ class SparkUnavailable(Exception):
     """The Spark server does not answer; nothing was changed, and the step may be run again."""
 
 
+class DiskFull(Exception):
+    """A disk is full, here or on the Spark server; nothing is half done, and the step may be run again."""
+
+
+# A server that died comes back without its sessions: to try again for as long as the client does by itself (ten
+# minutes) could not help.
+RETRIES, LONGEST_WAIT_MS = 8, 5000
+FULL = {errno.ENOSPC, errno.EDQUOT}
+SAID_FULL = ("No space left on device", "Disk quota exceeded")
 # Compiling a plan to Java pays for itself from about so many rows on; below, interpreting it is several times faster.
 WORTH_COMPILING = 100_000
 INTERPRETED = {
@@ -31,11 +42,14 @@ INTERPRETED = {
 def session(rows: int | None = None) -> Iterator[SparkSession]:
     """A session for work on about so many rows (None: not known, taken for many).
 
-    Raises SparkUnavailable, naming the address, when the server does not answer within a few seconds.
+    Raises SparkUnavailable, naming the address, when the server does not answer within a few seconds or is lost while
+    the session is in use, and DiskFull when it has no room to write.
     """
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
+    from pyspark.errors import PySparkException
     from pyspark.errors.exceptions.connect import SparkConnectGrpcException
     from pyspark.sql import SparkSession
+    from pyspark.sql.connect.client.retries import DefaultPolicy
 
     url = settings().spark_url
     _must_listen(url)
@@ -46,10 +60,38 @@ def session(rows: int | None = None) -> Iterator[SparkSession]:
         spark = builder.create()
     except SparkConnectGrpcException as error:
         raise SparkUnavailable(_message(url, str(error))) from error
+    spark.client.set_retry_policies([DefaultPolicy(max_retries=RETRIES, max_backoff=LONGEST_WAIT_MS)])
     try:
-        yield spark
+        with room():
+            yield spark
+    except PySparkException as error:
+        if not _is_lost(error):
+            raise
+        spark.client.set_retry_policies([DefaultPolicy(max_retries=1)])  # else stop() waits as long again
+        raise SparkUnavailable(_message(url, "it ended while a step was at work")) from error
     finally:
         spark.stop()
+
+
+def _is_lost(error: PySparkException) -> bool:
+    """The server is gone, or another one, which knows nothing of the session, stands in its place."""
+    return "StatusCode.UNAVAILABLE" in str(error) or "[INVALID_HANDLE." in str(error)
+
+
+@contextmanager
+def room() -> Iterator[None]:
+    """Raises DiskFull in place of any error that says that a disk is full."""
+    try:
+        yield
+    except Exception as error:
+        full = isinstance(error, OSError) and error.errno in FULL
+        if not full and not any(said in str(error) for said in SAID_FULL):
+            raise
+        named = f" ({error.filename})" if isinstance(error, OSError) and error.filename else ""
+        raise DiskFull(
+            f"The disk is full{named}. Make room on the disk of {settings().home} (or of the lake, if that is elsewhere); "
+            "what was released is unchanged, and the step goes on from where it was when it runs again."
+        ) from error
 
 
 def _must_listen(url: str) -> None:

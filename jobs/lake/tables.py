@@ -10,6 +10,8 @@ __verdict and __reasons; tables with history also valid_from, valid_to (exclusiv
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -100,7 +102,12 @@ class Lake:
         return f"{self.root}/{table.replace('.', '/')}"
 
     def exists(self, table: str) -> bool:
-        return (Path(self.path(table)) / "_delta_log").is_dir()
+        """Whether something was committed to it; a death while it was created leaves a log without a commit."""
+        try:
+            with os.scandir(f"{self.path(table)}/_delta_log") as log:
+                return any(entry.name[0].isdigit() for entry in log)
+        except FileNotFoundError:
+            return False
 
     def version(self, table: str) -> int | None:
         """The table's newest Delta version, None when there is no table."""
@@ -127,9 +134,15 @@ class Lake:
         properties = PROPERTIES | {STATISTICS: ",".join(statistics_of(table))}
         columns = ", ".join(f"`{name}` {kind}" for name, kind in schema_of(table).items())
         listed = ", ".join(f"'{k}' = '{v}'" for k, v in properties.items())
-        spark.sql(
-            f"CREATE TABLE IF NOT EXISTS delta.`{self.path(table.table)}` ({columns}) USING delta TBLPROPERTIES ({listed})"
-        )
+        try:
+            spark.sql(
+                f"CREATE TABLE IF NOT EXISTS delta.`{self.path(table.table)}` ({columns}) USING delta TBLPROPERTIES ({listed})"
+            )
+        except Exception:
+            # A full disk leaves an empty log, which Delta takes for a table: no later try would give it its properties.
+            if not self.exists(table.table):
+                shutil.rmtree(f"{self.path(table.table)}/_delta_log", ignore_errors=True)
+            raise
 
     def dataset(self, table: str, version: int | None = None) -> Any:
         """The table's files as an Arrow dataset (statistics prune files), read without Spark."""

@@ -5,28 +5,39 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from rich.box import HEAVY_HEAD
 from rich.table import Table
 from rich.text import Text
 
 from jobs.serving.render import NOT_AVAILABLE, change, figure, percent, verdict
 
+PERIOD, GUARDS = 2, 6
+FIGURES, MOVED = (1, 3, 4, 5), (PERIOD, GUARDS)
 HEADS = {
     "en": ("KPI", "Value", "Period", "Target", "Attained", "Previous", "Guards", "Data"),
     "zh": ("指标", "数值", "期间", "目标", "完成率", "上期", "约束指标", "数据"),
 }
+# Below so many columns period and guards stand under the KPI's name.
+WIDE = 120
 
 
-def kpi_table(data: Mapping[str, Any], language: Literal["en", "zh"] = "en") -> Table:
+def kpi_table(data: Mapping[str, Any], language: Literal["en", "zh"] = "en", width: int = WIDE) -> Table:
     """One line a KPI from `report_data`: value, target, attainment, previous period, guards, deliveries received of
-    those expected."""
+    those expected. No word is cut off on a terminal of 80 columns."""
+    narrow = width < WIDE
     title = f"{data['bank'][language]} · {data['business_date']} · v{data['version']} · {data['kind_title'][language]}"
-    table = Table(title=title, title_justify="left", show_lines=False, header_style="bold")
-    for head in HEADS[language]:
-        table.add_column(
-            head, justify="right" if head in HEADS[language][1:6] and head != HEADS[language][2] else "left"
-        )
+    table = Table(title=title, title_justify="left", header_style="bold", box=None if narrow else HEAVY_HEAD)
+    heads = HEADS[language]
+    for n, head in enumerate(heads):
+        if not narrow or n not in MOVED:
+            table.add_column(head, justify="right" if n in FIGURES else "left", overflow="fold")
     for kpi in data["kpis"]:
-        table.add_row(*_line(kpi, data["currency"], language))
+        cells = _line(kpi, data["currency"], language)
+        if narrow:
+            below = [f"{heads[n]} {cells[n]}" if n == GUARDS else str(cells[n]) for n in MOVED if str(cells[n]) != "–"]
+            cells[0] = Text(str(cells[0])).append("".join(f"\n{text}" for text in below), style="dim")
+            cells = [cell for n, cell in enumerate(cells) if n not in MOVED]
+        table.add_row(*cells)
     return table
 
 

@@ -1,0 +1,61 @@
+"""Each way in which a command ends has its exit status, and none shows a traceback."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from jobs.contracts import load
+from jobs.settings import settings
+from tests.commands.conftest import Said
+from tests.contracts.house import change
+from tests.ledger.conftest import DAY, TinyBank
+from tests.postgres import free_port
+
+Command = Callable[..., Said]
+
+
+def test_a_good_answer_is_0(running: TinyBank, ledgerlake: Command) -> None:
+    assert ledgerlake("releases").status == 0
+
+
+def test_an_answer_that_is_not_good_is_1(running: TinyBank, ledgerlake: Command) -> None:
+    running.clock(DAY, "23:00")
+    assert ledgerlake("lanes", str(DAY)).status == 1
+    change(settings().expectations, "gold/daily.yaml", "history: fact", "history: scd3")
+    load.cache_clear()
+    assert ledgerlake("contracts", "check").status == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["frobnicate"], "No such command 'frobnicate'.\nTry `ledgerlake --help`.\n"),
+        (["files", "--nonsense"], "No such option: --nonsense\nTry `ledgerlake files --help`.\n"),
+        (["lanes", "15.9.2026"], "'15.9.2026' is not a date. Write it as 2026-09-15.\n"),
+        (["files", "--delivery", "D1"], "There is no delivery D1. `ledgerlake files` lists them.\n"),
+    ],
+)
+def test_what_is_not_understood_is_2(bank: TinyBank, ledgerlake: Command, words: list[str], told: str) -> None:
+    assert ledgerlake(*words) == Said(2, "", told)
+
+
+def test_help_is_shown_where_a_word_is_missing(bank: TinyBank, ledgerlake: Command) -> None:
+    said = ledgerlake("contracts")
+    assert (said.status, said.err) == (2, "")
+    assert "Usage: ledgerlake contracts" in said.out
+
+
+def test_a_database_that_does_not_answer_is_3(
+    bank: TinyBank, ledgerlake: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from jobs.bank import open_bank
+    from jobs.ledger import connect
+
+    monkeypatch.setenv("LEDGERLAKE_DATABASE_URL", f"postgresql+psycopg://x:y@127.0.0.1:{free_port()}/x")
+    for cached in (settings, connect, open_bank):
+        cached.cache_clear()
+    said = ledgerlake("files")
+    assert said.status == 3
+    assert "ledgerlake up" in said.err
