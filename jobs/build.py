@@ -509,10 +509,11 @@ def judge_table(profile: str, run_key: str, table_name: str, run_id: str) -> str
 
 
 def balance_of(bank: Bank, run: Run, table: Table, metrics: dict[str, Any]) -> Any:
-    """What the ledger says came in against what the write says went out; None for tables that no feed conforms to."""
+    """What the ledger says came in against what the write says went out; None for tables that no feed conforms to, and for one that this run left
+    as it was: its balance was kept when it was written, of all that it was made of then."""
     from jobs.quality.balance import Balance
 
-    if INCOMING not in table.reads:
+    if INCOMING not in table.reads or metrics.get("unchanged"):
         return None
     parts = _parts(bank, run, table, run.first, _incoming_last(bank, run, table))
     money = sum((p.accepted_money for p in parts), Decimal(0)) if table.money else None
