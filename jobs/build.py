@@ -23,7 +23,8 @@ from jobs.contracts import Table
 from jobs.contracts.day import Day
 from jobs.contracts.model import INCOMING, PREVIOUS
 from jobs.lake import session
-from jobs.lake.tables import SOURCES, Stamp, business_date_column, empty, judged_table, parts_filter, schema_of
+from jobs.lake.history import changes
+from jobs.lake.tables import SOURCES, Stamp, business_date_column, judged_table
 from jobs.lease import hold_writer
 from jobs.ledger import batches, days, deliveries, releases
 from jobs.ledger.days import days_between
@@ -166,39 +167,12 @@ def _write_history(spark: SparkSession, bank: Bank, run: Run, table: Table, stam
     bank.lake.create(spark, states)
     if bank.lake.committed(states.table, stamp.batch_id) is None:
         bank.lake.append(judged, states, stamp)
-    if _says_nothing_new(bank, run, table, stamp.batch_id):
-        return
-    state = bank.lake.read(spark, states.table).where(f"batch = {stamp.batch_id}")
-    bank.lake.merge_history(spark, _history(spark, bank, run, table, state), table, stamp)
-
-
-def _says_nothing_new(bank: Bank, run: Run, table: Table, batch_id: int) -> bool:
-    """Whether the accepted states of a batch tell the history that stands: then there is nothing to merge. Snapshots of reference data are equal on
-    most days. True when each state equals the row in force on its date, and each row that begins within the run is told by a state."""
-    import duckdb
-
-    keys = [f'"{key}"' for key in table.primary_key]
-    same_key = " and ".join(f"s.{key} = h.{key}" for key in keys)
-    listed = ", ".join(keys)
-    with duckdb.connect() as engine:
-        engine.register("judged", bank.lake.dataset(judged_table(table).table))
-        engine.register("history", bank.lake.dataset(table.table))
-        engine.execute(
-            f"create table states as select {listed}, valid_from, row_hash from judged where batch = {batch_id} and __verdict = 'accepted'"
-        )
-        engine.execute(
-            f"create table h as select {listed}, valid_from, valid_to, row_hash from history "
-            f"where __verdict = 'accepted' and (valid_from >= DATE '{run.first}' or ({listed}) in (select ({listed}) from states))"
-        )
-        new = f"""
-            select 1 from states s where not exists (
-                select 1 from h where {same_key} and h.row_hash = s.row_hash
-                and h.valid_from <= s.valid_from and (h.valid_to is null or h.valid_to > s.valid_from))
-            union all
-            select 1 from h where h.valid_from >= DATE '{run.first}' and not exists (
-                select 1 from states s where {same_key} and s.valid_from = h.valid_from and s.row_hash = h.row_hash)
-            limit 1"""
-        return engine.execute(new).fetchone() is None
+    scratch = bank.lake.scratch(stamp)
+    try:
+        if changes(bank.lake, table, stamp.batch_id, run.first, scratch):
+            bank.lake.merge_history(spark, table, stamp, scratch)
+    finally:
+        scratch.unlink(missing_ok=True)
 
 
 def _measure(bank: Bank, table: Table, batch_id: int) -> dict[str, Any]:
@@ -257,8 +231,6 @@ def _frame(spark: SparkSession, bank: Bank, run: Run, table: Table, read: str, l
     if read == PREVIOUS:
         return bank.lake.accepted(spark, table)
     other = bank.catalog.tables[read]
-    if not bank.lake.exists(read):
-        return empty(spark, other)
     if other.history == "scd2":
         return bank.lake.accepted(spark, other)
     if look_back in other.columns:
@@ -377,7 +349,7 @@ def _conformed(spark: SparkSession, bank: Bank, bronze: Table, table: Table, par
 
     conform = bronze.conforms[table.table]
     source = bank.catalog.sources[bronze.name]
-    rows = bank.lake.read(spark, bronze.table).where(parts_filter(parts)).where(F.col("__verdict") == "accepted")
+    rows = bank.lake.of_parts(spark, bronze, parts)
     columns: list[Column] = [
         F.expr(expand(bank, source.system, conform.columns[name]) if name in conform.columns else "null")
         .cast(column.type)
@@ -424,38 +396,6 @@ def expand(bank: Bank, system: str, sql: str) -> str:
 
 def _quoted(text: str) -> str:
     return "'" + str(text).replace("\\", "\\\\").replace("'", "\\'") + "'"
-
-
-def _history(spark: SparkSession, bank: Bank, run: Run, table: Table, state: DataFrame) -> DataFrame:
-    """The rows of the touched keys as they shall stand, and those that shall go: a state equal to the one before it opens no row."""
-    from pyspark.sql import Window
-    from pyspark.sql import functions as F
-
-    keys = table.primary_key
-    columns = list(schema_of(table))
-    good = state.where(F.col("__verdict") == "accepted")
-    existing = bank.lake.accepted(spark, table)
-    restated = F.col("valid_from") >= F.lit(run.first)
-    touched = good.select(*keys).union(existing.where(restated).select(*keys)).distinct()
-    of_touched = existing.join(F.broadcast(touched), on=keys, how="left_semi")
-    by_key = Window.partitionBy(*keys).orderBy("valid_from")
-    stated = good.select(*[c for c in columns if c not in ("valid_to", "is_current")]).unionByName(
-        of_touched.where(~restated).drop("valid_to", "is_current")
-    )
-    changed = stated.withColumn("__before", F.lag("row_hash").over(by_key)).where(
-        ~F.col("__before").eqNullSafe(F.col("row_hash"))
-    )
-    kept = (
-        changed.withColumn("valid_to", F.lead("valid_from").over(by_key))
-        .withColumn("is_current", F.col("valid_to").isNull())
-        .select(*columns, F.lit("keep").alias("__op"))
-    )
-    gone = (
-        of_touched.where(restated)
-        .join(kept.select(*keys, "valid_from"), on=[*keys, "valid_from"], how="left_anti")
-        .select(*columns, F.lit("delete").alias("__op"))
-    )
-    return kept.unionByName(gone)
 
 
 def judge_table(profile: str, run_key: str, table_name: str, run_id: str) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from sqlalchemy import select, update
 
-from jobs.bank import open_bank
+from jobs.bank import Bank, open_bank
 from jobs.lake import session
+from jobs.lake.tables import SCRATCH
 from jobs.ledger import clock
 from jobs.ledger.models import LIVE_STATES, Delivery
 
@@ -16,6 +18,7 @@ from jobs.ledger.models import LIVE_STATES, Delivery
 RAW_DAYS = 30
 # `rows` are a step on the way; bronze holds them all. A week is kept for a second look.
 ROWS_DAYS = 7
+SCRATCH_SECONDS = 24 * 3600
 
 
 def tidy(profile: str, run_id: str) -> dict[str, int]:
@@ -28,11 +31,19 @@ def tidy(profile: str, run_id: str) -> dict[str, int]:
                 spark.sql(f"OPTIMIZE delta.`{bank.lake.path(table)}`")
                 spark.sql(f"VACUUM delta.`{bank.lake.path(table)}`")
                 done["tables"] += 1
+    _forget_scratch(bank)
     with bank.ledger.begin() as db:
         at = clock.now(db)
         done["raw_files"] = _expire(db, Delivery.raw_uri, at - timedelta(days=RAW_DAYS), only_settled=False)
         done["rows_files"] = _expire(db, Delivery.rows_uri, at - timedelta(days=ROWS_DAYS), only_settled=True)
     return done
+
+
+def _forget_scratch(bank: Bank) -> None:
+    """Files that a write left behind when its process died; by its own clock, for they are no rows of any bank day."""
+    for file in (Path(bank.lake.root) / SCRATCH).glob("*"):
+        if time.time() - file.stat().st_mtime > SCRATCH_SECONDS:
+            file.unlink(missing_ok=True)
 
 
 def _expire(db, column, before: datetime, *, only_settled: bool) -> int:  # type: ignore[no-untyped-def]

@@ -84,7 +84,8 @@ def arrived(tiny: TinyBank) -> dict[str, str]:
 
 def money(spark: Any) -> list[tuple[int, str]]:
     """Rows and money of each batch in bronze."""
-    rows = open_bank("tiny").lake.read(spark, "bronze.payments").where("__delivery_id <> '__canary'")
+    opened = open_bank("tiny")
+    rows = opened.lake.read(spark, opened.catalog.bronze("payments")).where("__delivery_id <> '__canary'")
     found = rows.groupBy("__batch").agg({"*": "count", "amount": "sum"}).collect()
     return sorted((row[1], str(row[2])) for row in found)
 

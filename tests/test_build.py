@@ -1,67 +1,94 @@
-"""When a table with history need not be merged: exactly when the judged states tell the history that stands."""
+"""What the judged states of a run change in a table with history; nothing when they tell the history that stands."""
 
 from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from deltalake import write_deltalake
 
-from jobs.build import _says_nothing_new
 from jobs.contracts import load
 from jobs.lake import Lake
-from jobs.lake.tables import judged_table
+from jobs.lake.history import changes
+from jobs.lake.tables import judged_table, schema_of
 
 PRODUCTS = load("demo").tables["silver.products"]
 MONDAY, TUESDAY, WEDNESDAY = date(2026, 9, 14), date(2026, 9, 15), date(2026, 9, 16)
 BATCH = 7
+TYPES = {"date": pa.date32(), "bigint": pa.int64(), "boolean": pa.bool_()}
 
 
-def says_nothing_new(folder: Path, history: list[tuple[Any, ...]], states: list[tuple[Any, ...]]) -> bool:
-    """`history`: key, valid_from, valid_to, hash. `states`: key, valid_from, hash, verdict, all of Tuesday's run."""
-    lake = Lake(folder)
+def changed(folder: Path, history: list[tuple[Any, ...]], states: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """`history`: key, valid_from, valid_to, hash. `states`: key, valid_from, hash, verdict, all of Tuesday's run. The changes: operation, key,
+    valid_from, valid_to, hash."""
+    lake = Lake(folder / "lake")
     (key,) = PRODUCTS.primary_key
-    days, text = pa.date32(), pa.string()
-    kept = pa.schema([(key, text), ("valid_from", days), ("valid_to", days), ("row_hash", text), ("__verdict", text)])
-    told = pa.schema(
-        [(key, text), ("valid_from", days), ("row_hash", text), ("__verdict", text), ("batch", pa.int64())]
-    )
-    rows = [[*row, "accepted"] for row in history]
-    write_deltalake(lake.path(PRODUCTS.table), _table(kept, rows))
-    write_deltalake(lake.path(judged_table(PRODUCTS).table), _table(told, [[*state, BATCH] for state in states]))
-    return _says_nothing_new(SimpleNamespace(lake=lake), SimpleNamespace(first=TUESDAY), PRODUCTS, BATCH)  # type: ignore[arg-type]
-
-
-def _table(schema: pa.Schema, rows: list[list[Any]]) -> pa.Table:
-    return pa.Table.from_pylist([dict(zip(schema.names, row, strict=True)) for row in rows], schema=schema)
+    before = [
+        {key: k, "valid_from": begin, "valid_to": end, "is_current": end is None, "row_hash": content, "__verdict": "accepted"}
+        for k, begin, end, content in history
+    ]  # fmt: skip
+    said = [
+        {key: k, "valid_from": begin, "row_hash": content, "__verdict": verdict, "batch": BATCH}
+        for k, begin, content, verdict in states
+    ]
+    for table, rows in ((PRODUCTS, before), (judged_table(PRODUCTS), said)):
+        schema = pa.schema([(name, TYPES.get(kind, pa.string())) for name, kind in schema_of(table).items()])
+        write_deltalake(lake.path(table.table), pa.Table.from_pylist(rows, schema=schema))
+    file = folder / "changes.parquet"
+    count = changes(lake, PRODUCTS, BATCH, TUESDAY, file)
+    assert file.exists() == (count > 0)
+    rows = pq.read_table(file).to_pylist() if count else []
+    assert len(rows) == count
+    assert all(row["is_current"] == (row["valid_to"] is None) for row in rows)
+    return sorted((row["__op"], row[key], row["valid_from"], row["valid_to"], row["row_hash"]) for row in rows)
 
 
 OPEN = ("loan", MONDAY, None, "a")
+TURNED = [("loan", MONDAY, TUESDAY, "a"), ("loan", TUESDAY, None, "b")]
 
 
 @pytest.mark.parametrize(
     ("history", "states", "expected"),
     [
-        ([OPEN], [("loan", TUESDAY, "a", "accepted")], True),  # said again
-        ([OPEN], [], True),  # not spoken of: an increment
-        ([OPEN], [("loan", TUESDAY, "b", "accepted")], False),  # changed
-        ([OPEN], [("loan", TUESDAY, "b", "rejected")], True),  # changed, but rejected
-        ([OPEN], [("card", TUESDAY, "a", "accepted")], False),  # new
-        # As it was before the last change: going back is a change.
-        ([("loan", MONDAY, TUESDAY, "a"), ("loan", TUESDAY, None, "b")], [("loan", TUESDAY, "a", "accepted")], False),
-        # Tuesday told again, as it stands; and with the state of Tuesday gone.
-        ([("loan", MONDAY, TUESDAY, "a"), ("loan", TUESDAY, None, "b")], [("loan", TUESDAY, "b", "accepted")], True),
-        ([("loan", MONDAY, TUESDAY, "a"), ("loan", TUESDAY, None, "b")], [], False),
-        # Two states of which the later one goes back.
-        ([OPEN], [("loan", TUESDAY, "b", "accepted"), ("loan", WEDNESDAY, "a", "accepted")], False),
-        ([], [("loan", TUESDAY, "a", "accepted")], False),  # the first of all
+        ([OPEN], [("loan", TUESDAY, "a", "accepted")], []),  # said again
+        ([OPEN], [], []),  # not spoken of: an increment
+        ([OPEN], [("loan", TUESDAY, "b", "rejected")], []),  # changed, but rejected
+        (TURNED, [("loan", TUESDAY, "b", "accepted")], []),  # Tuesday told again, as it stands
+        # Changed: the old row ends where the new one begins.
+        (
+            [OPEN],
+            [("loan", TUESDAY, "b", "accepted")],
+            [("keep", "loan", MONDAY, TUESDAY, "a"), ("keep", "loan", TUESDAY, None, "b")],
+        ),
+        ([OPEN], [("card", TUESDAY, "a", "accepted")], [("keep", "card", TUESDAY, None, "a")]),  # new, beside another
+        ([], [("loan", TUESDAY, "a", "accepted")], [("keep", "loan", TUESDAY, None, "a")]),  # the first of all
+        # Tuesday told again without its change; and without any word of the key: as if it had never changed.
+        (TURNED, [("loan", TUESDAY, "a", "accepted")], [("delete", "loan", TUESDAY, None, "b"), ("keep", "loan", MONDAY, None, "a")]),
+        (TURNED, [], [("delete", "loan", TUESDAY, None, "b"), ("keep", "loan", MONDAY, None, "a")]),
+        # Told again with another change.
+        (
+            TURNED,
+            [("loan", TUESDAY, "c", "accepted")],
+            [("keep", "loan", TUESDAY, None, "c")],
+        ),
+        # Two states of which the later one goes back; states that repeat themselves open one row.
+        (
+            [OPEN],
+            [("loan", TUESDAY, "b", "accepted"), ("loan", WEDNESDAY, "a", "accepted")],
+            [("keep", "loan", MONDAY, TUESDAY, "a"), ("keep", "loan", TUESDAY, WEDNESDAY, "b"), ("keep", "loan", WEDNESDAY, None, "a")],
+        ),
+        (
+            [],
+            [("loan", TUESDAY, "a", "accepted"), ("loan", WEDNESDAY, "a", "accepted")],
+            [("keep", "loan", TUESDAY, None, "a")],
+        ),
     ],
 )  # fmt: skip
-def test_nothing_is_merged_exactly_when_nothing_is_new(
-    tmp_path: Path, history: list[tuple[Any, ...]], states: list[tuple[Any, ...]], expected: bool
+def test_changes_of_a_history(
+    tmp_path: Path, history: list[tuple[Any, ...]], states: list[tuple[Any, ...]], expected: list[tuple[Any, ...]]
 ) -> None:
-    assert says_nothing_new(tmp_path, history, states) is expected
+    assert changed(tmp_path, history, states) == expected

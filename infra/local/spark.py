@@ -43,7 +43,11 @@ def configuration(settings: Settings) -> dict[str, str]:
         "spark.sql.ansi.enabled": "true",
         "spark.sql.shuffle.partitions": "2",
         "spark.sql.sources.parallelPartitionDiscovery.parallelism": "4",  # else VACUUM lists files with 10,000 tasks
-        "spark.databricks.delta.snapshotPartitions": "2",  # Delta's default of 50 is meant for large logs
+        "spark.databricks.delta.snapshotPartitions": "1",  # Delta's default of 50 is meant for large logs
+        # The changes of a history come from a file that nobody writes to: they need no copy before they are merged.
+        "spark.databricks.delta.merge.materializeSource": "none",
+        # The files of a read are named; to look at them by Spark jobs would take longer than to read them.
+        "spark.sql.sources.parallelPartitionDiscovery.threshold": "2000",
         # No client brings jars or classes of its own. With isolation each session's tasks ask the driver, over the network,
         # for every class they load.
         "spark.sql.artifact.isolation.enabled": "false",

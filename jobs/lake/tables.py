@@ -12,15 +12,17 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from jobs.contracts import Table
 
 if TYPE_CHECKING:
+    from pyarrow.dataset import Expression
     from pyspark.sql import DataFrame, SparkSession
 
 SOURCES = "array<struct<delivery_id:string,line:bigint>>"
@@ -38,6 +40,7 @@ BRONZE = {
     "__delivery_id": "string", "__line": "bigint", "__batch": "bigint", "__entity": "string", "__business_date": "date",
     "__received_at": "timestamp", "__verdict": "string", "__reasons": "array<string>", "__warnings": "array<string>", "__raw": "map<string,string>", "__row_hash": "bigint",
 }  # fmt: skip
+SCRATCH = "_scratch"
 STATISTICS = "delta.dataSkippingStatsColumns"
 # Versions live 35 days: a month-end figure can still be read as it was released.
 PROPERTIES = {
@@ -109,6 +112,10 @@ class Lake:
         except FileNotFoundError:
             return False
 
+    def scratch(self, stamp: Stamp) -> Path:
+        """A file that a write hands from one engine to the next: below the lake, where Spark sees it, and not that of a twin of this run."""
+        return Path(self.root) / SCRATCH / f"{stamp.batch_id}_{uuid4().hex}.parquet"
+
     def version(self, table: str) -> int | None:
         """The table's newest Delta version, None when there is no table."""
         from deltalake import DeltaTable
@@ -132,7 +139,7 @@ class Lake:
         if self.exists(table.table):
             return
         properties = PROPERTIES | {STATISTICS: ",".join(statistics_of(table))}
-        columns = ", ".join(f"`{name}` {kind}" for name, kind in schema_of(table).items())
+        columns = _ddl(schema_of(table))
         listed = ", ".join(f"'{k}' = '{v}'" for k, v in properties.items())
         try:
             spark.sql(
@@ -150,11 +157,19 @@ class Lake:
 
         return DeltaTable(self.path(table), version=version).to_pyarrow_dataset()
 
-    def read(self, spark: SparkSession, table: str, version: int | None = None) -> DataFrame:
-        reader = spark.read.format("delta")
-        if version is not None:
-            reader = reader.option("versionAsOf", version)
-        return reader.load(self.path(table))
+    def read(
+        self, spark: SparkSession, table: Table, within: Expression | None = None, version: int | None = None
+    ) -> DataFrame:
+        """All rows of the files that may hold rows of `within`, an Arrow expression over columns of which statistics are kept; the caller leaves out
+        what else these files hold. The log is read here, not in Spark, whose planning of a Delta scan costs more than reading a day's rows.
+        """
+        if not self.exists(table.table):
+            return empty(spark, table)
+        fragments = self.dataset(table.table, version).get_fragments(filter=within)
+        files = [f"{self.path(table.table)}/{fragment.path}" for fragment in fragments]
+        if not files:
+            return empty(spark, table)
+        return spark.read.schema(_ddl(schema_of(table))).parquet(*files)
 
     def append(self, rows: DataFrame, table: Table, stamp: Stamp) -> None:
         self._write(rows, table, stamp, None)
@@ -180,13 +195,12 @@ class Lake:
             if self.committed(table.table, stamp.batch_id) is None:
                 raise
 
-    def merge_history(self, spark: SparkSession, changes: DataFrame, table: Table, stamp: Stamp) -> None:
-        """Bring rows of a table with history to the given state. `changes` has the table's columns plus `__op` (keep or delete)."""
+    def merge_history(self, spark: SparkSession, table: Table, stamp: Stamp, changes: Path) -> None:
+        """Bring the rows of a table with history to the state that a file of jobs.lake.history says: the table's columns, and `__op` (keep or delete)."""
+        columns = schema_of(table)
         view = f"changes_{stamp.batch_id}"
-        changes.createOrReplaceTempView(view)
-        keys = [*table.primary_key, "valid_from"]
-        columns = list(schema_of(table))
-        same = " AND ".join(f"t.`{k}` <=> s.`{k}`" for k in keys)
+        spark.read.schema(_ddl(columns | {"__op": "string"})).parquet(str(changes)).createOrReplaceTempView(view)
+        same = " AND ".join(f"t.`{k}` <=> s.`{k}`" for k in [*table.primary_key, "valid_from"])
         sets = ", ".join(f"t.`{c}` = s.`{c}`" for c in columns)
         spark.conf.set("spark.databricks.delta.commitInfo.userMetadata", stamp.metadata())
         try:
@@ -212,32 +226,41 @@ class Lake:
         """Accepted rows of business dates first..last, or of another date column of the table."""
         from pyspark.sql import functions as F
 
-        dated = F.col(column or business_date_column(table))
-        return self.accepted(spark, table).where(dated.between(F.lit(first), F.lit(last)))
+        name = column or business_date_column(table)
+        return self.accepted(spark, table, _between(name, first, last)).where(
+            F.col(name).between(F.lit(first), F.lit(last))
+        )
 
-    def accepted(self, spark: SparkSession, table: Table, version: int | None = None) -> DataFrame:
-        """Rows that passed their gate; an empty frame of the right shape when the table was never written."""
+    def accepted(self, spark: SparkSession, table: Table, within: Expression | None = None) -> DataFrame:
+        """Rows that passed their gate, of the files that may hold rows of `within`; an empty frame of the right shape when the table was never
+        written."""
         from pyspark.sql import functions as F
 
-        if not self.exists(table.table):
-            return empty(spark, table)
-        return self.read(spark, table.table, version).where(F.col("__verdict") == "accepted")
+        return self.read(spark, table, within).where(F.col("__verdict") == "accepted")
+
+    def of_parts(self, spark: SparkSession, table: Table, parts: Sequence[Any]) -> DataFrame:
+        """Accepted rows of a bronze table that belong to one of these (delivery_id, batch_id, business_date) parts."""
+        from pyspark.sql import functions as F
+
+        batches = [p.batch_id for p in parts]
+        days = [p.business_date for p in parts]
+        within = _between("__batch", min(batches), max(batches)) & _between("__business_date", min(days), max(days))
+        pairs = sorted({f"{p.batch_id}/{p.delivery_id}" for p in parts})
+        return self.accepted(spark, table, within).where(
+            F.col("__business_date").between(F.lit(min(days)), F.lit(max(days)))
+            & F.concat_ws("/", F.col("__batch").cast("string"), F.col("__delivery_id")).isin(pairs)
+        )
 
 
 def empty(spark: SparkSession, table: Table) -> DataFrame:
-    schema = ", ".join(f"`{name}` {kind}" for name, kind in schema_of(table).items())
-    return spark.createDataFrame([], schema)
+    return spark.createDataFrame([], _ddl(schema_of(table)))
 
 
-def parts_filter(parts: Sequence[Any]) -> Any:
-    """Column: the row belongs to one of these (delivery_id, batch_id, business_date) parts; the first two conditions prune files."""
-    from pyspark.sql import functions as F
+def _ddl(columns: Mapping[str, str]) -> str:
+    return ", ".join(f"`{name}` {kind}" for name, kind in columns.items())
 
-    batches = sorted({p.batch_id for p in parts})
-    days = [p.business_date for p in parts]
-    pairs = sorted({f"{p.batch_id}/{p.delivery_id}" for p in parts})
-    return (
-        F.col("__batch").isin(batches)
-        & F.col("__business_date").between(F.lit(min(days)), F.lit(max(days)))
-        & F.concat_ws("/", F.col("__batch").cast("string"), F.col("__delivery_id")).isin(pairs)
-    )
+
+def _between(column: str, low: Any, high: Any) -> Expression:
+    import pyarrow.dataset as ds
+
+    return (ds.field(column) >= low) & (ds.field(column) <= high)

@@ -9,11 +9,14 @@ import html
 import re
 from collections.abc import Iterable
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 if TYPE_CHECKING:
+    from great_expectations.render.view import DefaultJinjaPageView
+
     from jobs.quality.gate import Gate
 
 # Elements that point to another host or to files that a page alone does not have; scripts and styles build on such.
@@ -41,10 +44,9 @@ def render(gate: Gate, path: Path) -> Path:
     """Write the page of one gate result."""
     from great_expectations.core.expectation_validation_result import ExpectationSuiteValidationResultSchema
     from great_expectations.render.renderer import ValidationResultsPageRenderer
-    from great_expectations.render.view import DefaultJinjaPageView
 
     result = ExpectationSuiteValidationResultSchema().load(gate.result)
-    page = DefaultJinjaPageView().render(ValidationResultsPageRenderer().render(result))
+    page = _view().render(ValidationResultsPageRenderer().render(result))
     said = "".join(
         f"<li><b>{html.escape(f['on_fail'])}</b> {html.escape(f['rule'])}: {html.escape(f['sentence'])}</li>"
         for f in gate.failed
@@ -54,6 +56,14 @@ def render(gate: Gate, path: Path) -> Path:
         f"<p>{html.escape(gate.subject)}, {gate.rules_run} rules</p><ul>{said}</ul>"
     )
     return _write(path, _with(offline(page), head))
+
+
+@cache
+def _view() -> DefaultJinjaPageView:
+    """One for all pages: it compiles its templates when they are first used, which takes longer than to render a page."""
+    from great_expectations.render.view import DefaultJinjaPageView
+
+    return DefaultJinjaPageView()
 
 
 def index(folder: Path, entries: Iterable[tuple[datetime, str, str, str, Path]]) -> Path:
