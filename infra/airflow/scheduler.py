@@ -4,8 +4,9 @@ Scheduler, worker and task are bare forks on Linux: what the scheduler has impor
 memory, where importing it in the task costs 3-6 s. It happens before the scheduler signs in, not in an executor's
 `start()`: there it delays the first heartbeats until the scheduler takes itself for dead.
 
-Third-party modules only: what is imported here changes at the next start of the scheduler. Nothing here may open a
-gRPC channel or a Spark session; a forked copy of one hangs.
+What is imported here, our own jobs too, changes at the next start of the scheduler (`ledgerlake down`, `ledgerlake up`): all tasks of a run work
+by the same code. Contracts are read by every task. Nothing here may open a gRPC channel, a Spark session or a database; a forked copy of one
+hangs.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-MODULES = (
+LIBRARIES = (
     "great_expectations",
     "great_expectations.execution_engine.sparkdf_execution_engine",
     "great_expectations.render.renderer",
@@ -36,11 +37,26 @@ MODULES = (
     "structlog",
     "yaml",
 )
+OURS = (
+    "jobs.build",
+    "jobs.day",
+    "jobs.load",
+    "jobs.lake.history",
+    "jobs.arrival.inbox",
+    "jobs.arrival.land",
+    "jobs.quality.balance",
+    "jobs.quality.canaries",
+    "jobs.quality.data_docs",
+    "jobs.quality.gate",
+    "jobs.quality.verdicts",
+    "jobs.serving.mart",
+    "jobs.serving.report",
+)
 
 
 def main() -> None:
     """Imports, then becomes the Airflow command with the arguments given."""
-    for module in MODULES:
+    for module in (*LIBRARIES, *OURS):
         importlib.import_module(module)
     from airflow.__main__ import main as airflow
 

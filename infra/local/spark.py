@@ -53,7 +53,16 @@ def configuration(settings: Settings) -> dict[str, str]:
         "spark.sql.artifact.isolation.enabled": "false",
         "spark.sql.artifact.isolation.alwaysApplyClassloader": "false",
         "spark.sql.dataFrameQueryContext.enabled": "false",  # a stack trace a column
+        # Every sort and every aggregation, of ten rows too, takes a page of memory; Spark's own size for it is 32 MB here.
+        "spark.buffer.pageSize": "1m",
         "spark.ui.enabled": "false",
+        # What a page of Spark's own would show is kept even when there is none.
+        "spark.ui.retainedJobs": "20",
+        "spark.ui.retainedStages": "20",
+        "spark.ui.retainedTasks": "100",
+        "spark.sql.ui.retainedExecutions": "20",
+        "spark.connect.ui.retainedSessions": "10",
+        "spark.connect.ui.retainedStatements": "10",
         "spark.ui.showConsoleProgress": "false",
         "spark.cleaner.periodicGC.interval": "2min",  # gives memory back when nothing runs
     }

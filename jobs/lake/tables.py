@@ -177,6 +177,10 @@ class Lake:
     def replace_dates(self, rows: DataFrame, table: Table, stamp: Stamp, first: date, last: date) -> None:
         """Put these rows in place of all rows of the business dates first..last."""
         column = business_date_column(table)
+        if not any(self.dataset(table.table).get_fragments(filter=_between(column, first, last))):
+            # Nothing to replace: Delta would look for it by Spark jobs of its own.
+            self.append(rows, table, stamp)
+            return
         self._write(rows, table, stamp, f"`{column}` >= DATE'{first}' AND `{column}` <= DATE'{last}'")
 
     def _write(self, rows: DataFrame, table: Table, stamp: Stamp, where: str | None) -> None:
