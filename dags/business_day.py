@@ -102,5 +102,5 @@ def business_day(profile: str) -> DAG:
     return dag
 
 
-for bank in banks():
+for bank in banks("business_day"):
     globals()[dag_id(bank, "business_day")] = business_day(bank)

@@ -29,5 +29,5 @@ def landing(profile: str) -> DAG:
     return dag
 
 
-for bank in banks():
+for bank in banks("landing"):
     globals()[dag_id(bank, "landing")] = landing(bank)

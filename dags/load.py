@@ -1,4 +1,4 @@
-"""load (key `feed|wave`): bronze for all verified deliveries of a feed, a gate a delivery; then asks the ledger which days are ready."""
+"""load (key `feed|wave`): bronze for all verified deliveries of a feed, a gate a delivery; then asks the ledger which days are ready, and rings for them."""
 
 from datetime import datetime, timedelta
 
@@ -15,24 +15,23 @@ def load_feed(profile: str) -> DAG:
         doc_md=__doc__,
     ) as dag:  # fmt: skip
 
-        @task(retries=5, retry_delay=timedelta(seconds=3), retry_exponential_backoff=True)
-        def bronze(dag_run=None) -> dict[str, int]:
+        @task.branch(retries=5, retry_delay=timedelta(seconds=3), retry_exponential_backoff=True)
+        def bronze(dag_run=None, ti=None) -> list[str]:
             from jobs import load
 
             feed, _, wave = dag_run.partition_key.partition("|")
-            return load.load(profile, feed, wave, run_of(get_current_context()))
+            print(load.load(profile, feed, wave, run_of(get_current_context())))
+            keys = load.ready_days(profile)
+            ti.xcom_push("days", keys)
+            return ["ring_days"] if keys else []
 
         @task(outlets=[ready], retries=5, retry_delay=timedelta(seconds=3))
-        def ask_for_days(*, outlet_events=None) -> list[str]:
-            from jobs import load
+        def ring_days(*, outlet_events=None, ti=None) -> None:
+            ring(outlet_events[ready], ti.xcom_pull("bronze", key="days"))
 
-            keys = load.ready_days(profile)
-            ring(outlet_events[ready], keys)
-            return keys
-
-        bronze() >> ask_for_days()
+        bronze() >> ring_days()
     return dag
 
 
-for bank in banks():
+for bank in banks("load"):
     globals()[dag_id(bank, "load")] = load_feed(bank)

@@ -26,5 +26,5 @@ def maintenance(profile: str) -> DAG:
     return dag
 
 
-for bank in banks():
+for bank in banks("maintenance"):
     globals()[dag_id(bank, "maintenance")] = maintenance(bank)

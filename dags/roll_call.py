@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from airflow.sdk import DAG, get_current_context, task
+from airflow.sdk.exceptions import AirflowSkipException
 from airflow.timetables.trigger import DeltaTriggerTimetable
 
 from infra.airflow.bells import banks, dag_id, days, ring, run_of, verified
@@ -22,7 +23,11 @@ def roll_call(profile: str) -> DAG:
         def call() -> dict[str, list[str]]:
             from jobs import rollcall
 
-            return rollcall.call(profile, run_of(get_current_context()))
+            said = rollcall.call(profile, run_of(get_current_context()))
+            if not any(said.values()):
+                # Nor are the two tasks below started, twice a minute.
+                raise AirflowSkipException("Nobody is to be rung for.")
+            return said
 
         @task(outlets=[feeds])
         def ring_feeds(said: Any, *, outlet_events=None) -> None:
@@ -38,5 +43,5 @@ def roll_call(profile: str) -> DAG:
     return dag
 
 
-for bank in banks():
+for bank in banks("roll_call"):
     globals()[dag_id(bank, "roll_call")] = roll_call(bank)

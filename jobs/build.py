@@ -76,7 +76,7 @@ def build(profile: str, run_key: str, table_name: str, run_id: str) -> dict[str,
     former = unchanged_since(bank, run, table)
     if former is not None:
         return _record(bank, stamp, dict(former.metrics or {}) | {"unchanged": True}, None)
-    with session(run_rows(bank, run)) as spark:
+    with session(rows_read(bank, run, table)) as spark:
         bank.lake.create(spark, table)
         version = bank.lake.version(table.table)
         if batch.previous_version is None:
@@ -109,13 +109,16 @@ def _has_work(bank: Bank, run: Run, table: Table) -> bool:
 
 
 def unchanged_since(bank: Bank, run: Run, table: Table) -> Row[Any] | None:
-    """The batch that a former release of exactly these dates made of the table, when all that the table is made of is as it was then: the same
-    parts of deliveries, and no table among its `reads` written anew by this run. Then it stands as it is."""
+    """The batch that a former release of these dates (a take-on's, too) made of the table, when all that the table is made of is as it was then: the
+    same parts of deliveries, and no table among its `reads` written anew by this run. Then it stands as it is."""
     if table.layer != "silver":
         return None
     with bank.ledger.begin() as db:
         made = days.newest_release(db, run.first)
-        if made is None or (made.from_date, made.to_date) != (run.first, run.last):
+        if made is None or any(
+            (found := days.newest_release(db, day)) is None or found.release_id != made.release_id
+            for day in days_between(run.first, run.last)
+        ):
             return None
         before = days.get(db, made.run_key)
         former = batches.newest(db, table.table, made.run_key)
@@ -131,13 +134,13 @@ def _part_keys(bank: Bank, run: Run, table: Table) -> set[tuple[str, int]]:
     return {(p.delivery_id, p.batch_id) for p in _parts(bank, run, table, run.first, run.last)}
 
 
-def run_rows(bank: Bank, run: Run) -> int:
-    """Rows of all feeds that the run builds from: how much work its tables are."""
+def rows_read(bank: Bank, run: Run, table: Table) -> int:
+    """How much work a table is: the rows that arrived for it, and those that this run wrote into the tables that it reads."""
+    arrived = sum(p.accepted_rows for p in _parts(bank, run, table, run.first, run.last))
     with bank.ledger.begin() as db:
-        return sum(
-            p.accepted_rows
-            for p in deliveries.chosen_parts(db, sorted(run.chosen), list(bank.catalog.sources), run.first, run.last)
-        )
+        written = releases.written_by(db, run.key)
+    read = [written[r] for r in table.reads if r in written and written[r].delta_version is not None]
+    return arrived + sum(int((batch.metrics or {}).get("accepted_rows") or 0) for batch in read)
 
 
 def _parts(bank: Bank, run: Run, table: Table, first: date, last: date) -> list[Row[Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,21 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import write_deltalake
 
+from jobs import build
+from jobs.bank import open_bank
 from jobs.contracts import load
 from jobs.lake import Lake
 from jobs.lake.history import changes
 from jobs.lake.tables import judged_table, schema_of
+from jobs.ledger import batches, days
+from jobs.quality.metrics import nothing
+from jobs.settings import settings
+from tests.commands.conftest import bank, running
+from tests.contracts.house import change
+from tests.ledger.conftest import DAY, TinyBank
+from tests.postgres import installation, postgres
+
+__all__ = ["bank", "installation", "postgres", "running"]
 
 PRODUCTS = load("demo").tables["silver.products"]
 MONDAY, TUESDAY, WEDNESDAY = date(2026, 9, 14), date(2026, 9, 15), date(2026, 9, 16)
@@ -92,3 +103,25 @@ def test_changes_of_a_history(
     tmp_path: Path, history: list[tuple[Any, ...]], states: list[tuple[Any, ...]], expected: list[tuple[Any, ...]]
 ) -> None:
     assert changed(tmp_path, history, states) == expected
+
+
+def test_a_table_that_a_restatement_leaves_as_it_is_needs_no_new_balance(running: TinyBank) -> None:
+    """Movements with history: a day told anew reads the rows of later days too. When nothing of its own rows changed, the table stands as it was
+    written, and what was written on later days since is no part of that write."""
+    change(settings().expectations, "silver/movements.yaml", "history: fact", "history: scd2")
+    open_bank.cache_clear()
+    table = open_bank("tiny").catalog.tables["silver.movements"]
+    for day in (DAY, DAY + timedelta(days=1)):
+        running.clock(day, "20:00")
+        running.whole_day(day)
+        [key] = running.decide()
+        with running.ledger.begin() as db:
+            wrote = batches.start(db, table.table, key, "run")
+            metrics = nothing(table, open_bank("tiny").catalog.rules(table)) | {"accepted_rows": 2, "accepted_in": 2}
+            batches.set_state(db, wrote.batch_id, "passed", metrics=metrics, delta_version=1)
+        running.release(key)
+    with running.ledger.begin() as db:
+        again = days.request_again(db, running.catalog, DAY, "repaired")
+    running.start(again)
+    assert build.build("tiny", again, table.table, "run")["unchanged"]
+    assert build.judge_table("tiny", again, table.table, "run") == "pass"

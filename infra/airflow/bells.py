@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
-from airflow.sdk import Asset, AssetWatcher
+from airflow.sdk import Asset, AssetWatcher, get_parsing_context
 from airflow.sdk.exceptions import AirflowSkipException
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
@@ -22,10 +22,14 @@ from jobs.contracts import load, profiles
 MAIN_PROFILE = "demo"
 
 
-def banks() -> list[str]:
-    """Profiles that this Airflow serves: those of LEDGERLAKE_PROFILES (comma-separated), or all that have contracts."""
+def banks(name: str) -> list[str]:
+    """Profiles for which a DAG is to be made: those of LEDGERLAKE_PROFILES (comma-separated), or all that have contracts. The process of a task
+    reads its DAG's file once more, and makes that one DAG only.
+    """
     chosen = os.environ.get("LEDGERLAKE_PROFILES")
-    return [p.strip() for p in chosen.split(",")] if chosen else profiles()
+    served = [p.strip() for p in chosen.split(",")] if chosen else profiles()
+    wanted = get_parsing_context().dag_id
+    return [p for p in served if wanted in (None, dag_id(p, name))]
 
 
 def dag_id(profile: str, name: str) -> str:

@@ -196,11 +196,18 @@ def decide(db: Connection, catalog: Catalog) -> list[str]:
     if takes:
         asked.append(_ask_take_on(db, catalog, takes[0].business_date, taken_on))
     covered = {row.business_date for row in takes}
+    again: list[tuple[date, list[Row[Any]]]] = []
     if not _waits_for_history(db, taken_on):
         for day, rows in groupby(waiting, key=lambda row: row.business_date):
-            if day not in covered:
-                asked.append(_ask_day(db, catalog, day, list(rows)))
-    return [key for key in asked if key] + [_request_again(db, run) for run in _failed(db)]
+            if day in covered:
+                continue
+            if newest_release(db, day) is None:
+                asked.append(_ask_first(db, catalog, day))
+            else:
+                again.append((day, list(rows)))
+    asked += [_request_again(db, run) for run in _failed(db)]
+    asked.append(_ask_again(db, catalog, again))
+    return [key for key in asked if key]
 
 
 def _failed(db: Connection) -> list[Row[Any]]:
@@ -267,20 +274,23 @@ def _waits_for_history(db: Connection, taken_on: date | None) -> bool:
     return taken_on is not None and db.execute(asked).first() is not None
 
 
-def _ask_day(db: Connection, catalog: Catalog, day: date, dirty: Sequence[Row[Any]]) -> str | None:
-    at = clock.now(db)
-    # A row dated in the future (a wrong clock at the sender) waits for its day, however far that is.
-    if day > at.astimezone(ZoneInfo(catalog.profile.zone)).date() or _is_open(db, day, day):
+def _ask_again(db: Connection, catalog: Catalog, changed: Sequence[tuple[date, Sequence[Row[Any]]]]) -> str | None:
+    """One released day, the oldest whose rows changed and that may be restated now; None while any other run is asked for or under way: days are
+    built one at a time, and a day that was never released goes before those that are told anew."""
+    if db.execute(select(DayRun.run_key).where(DayRun.state.in_(OPEN_STATES)).limit(1)).first() is not None:
         return None
-    released = newest_release(db, day)
-    if released is None:
-        return _ask_first(db, catalog, day, at)
+    found = (_ask_restatement(db, catalog, day, rows) for day, rows in changed)
+    return next((key for key in found if key), None)
+
+
+def _ask_restatement(db: Connection, catalog: Catalog, day: date, dirty: Sequence[Row[Any]]) -> str | None:
     causes = {row.cause for row in dirty}
     if causes == {"reversal"} and _reversals_under_way(db, {row.delivery_id for row in dirty}):
         return None
     streams = {s.feed for s in catalog.sources.values() if s.sender == "stream"}
     if all(row.feed in streams for row in dirty):
-        if at - released.released_at < STREAM_RESTATEMENT:
+        released = newest_release(db, day)
+        if released is not None and clock.now(db) - released.released_at < STREAM_RESTATEMENT:
             return None
         return _request(db, day, day, "late_event", coverage(db, catalog, day))
     cause = next((c for c in ("resend", "reversal") if c in causes), "late")
@@ -298,9 +308,13 @@ def _reversals_under_way(db: Connection, delivery_ids: set[str]) -> bool:
     return db.execute(waiting.limit(1)).first() is not None or any(_is_open(db, day, day) for day in booked)
 
 
-def _ask_first(db: Connection, catalog: Catalog, day: date, at: datetime) -> str | None:
+def _ask_first(db: Connection, catalog: Catalog, day: date) -> str | None:
     """A day that was never released: when complete, or at its close_by with what is there. Complete, it still waits for
     what is in hand and not loaded yet: a stream's files that came with the last branch belong to it."""
+    at = clock.now(db)
+    # A row dated in the future (a wrong clock at the sender) waits for its day, however far that is.
+    if day > at.astimezone(ZoneInfo(catalog.profile.zone)).date() or _is_open(db, day, day):
+        return None
     if _before_history(db, day):
         return _request(db, day, day, "late", coverage(db, catalog, day))
     seen = coverage(db, catalog, day)
