@@ -21,6 +21,7 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from jobs.contracts import load
 from jobs.contracts.day import Day
 from jobs.contracts.kpi import Kpi
 from jobs.contracts.model import INCOMING, PREVIOUS, Table
@@ -121,8 +122,7 @@ def contract(address: str) -> Table:
 
 @cache
 def kpi_definitions() -> dict[str, Kpi]:
-    found = [Kpi.model_validate(read_yaml(path).data) for path in sorted((EXPECTATIONS / "kpis").glob("*.yaml"))]
-    return {kpi.id: kpi for kpi in found}
+    return dict(load("demo").kpis)
 
 
 def parse(text: str) -> dict[str, list[Row]]:

@@ -40,6 +40,11 @@ def across(
         mistakes += _stem(file, "name", kpi.name)
         if kpi.id in {other.id for _, other in kpis[:i]}:
             mistakes.append(_say(file, ("id",), f"KPI id {kpi.id} is given twice", "Give it a number of its own"))
+        fed = sorted(t.table for _, t in tables.values() if INCOMING in t.reads)
+        for n, name in enumerate(kpi.tables):
+            if name not in fed and name not in unread:
+                found = f"{name} is no table that feeds conform to"
+                mistakes.append(_say(file, ("tables", n), found, f"Name one of {', '.join(fed)}"))
     for feed, (file, source) in sources.items():
         mistakes += [
             *_stem(file, "feed", feed),

@@ -149,7 +149,7 @@ def load(profile: str, root: Path | None = None) -> Catalog:
         bank[1],
         {name: t for name, (_, t) in tables.items()},
         {name: s for name, (_, s) in sources.items()},
-        {k.id: k for _, k in kpis},
+        {k.id: k.of_feeds(t.name for _, t in tables.values() if set(k.tables) & set(t.conforms)) for _, k in kpis},
         {name: r for name, (_, r) in references.items()},
         calendars,
         root,

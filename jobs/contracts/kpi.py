@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
 from jobs.contracts.model import Strict
 
@@ -44,9 +45,22 @@ class Kpi(Strict):
     direction: Literal["higher", "lower", "band", "neutral"]
     guards: list[str] = Field(default_factory=list)
     target: Target | None = None
-    feeds: list[str] = Field(description="feeds whose coverage stands behind the value")
+    tables: list[str] = Field(
+        description="silver tables that stand behind the value: the coverage of their feeds is its own"
+    )
     owner: str
     tags: list[str] = Field(default_factory=list)
+    _feeds: list[str] = PrivateAttr(default_factory=list)
+
+    @property
+    def feeds(self) -> list[str]:
+        """The bank's feeds that conform to the KPI's tables."""
+        return self._feeds
+
+    def of_feeds(self, feeds: Iterable[str]) -> Kpi:
+        made = self.model_copy()
+        made._feeds = sorted(feeds)
+        return made
 
     @model_validator(mode="after")
     def _has_headline(self) -> Kpi:

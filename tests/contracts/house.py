@@ -164,7 +164,7 @@ measures:
 headline: {headline}
 additivity: S
 direction: higher
-feeds: [payments]
+tables: [{table}]
 owner: controlling
 """
 

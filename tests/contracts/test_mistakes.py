@@ -185,7 +185,7 @@ def test_a_fixed_width_column_needs_its_width(root: Path) -> None:
 
 def write_kpi(root: Path, file: str, **given: str) -> None:
     (root / "kpis").mkdir(exist_ok=True)
-    values = {"id": "K1", "name": file, "headline": "count_share"} | given
+    values = {"id": "K1", "name": file, "headline": "count_share", "table": "silver.movements"} | given
     (root / "kpis" / f"{file}.yaml").write_text(KPI.format(**values), encoding="utf-8")
 
 
@@ -199,6 +199,14 @@ def test_kpis_have_ids_names_and_headlines_of_their_own(root: Path) -> None:
     write_kpi(root, "other_share", name="share", id="K2")
     assert "name share stands in other_share.yaml" in only_of(root, "other_share.yaml")
     assert "KPI id K1 is given twice" in only_of(root, "third_share.yaml")
+
+
+def test_a_kpi_knows_the_feeds_of_its_tables(root: Path) -> None:
+    write_kpi(root, "share")
+    assert load("tiny", root).kpis["K1"].feeds == ["payments"]
+    load.cache_clear()
+    write_kpi(root, "share", table="gold.daily")
+    assert only_of(root, "share.yaml") == "gold.daily is no table that feeds conform to"
 
 
 def only_of(root: Path, name: str) -> str:

@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from infra.airflow.bells import banks
 from jobs.contracts import load
 from jobs.contracts.model import INCOMING, PREVIOUS
 from jobs.settings import PROJECT
@@ -30,6 +31,15 @@ def dags(tmp_path_factory):
 def test_every_bank_has_its_five_dags(dags):
     assert set(NAMES) <= set(dags)
     assert {f"berka_{name}" for name in NAMES} <= set(dags)
+
+
+def test_a_task_makes_no_dag_but_its_own(monkeypatch):
+    from airflow.sdk.definitions.context import _AIRFLOW_PARSING_CONTEXT_DAG_ID
+
+    assert {"demo", "berka"} <= set(banks("load"))
+    monkeypatch.setenv(_AIRFLOW_PARSING_CONTEXT_DAG_ID, "berka_load")
+    assert banks("load") == ["berka"]
+    assert banks("landing") == []
 
 
 def test_dag_files_import_neither_spark_nor_great_expectations(tmp_path):

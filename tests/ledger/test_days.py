@@ -191,6 +191,25 @@ class TestRestatement:
         assert running.decide() == [V2]
         assert running.run(V2).cause == "late_event"
 
+    def test_a_new_day_goes_first_and_released_days_are_told_anew_one_by_one(self, running: TinyBank) -> None:
+        released(running)
+        running.clock(NEXT, "20:00")
+        released(running, NEXT)
+        for day in (NEXT, DAY):
+            running.arrives("payments", "b01", day)
+        third = NEXT + timedelta(days=1)
+        running.clock(third, "20:00")
+        running.whole_day(third)
+        order = []
+        while asked := running.decide():
+            [key] = asked
+            assert running.decide() == []  # while one is asked for or under way, no other is
+            running.start(key)
+            assert running.decide() == []
+            running.release(key)
+            order.append(key)
+        assert order == [f"{third}|v1", V2, f"{NEXT}|v2"]
+
     def test_a_branch_file_does_not_wait_for_the_hour(self, running: TinyBank) -> None:
         released(running)
         running.arrives("clicks", "app", DAY)

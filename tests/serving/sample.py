@@ -42,11 +42,12 @@ def definition(
         "headline": next(iter(measures)),
         "additivity": "A",
         "direction": "higher",
-        "feeds": ["online_sales"],
+        "tables": ["silver.sales"],
         "owner": "e-banking",
         "tags": [],
     }
-    return Kpi.model_validate(given | rest)
+    feeds = rest.pop("feeds", ["online_sales"])
+    return Kpi.model_validate(given | rest).of_feeds(feeds)
 
 
 KPIS = [
