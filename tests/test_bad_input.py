@@ -24,7 +24,7 @@ import pytest
 from jobs import bank as banks
 from jobs import load as loading
 from jobs.bank import open_bank
-from jobs.contracts import ContractError, load
+from jobs.contracts import ContractError
 from jobs.lake import DiskFull, SparkUnavailable
 from jobs.ledger import LedgerUnavailable, deliveries, releases
 from jobs.settings import Settings, settings
@@ -139,7 +139,6 @@ def test_a_contract_with_an_error(tiny: TinyBank, ledgerlake: Command) -> None:
 
 def fresh() -> None:
     """As in a process that has read no contract yet."""
-    load.cache_clear()
     banks.open_bank.cache_clear()
 
 

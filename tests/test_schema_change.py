@@ -65,7 +65,6 @@ def bank(house: Path, tmp_path: Path, ledger: Ledger, written: Path) -> Bank:
 
 def after(bank: Bank, house: Path) -> Bank:
     """The same bank, its contracts read again."""
-    load.cache_clear()
     return Bank(bank.profile, load("tiny", house), bank.ledger, bank.lake)
 
 

@@ -5,7 +5,7 @@ memory, where importing it in the task costs 3-6 s. It happens before the schedu
 `start()`: there it delays the first heartbeats until the scheduler takes itself for dead.
 
 What is imported here, our own jobs too, changes at the next start of the scheduler (`ledgerlake down`, `ledgerlake up`): all tasks of a run work
-by the same code. Contracts are read by every task. Nothing here may open a gRPC channel, a Spark session or a database; a forked copy of one
+by the same code. Contracts are read here once, and by a task again only when a file of theirs has changed. Nothing here may open a gRPC channel, a Spark session or a database; a forked copy of one
 hangs.
 """
 
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from contextlib import suppress
 
 LIBRARIES = (
     "great_expectations",
@@ -59,6 +60,14 @@ def main() -> None:
     for module in (*LIBRARIES, *OURS):
         importlib.import_module(module)
     from airflow.__main__ import main as airflow
+
+    from jobs.contracts import ContractError, load, profiles
+    from jobs.quality.data_docs import compile_templates
+
+    compile_templates()
+    for profile in profiles():
+        with suppress(ContractError):  # said by `ledgerlake contracts check` and by each task that reads them
+            load(profile)
 
     sys.argv = ["airflow", "scheduler", *sys.argv[1:]]
     airflow()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
+import os
 from dataclasses import dataclass, field
 from datetime import date
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -101,10 +102,25 @@ def profiles() -> list[str]:
     return sorted(p.stem for p in (settings().expectations / "profiles").glob("*.yaml"))
 
 
-@cache
 def load(profile: str, root: Path | None = None) -> Catalog:
-    """All contracts of one bank. Raises ContractError listing every mistake found, each with file, line and remedy."""
+    """All contracts of one bank. Raises ContractError listing every mistake found, each with file, line and remedy.
+
+    The files are read again when one of them has changed, come or gone; else what this process, or the one that it was
+    forked from, has read holds.
+    """
     root = root or settings().expectations
+    return _read(profile, root, _state(root))
+
+
+def _state(root: Path) -> tuple[tuple[str, int, int], ...]:
+    """Name, time and size of every file."""
+    files = [Path(folder) / name for folder, _, names in os.walk(root) for name in names]
+    found = [(str(path), path.stat()) for path in sorted(files)]
+    return tuple((name, status.st_mtime_ns, status.st_size) for name, status in found)
+
+
+@lru_cache(maxsize=4)
+def _read(profile: str, root: Path, state: tuple[tuple[str, int, int], ...]) -> Catalog:
     mistakes: list[Mistake] = []
     unread: set[str] = set()
 

@@ -58,6 +58,13 @@ def render(gate: Gate, path: Path) -> Path:
     return _write(path, _with(offline(page), head))
 
 
+def compile_templates() -> None:
+    """Before many processes are forked: each would compile them anew."""
+    environment = _view().env
+    for name in environment.list_templates(extensions=["j2"]):
+        environment.get_template(name)
+
+
 @cache
 def _view() -> DefaultJinjaPageView:
     """One for all pages: it compiles its templates when they are first used, which takes longer than to render a page."""

@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import pytest
 
-from jobs.contracts import load
 from jobs.settings import settings
 from tests.commands.conftest import Said
 from tests.contracts.house import change
@@ -24,7 +23,6 @@ def test_an_answer_that_is_not_good_is_1(running: TinyBank, ledgerlake: Command)
     running.clock(DAY, "23:00")
     assert ledgerlake("lanes", str(DAY)).status == 1
     change(settings().expectations, "gold/daily.yaml", "history: fact", "history: scd3")
-    load.cache_clear()
     assert ledgerlake("contracts", "check").status == 1
 
 

@@ -192,7 +192,6 @@ def write_kpi(root: Path, file: str, **given: str) -> None:
 def test_kpis_have_ids_names_and_headlines_of_their_own(root: Path) -> None:
     write_kpi(root, "share")
     load("tiny", root)
-    load.cache_clear()
     write_kpi(root, "other_share", name="share", headline="share")
     write_kpi(root, "third_share")
     assert "the headline share is none of the measures count_share" in only_of(root, "other_share.yaml")
@@ -204,7 +203,6 @@ def test_kpis_have_ids_names_and_headlines_of_their_own(root: Path) -> None:
 def test_a_kpi_knows_the_feeds_of_its_tables(root: Path) -> None:
     write_kpi(root, "share")
     assert load("tiny", root).kpis["K1"].feeds == ["payments"]
-    load.cache_clear()
     write_kpi(root, "share", table="gold.daily")
     assert only_of(root, "share.yaml") == "gold.daily is no table that feeds conform to"
 
