@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-BENCHES = ("arrival", "gated_load")
+BENCHES = ("arrival", "gated_load", "days")
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or BENCHES:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -12,12 +10,11 @@ from typing import Any
 
 import pytest
 
-from infra.local import services
 from jobs.bank import Bank, open_bank
 from jobs.commands import demo, watch
-from jobs.commands.services import start_all
 from jobs.demo_bank import AnswerKey, DemoBank
 from jobs.settings import settings
+from tests.whole_day.live import everything
 
 
 @dataclass
@@ -44,16 +41,11 @@ class Story:
 @pytest.fixture(scope="session")
 def services_up() -> Iterator[Path]:
     """PostgreSQL, Spark and Airflow, healthy, on a home that holds nothing of an earlier test run."""
-    home = settings().home
-    if not (home / "jars").exists():
-        pytest.skip(f"Spark's jars are not in {home / 'jars'}; `make setup` fetches them")
-    services.down()
-    for entry in home.iterdir():
-        if entry.name != "jars":
-            shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
-    start_all(owner=os.getpid())
-    yield home
-    services.down()
+    jars = settings().home / "jars"
+    if not jars.exists():
+        pytest.skip(f"Spark's jars are not in {jars}; `make setup` fetches them")
+    with everything() as home:
+        yield home
 
 
 @pytest.fixture(scope="session")
