@@ -29,7 +29,7 @@ test: setup  ## The tests, on real services
 	@$(BIN)/pytest -m "not long"
 
 test-long: setup  ## The long tests: every kill seam, thirty days of the real bank
-	@$(BIN)/pytest -m "long or hypothesis" --hypothesis-profile=search
+	@$(BIN)/pytest -m "long or story or hypothesis" --hypothesis-profile=search
 
 check: setup  ## What a change must pass: format, lint, types, import rules, quick tests
 	@$(BIN)/ruff format --check .

@@ -1,6 +1,6 @@
 """One bank day after the other through the real services, compared with answers that were worked out from the truth alone.
 
-The tests of this module are one story and run in order: history, a clean day, a day with faults.
+The tests of this module are one story and run in order: history, a clean day; in `make test-long` also a day with faults, and what it restates.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from jobs.ledger import batches, days, deliveries
 from jobs.ledger.models import Balance, Batch, Delivery
 from tests.whole_day.conftest import Story
 
-pytestmark = [pytest.mark.services, pytest.mark.long, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.services, pytest.mark.story, pytest.mark.timeout(1500)]
 
 MONEY = {
     "silver.transactions": "amount", "silver.reversals": "amount", "silver.sales": "amount", "silver.account_balances": "balance",
@@ -114,6 +114,7 @@ def test_every_batch_names_an_airflow_run_and_every_balance_holds(story: Story) 
     assert {t.table for t in story.bank.catalog.tables.values() if "incoming" in t.reads} <= silver
 
 
+@pytest.mark.long
 def test_faults_are_caught_each_by_its_control_and_the_rest_is_released(story: Story) -> None:
     faults = ("F01", "F04", "F11", "F12", "F14", "F17", "F19", "F20", "F23", "F25", "F30", "F37", "F75")
     made = story.run(*faults)
@@ -144,6 +145,7 @@ def test_faults_are_caught_each_by_its_control_and_the_rest_is_released(story: S
     assert_figures(story, key)
 
 
+@pytest.mark.long
 def test_a_day_whose_movements_were_reversed_later_is_told_anew(story: Story) -> None:
     """Rule R5: a reversal nets in the original's period, whenever it comes. Nothing is pending then."""
     with story.bank.ledger.begin() as db:
