@@ -47,7 +47,8 @@ def _line(kpi: Mapping[str, Any], currency: str, language: str) -> list[str | Te
     before = figure(previous["value"], kpi["unit"], currency) + (f" ({moved[language]})" if moved else "")
     colour = {"better": "green", "worse": "red", "": ""}[verdict(kpi)]
     guards = ", ".join(f"{g['id']} {figure(g['value'], g['unit'], currency)}" for g in kpi["guards"]) or "–"
-    data = NOT_AVAILABLE if coverage is None else f"{coverage['received']}/{coverage['expected']}"
+    # Streams owe no deliveries: there is nothing to count.
+    data = f"{coverage['received']}/{coverage['expected']}" if coverage and coverage["expected"] else NOT_AVAILABLE
     marks = {"en": (" provisional", " restated"), "zh": (" 暂定", " 更正")}[language]
     data += (marks[0] if kpi["is_provisional"] else "") + (marks[1] if kpi["restatement"] else "")
     return [
