@@ -125,7 +125,6 @@ def publish(profile: str, run_key: str, run_id: str) -> None:
 def _visible(bank: Bank, table_name: str, made: Any) -> pyarrow.Table:
     """The rows of a table that a release makes visible: of its dates (facts), of its own key (appended figures), or as they stand (history)."""
     import pyarrow.compute as pc
-    from deltalake import DeltaTable
 
     from jobs.lake.tables import business_date_column
 
@@ -142,11 +141,7 @@ def _visible(bank: Bank, table_name: str, made: Any) -> pyarrow.Table:
     else:
         column = pc.field(business_date_column(table))
         where = where & (column >= made.from_date) & (column <= made.to_date)
-    return (
-        DeltaTable(bank.lake.path(table_name), version=version)
-        .to_pyarrow_dataset()
-        .to_table(columns=[*columns, *extra], filter=where)
-    )
+    return bank.lake.dataset(table_name, version).to_table(columns=[*columns, *extra], filter=where)
 
 
 def report(profile: str, run_key: str, run_id: str) -> Path:

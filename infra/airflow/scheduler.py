@@ -4,9 +4,9 @@ Scheduler, worker and task are bare forks on Linux: what the scheduler has impor
 memory, where importing it in the task costs 3-6 s. It happens before the scheduler signs in, not in an executor's
 `start()`: there it delays the first heartbeats until the scheduler takes itself for dead.
 
-What is imported here, our own jobs too, changes at the next start of the scheduler (`ledgerlake down`, `ledgerlake up`): all tasks of a run work
-by the same code. Contracts are read here once, and by a task again only when a file of theirs has changed. Nothing here may open a gRPC channel, a Spark session or a database; a forked copy of one
-hangs.
+What is imported here, our own jobs too, changes at the next start of the scheduler (`ledgerlake down`, `ledgerlake
+up`): all tasks of a run work by the same code. Contracts are read here once, and by a task again only when a file of
+theirs has changed. Nothing here may open a gRPC channel, a Spark session or a database; a forked copy of one hangs.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import date
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, PrivateAttr, model_validator
 
@@ -67,6 +67,3 @@ class Kpi(Strict):
         if self.headline not in self.measures:
             raise ValueError(f"the headline {self.headline} is none of the measures {', '.join(self.measures)}")
         return self
-
-    def as_row(self) -> dict[str, Any]:
-        return self.model_dump(mode="json", by_alias=True)

@@ -46,15 +46,13 @@ def changes(lake: Lake, table: Table, batch: int, first: date, path: Path) -> in
     """Write the rows of `table` that the accepted states of a batch change to a Parquet file, each with what becomes of it (`__op`: keep or delete);
     returns how many there are. A state equal to the one before it opens no row; states that tell the history that stands change nothing.
     """
-    keys = ", ".join(_quoted(key) for key in table.primary_key)
-    columns = [_quoted(column) for column in schema_of(table)]
+    keys = ", ".join(f'"{key}"' for key in table.primary_key)
+    columns = [f'"{column}"' for column in schema_of(table)]
     statement = STATEMENT.format(
         keys=keys,
         told=", ".join(c for c in columns if c not in ('"valid_to"', '"is_current"')),
         columns=", ".join(columns),
-        same=" and ".join(
-            f"e.{k} is not distinct from s.{k}" for k in [*map(_quoted, table.primary_key), '"valid_from"']
-        ),
+        same=" and ".join(f'e."{k}" is not distinct from s."{k}"' for k in [*table.primary_key, "valid_from"]),
         keep=KEEP,
         delete=DELETE,
     )
@@ -72,7 +70,3 @@ def changes(lake: Lake, table: Table, batch: int, first: date, path: Path) -> in
         if count:
             engine.execute(f"copy changes to '{str(path).replace(chr(39), chr(39) * 2)}' (format parquet)")
     return count
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

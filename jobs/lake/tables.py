@@ -157,15 +157,13 @@ class Lake:
 
         return DeltaTable(self.path(table), version=version).to_pyarrow_dataset()
 
-    def read(
-        self, spark: SparkSession, table: Table, within: Expression | None = None, version: int | None = None
-    ) -> DataFrame:
+    def read(self, spark: SparkSession, table: Table, within: Expression | None = None) -> DataFrame:
         """All rows of the files that may hold rows of `within`, an Arrow expression over columns of which statistics are kept; the caller leaves out
         what else these files hold. The log is read here, not in Spark, whose planning of a Delta scan costs more than reading a day's rows.
         """
         if not self.exists(table.table):
             return empty(spark, table)
-        fragments = self.dataset(table.table, version).get_fragments(filter=within)
+        fragments = self.dataset(table.table).get_fragments(filter=within)
         files = [f"{self.path(table.table)}/{fragment.path}" for fragment in fragments]
         if not files:
             return empty(spark, table)
