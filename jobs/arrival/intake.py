@@ -5,12 +5,14 @@ in land.py.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import BinaryIO
 
+from jobs.arrival.aside import Aside
 from jobs.arrival.errors import Refused
 from jobs.arrival.forbidden import ForbiddenColumn, check_contract, check_names
 from jobs.arrival.formats import format_module
@@ -42,25 +44,34 @@ class Intake:
 
 
 class _Tee:
-    """A stream of which every byte that is read is hashed and sealed, once."""
+    """A stream of which every byte that is read is hashed and sealed, once: all of them when `drain` returns."""
 
-    def __init__(self, stream: BinaryIO, seal: SealedWriter):
-        self._stream, self._seal, self._hash, self.size = stream, seal, hashlib.sha256(), 0
+    def __init__(self, stream: BinaryIO, seal: SealedWriter, aside: Aside):
+        self._stream, self._seal, self._hash, self._aside, self.size = stream, seal, hashlib.sha256(), aside, 0
 
     def read(self, size: int = -1) -> bytes:
         data = self._stream.read(size)
-        self._hash.update(data)
-        self._seal.write(data)
+        self._aside.call(self._keep, data)
         self.size += len(data)
         return data
 
     def drain(self) -> None:
         while self.read(DRAIN):
             continue
+        self._aside.wait()
+
+    def close(self) -> None:
+        """All is read and sealed: the sealed copy can be opened."""
+        self.drain()
+        self._seal.close()
 
     @property
     def sha256(self) -> str:
         return self._hash.hexdigest()
+
+    def _keep(self, data: bytes) -> None:
+        self._hash.update(data)
+        self._seal.write(data)
 
 
 def take_in(
@@ -77,40 +88,29 @@ def take_in(
     module = format_module(fmt.kind)
     _check_own_names(module, stream, lane)
     stream.seek(0)
-    with SealedWriter(raw, keys) as seal:
-        tee = _Tee(stream, seal)
-        if module.Reader.seeks:
-            # Read from the sealed copy, so that the sender's bytes are still read only once and nothing clear is
-            # written anywhere.
-            tee.drain()
-            seal.close()
-            with open_sealed(raw, keys) as copy:
-                reader = module.Reader(copy, fmt, table.columns)
-                return _read(
-                    reader,
-                    tee,
-                    lane,
-                    table,
-                    RowsWriter(rows, table, delivery_id, _identifier(lane, table, keys, vault), keys),
-                    keep,
-                )
-        reader = module.Reader(tee, fmt, table.columns)
-        return _read(
-            reader,
-            tee,
-            lane,
-            table,
-            RowsWriter(rows, table, delivery_id, _identifier(lane, table, keys, vault), keys),
-            keep,
-        )
+    with _sealed(stream, raw, keys) as tee:
+        identifier = Identifier(table, lane.source.system, lane.business_date, keys, vault)
+        if not module.Reader.seeks:
+            reader = module.Reader(tee, fmt, table.columns)
+            return _read(reader, tee, lane, table, RowsWriter(rows, table, delivery_id, identifier, keys), keep)
+        # Read from the sealed copy, so that the sender's bytes are still read only once and nothing clear is written anywhere.
+        tee.close()
+        with open_sealed(raw, keys) as copy:
+            reader = module.Reader(copy, fmt, table.columns)
+            return _read(reader, tee, lane, table, RowsWriter(rows, table, delivery_id, identifier, keys), keep)
 
 
 def keep_unread(stream: BinaryIO, raw: Path, keys: Keys) -> Intake:
     """Hash and sealed copy only: of a file that no source knows."""
-    with SealedWriter(raw, keys) as seal:
-        tee = _Tee(stream, seal)
+    with _sealed(stream, raw, keys) as tee:
         tee.drain()
     return Intake(tee.sha256, tee.size)
+
+
+@contextmanager
+def _sealed(stream: BinaryIO, raw: Path, keys: Keys) -> Iterator[_Tee]:
+    with SealedWriter(raw, keys) as seal, closing(Aside()) as aside:
+        yield _Tee(stream, seal, aside)
 
 
 def _read(
@@ -157,10 +157,6 @@ def _read(
     else:
         writer.close()
     return intake
-
-
-def _identifier(lane: Lane, table: Table, keys: Keys, vault: Vault) -> Identifier:
-    return Identifier(table, lane.source.system, lane.business_date, keys, vault)
 
 
 def _check_own_names(module: ModuleType, stream: BinaryIO, lane: Lane) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from jobs.arrival.aside import Aside
 from jobs.arrival.records import Rows
 from jobs.contracts.model import Table
 from jobs.privacy.identify import Identifier
@@ -38,6 +39,7 @@ class RowsWriter:
         self.path = path
         self._draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.part")
         self._schema, self._delivery_id, self._identifier, self._keys = schema_of(table), delivery_id, identifier, keys
+        self._aside = Aside()
         self._writer = pq.ParquetWriter(
             self._draft,
             self._schema,
@@ -59,6 +61,8 @@ class RowsWriter:
             self._put(len(lines), lines, why, sealed, {})
 
     def close(self) -> None:
+        self._aside.wait()
+        self._aside.close()
         self._writer.close()
         with self._draft.open("rb+") as file:
             os.fsync(file.fileno())
@@ -66,6 +70,7 @@ class RowsWriter:
 
     def discard(self) -> None:
         """Leaves nothing behind, also when the disk is full and the file cannot be ended."""
+        self._aside.close()
         with suppress(OSError):
             self._writer.close()
         self._draft.unlink(missing_ok=True)
@@ -76,6 +81,5 @@ class RowsWriter:
         )
         nothing = pa.nulls(count, pa.string()) if not physical else None
         columns = [physical.get(name, nothing) for name in self._schema.names[4:]]
-        self._writer.write_batch(
-            pa.RecordBatch.from_arrays([delivery, lines, why, sealed, *columns], schema=self._schema)
-        )
+        batch = pa.RecordBatch.from_arrays([delivery, lines, why, sealed, *columns], schema=self._schema)
+        self._aside.call(self._writer.write_batch, batch)
