@@ -182,8 +182,8 @@ def _measure(bank: Bank, table: Table, batch_id: int) -> dict[str, Any]:
     """Metrics of what the batch wrote, measured on its own files."""
     from jobs.quality.metrics import measure
 
-    where = judged_table(table).table if table.history == "scd2" else table.table
-    (found,) = measure(bank.lake.dataset(where), table, bank.catalog.rules(table), batch=batch_id)
+    written = bank.lake.written(judged_table(table) if table.history == "scd2" else table, batch_id)
+    (found,) = measure(written, table, bank.catalog.rules(table), batch=batch_id)
     return found
 
 

@@ -5,7 +5,7 @@ One Spark pass takes all verified deliveries of a feed. Each delivery is judged 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -117,8 +117,9 @@ def _judged(
     rows = _with_canaries(spark, table, rules, spark.read.parquet(*[d.rows_uri for d in waiting]))
     typed = cast(rows, table, zone=profile.zone)
     of = {d.delivery_id: d for d in waiting}
+    batch = dict.fromkeys([*of, CANARY], stamp.batch_id)
     typed = (
-        typed.withColumn("__batch", F.lit(stamp.batch_id).cast("bigint"))
+        typed.withColumn("__batch", _per_delivery(batch, "bigint"))
         .withColumn("__entity", _per_delivery({i: d.entity for i, d in of.items()}, "string"))
         .withColumn("__received_at", _per_delivery({i: d.received_at.isoformat() for i, d in of.items()}, "timestamp"))
         .withColumn("__lane_date", _per_delivery({i: d.business_date.isoformat() for i, d in of.items()}, "date"))
@@ -148,14 +149,16 @@ def _with_canaries(spark: SparkSession, table: Table, rules: Sequence[Rule], row
     return rows.drop("__sealed").unionByName(birds)
 
 
-def _per_delivery(values: dict[str, str], kind: str) -> Column:
-    """A constant of each row's delivery."""
+def _per_delivery(values: Mapping[str, Any], kind: str) -> Column:
+    """A constant of each row's delivery.
+
+    Looked up, for one delivery too: a number or a date of its own in the query would be one in the code that Spark makes of it, which
+    would have to be compiled anew for each delivery.
+    """
     from pyspark.sql import functions as F
 
-    if len(values) == 1:
-        return F.lit(next(iter(values.values()))).cast(kind)
-    pairs = [F.lit(part) for item in values.items() for part in item]
-    return F.try_element_at(F.create_map(*pairs), F.col("__delivery_id")).cast(kind)
+    pairs = [part for delivery, value in values.items() for part in (F.lit(delivery), F.lit(value).cast(kind))]
+    return F.try_element_at(F.create_map(*pairs), F.col("__delivery_id"))
 
 
 def _business_date(table: Table, zone: str) -> Column | None:
@@ -170,7 +173,7 @@ def _measure(bank: Bank, table: Table, rules: Sequence[Rule], batch_id: int) -> 
     """What the batch holds, measured on its own files."""
     from jobs.quality.metrics import distinct, measure
 
-    written = bank.lake.dataset(table.table)
+    written = bank.lake.written(table, batch_id)
     by_delivery = {
         m.pop("__delivery_id"): m for m in measure(written, table, rules, batch=batch_id, by=["__delivery_id"])
     }

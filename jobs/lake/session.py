@@ -36,6 +36,12 @@ INTERPRETED = {
     "spark.sql.adaptive.enabled": "false",
     "spark.sql.shuffle.partitions": "1",
 }
+# A session brings no classes of its own. The Connect server isolates each one's classes all the same, whatever its own settings
+# say, unless the session asks it not to before its first query: then what was compiled for one session serves the next.
+SHARED = {
+    "spark.sql.artifact.isolation.enabled": "false",
+    "spark.sql.artifact.isolation.alwaysApplyClassloader": "false",
+}
 
 
 @contextmanager
@@ -55,9 +61,13 @@ def session(rows: int | None = None) -> Iterator[SparkSession]:
     _must_listen(url)
     try:
         builder = SparkSession.builder.remote(url)
-        for name, value in INTERPRETED.items() if rows is not None and rows < WORTH_COMPILING else ():
+        few = rows is not None and rows < WORTH_COMPILING
+        for name, value in (SHARED | (INTERPRETED if few else {})).items():
             builder = builder.config(name, value)
-        spark = builder.create()
+        first = builder.create()
+        spark = first.cloneSession()
+        spark.release_session_on_close = True  # which PySpark 4.1 forgets, and needs
+        first.stop()
     except SparkConnectGrpcException as error:
         raise SparkUnavailable(_message(url, str(error))) from error
     spark.client.set_retry_policies([DefaultPolicy(max_retries=RETRIES, max_backoff=LONGEST_WAIT_MS)])

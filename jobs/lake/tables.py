@@ -157,14 +157,20 @@ class Lake:
 
         return DeltaTable(self.path(table), version=version).to_pyarrow_dataset()
 
+    def files(self, table: str, within: Expression | None = None) -> list[str]:
+        """The files that may hold rows of `within`, an Arrow expression over columns of which statistics are kept."""
+        return [f"{self.path(table)}/{fragment.path}" for fragment in self.dataset(table).get_fragments(filter=within)]
+
+    def written(self, table: Table, batch_id: int) -> list[str]:
+        """The files that may hold rows of a batch."""
+        column = "__batch" if table.layer == "bronze" else "batch"
+        return self.files(table.table, _between(column, batch_id, batch_id))
+
     def read(self, spark: SparkSession, table: Table, within: Expression | None = None) -> DataFrame:
-        """All rows of the files that may hold rows of `within`, an Arrow expression over columns of which statistics are kept; the caller leaves out
-        what else these files hold. The log is read here, not in Spark, whose planning of a Delta scan costs more than reading a day's rows.
+        """All rows of the files that may hold rows of `within`; the caller leaves out what else these files hold. The log is read here, not in Spark,
+        whose planning of a Delta scan costs more than reading a day's rows.
         """
-        if not self.exists(table.table):
-            return empty(spark, table)
-        fragments = self.dataset(table.table).get_fragments(filter=within)
-        files = [f"{self.path(table.table)}/{fragment.path}" for fragment in fragments]
+        files = self.files(table.table, within) if self.exists(table.table) else []
         if not files:
             return empty(spark, table)
         return spark.read.schema(_ddl(schema_of(table))).parquet(*files)
@@ -175,7 +181,7 @@ class Lake:
     def replace_dates(self, rows: DataFrame, table: Table, stamp: Stamp, first: date, last: date) -> None:
         """Put these rows in place of all rows of the business dates first..last."""
         column = business_date_column(table)
-        if not any(self.dataset(table.table).get_fragments(filter=_between(column, first, last))):
+        if not self.files(table.table, _between(column, first, last)):
             # Nothing to replace: Delta would look for it by Spark jobs of its own.
             self.append(rows, table, stamp)
             return

@@ -38,26 +38,35 @@ def cast(rows: DataFrame, table: Table, *, zone: str) -> DataFrame:
     from pyspark.sql import functions as F
 
     columns = table.physical_columns
-    text = {name: _given(F.col(f"`{name}`"), column) for name, column in columns.items()}
-    typed = {name: _typed(text[name], column, zone) for name, column in columns.items()}
     checked = [n for n, c in columns.items() if c.type != "string"]
-    failed = {n: text[n].isNotNull() & typed[n].isNull() for n in checked}
+    # Each step is a projection of its own, so that what several expressions name is computed once a row.
+    texts = rows.select(
+        "__delivery_id", "__line", "__malformed", *[_given(F.col(f"`{n}`"), c).alias(n) for n, c in columns.items()]
+    )
+    typed = texts.select(
+        "__delivery_id", "__line", "__malformed", *[_typed(F.col(f"`{n}`"), c, zone).alias(n) for n, c in columns.items()],
+        *[F.col(f"`{n}`").alias(f"__text_{n}") for n in checked],
+    )  # fmt: skip
+    text = {n: F.col(f"`__text_{n}`") for n in checked}
+    failed = {n: text[n].isNotNull() & F.col(f"`{n}`").isNull() for n in checked}
     malformed = F.col("__malformed")
-    errors = [F.when(failed[n], F.lit(unreadable(n))) for n in checked]
-    errors.append(F.when(malformed.isNotNull(), F.lit(MALFORMED)))
-    pairs = [F.struct(F.lit(n).alias("key"), F.when(failed[n], text[n]).alias("value")) for n in checked]
-    pairs.append(F.struct(F.lit("__malformed").alias("key"), malformed.alias("value")))
-    raw = F.map_from_entries(F.filter(F.array(*pairs), lambda pair: pair["value"].isNotNull()))
     any_failed = malformed.isNotNull()
     for name in checked:
         any_failed = any_failed | failed[name]
-    none = F.array().cast("array<string>")
-    return rows.select(
+    errors = [F.when(failed[n], F.array(F.lit(unreadable(n)))) for n in checked]
+    errors.append(F.when(malformed.isNotNull(), F.array(F.lit(MALFORMED))))
+    raw = [F.when(failed[n], F.create_map(F.lit(n), text[n])) for n in checked]
+    raw.append(F.when(malformed.isNotNull(), F.create_map(F.lit("__malformed"), malformed)))
+    # No function of a function (filter, array_compact): Spark compiles no row of a query that has one.
+    no_error, no_text = F.array().cast("array<string>"), F.create_map().cast("map<string,string>")
+    return typed.select(
         "__delivery_id",
         "__line",
-        *[value.alias(name) for name, value in typed.items()],
-        F.when(any_failed, F.array_compact(F.array(*errors))).otherwise(none).alias("__cast_errors"),
-        F.when(any_failed, raw).alias("__raw"),
+        *[f"`{name}`" for name in columns],
+        F.when(any_failed, F.concat(*[F.coalesce(e, no_error) for e in errors]))
+        .otherwise(no_error)
+        .alias("__cast_errors"),
+        F.when(any_failed, F.map_concat(*[F.coalesce(r, no_text) for r in raw])).alias("__raw"),
     )
 
 
@@ -67,8 +76,7 @@ def _given(text: Column, column: Declared) -> Column:
 
     nulls = column.way.nulls
     if column.type != "string":
-        text = F.trim(text)
-        nulls = ("", *nulls)
+        text = F.nullif(F.trim(text), F.lit(""))
     return F.when(~text.isin(list(nulls)), text) if nulls else text
 
 

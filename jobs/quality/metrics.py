@@ -1,6 +1,6 @@
 """All numbers that a gate and a balance need, measured on what was written.
 
-One DuckDB query over the columns it needs of the batch's own files: no Spark job, and the same query after a crash as
+DuckDB reads the columns it needs of the batch's own files: no Spark job, and the same query after a crash as
 before it. The rules themselves are not computed again: Spark marked each row (`__verdict`, `__reasons`, `__warnings`),
 here the marks are counted.
 """
@@ -51,13 +51,12 @@ def readable(table: Table) -> list[str]:
     return [n for n, c in table.physical_columns.items() if c.type != "string"] if table.layer == "bronze" else []
 
 
-def expressions(table: Table, rules: Sequence[Rule]) -> dict[str, str]:
-    """Name -> SQL aggregate over judged rows.
+def of_rows(table: Table, rules: Sequence[Rule]) -> dict[str, str]:
+    """Name -> SQL aggregate over all judged rows.
 
     For each verdict `<part>_rows`, `<part>_money`, and in silver and gold `<part>_in`, the rows that came in by their
-    sources. For each rule that speaks of rows `broken__<rule>` rows with their money `money__<rule>`, and
-    `skipped__<rule>` rows of which it says nothing, for a column is null; none of these count filtered rows.
-    `unreadable__<column>` and `malformed_line` rows. Statistics of table rules, over accepted rows.
+    sources. For each rule that speaks of rows `skipped__<rule>`, rows of which it says nothing, for a column is null;
+    filtered rows are not among them. Statistics of table rules, over accepted rows.
     """
     wanted: dict[str, str] = {}
     money = _money(table)
@@ -70,7 +69,30 @@ def expressions(table: Table, rules: Sequence[Rule]) -> dict[str, str]:
         if table.layer != "bronze":
             wanted[f"{part}_in"] = f"coalesce(sum(len(sources)) {only}, 0)"
     for rule in rules:
-        wanted |= _of_rule(table, rule, money)
+        if name := statistic(rule):
+            kind, _, column = name.partition("__")
+            wanted[name] = _SQL[kind].format(quoted(column)) + " filter (where __verdict = 'accepted')"
+        elif rule.judges_rows:
+            missing = " or ".join(f"{quoted(c)} is null" for c in rule.columns)
+            wanted[f"skipped__{rule.id}"] = f"count(*) filter (where __verdict <> 'filtered' and ({missing}))"
+    return wanted
+
+
+def of_marked(table: Table, rules: Sequence[Rule]) -> dict[str, str]:
+    """Name -> SQL aggregate over the rows that have a reason or a warning, each of which is 0 where there is none.
+
+    For each rule that speaks of rows `broken__<rule>` rows, with their money `money__<rule>` if it quarantines;
+    `unreadable__<column>` and `malformed_line` rows.
+    """
+    wanted: dict[str, str] = {}
+    money = _money(table)
+    for rule in rules:
+        if not rule.judges_rows:
+            continue
+        broken = f"list_contains({'__reasons' if rule.on_fail == 'quarantine' else '__warnings'}, '{rule.id}')"
+        wanted[f"broken__{rule.id}"] = f"count(*) filter (where {broken})"
+        if money and rule.on_fail == "quarantine":
+            wanted[f"money__{rule.id}"] = f"coalesce(sum({money}) filter (where {broken}), 0)::{LEDGER_MONEY}"
     for column in readable(table):
         wanted[f"unreadable__{column}"] = _marked("__reasons", unreadable(column))
     if table.layer == "bronze":
@@ -105,52 +127,58 @@ def amount_of(text: str, way: Way) -> str:
     return f"case when regexp_matches({text}, '{way.amount}') then {number} end"
 
 
-def _of_rule(table: Table, rule: Rule, money: str | None) -> dict[str, str]:
-    name = statistic(rule)
-    if name:
-        kind, _, column = name.partition("__")
-        return {name: _SQL[kind].format(quoted(column)) + " filter (where __verdict = 'accepted')"}
-    if not rule.judges_rows:
-        return {}
-    marks = "__reasons" if rule.on_fail == "quarantine" else "__warnings"
-    broken = f"list_contains({marks}, '{rule.id}')"
-    missing = " or ".join(f"{quoted(c)} is null" for c in rule.columns)
-    found = {
-        f"broken__{rule.id}": f"count(*) filter (where {broken})",
-        f"skipped__{rule.id}": f"count(*) filter (where __verdict <> 'filtered' and ({missing}))",
-    }
-    if money and rule.on_fail == "quarantine":
-        found[f"money__{rule.id}"] = f"coalesce(sum({money}) filter (where {broken}), 0)::{LEDGER_MONEY}"
-    return found
-
-
 def measure(
-    written: Any, table: Table, rules: Sequence[Rule], *, batch: int, by: Sequence[str] = ()
+    files: Sequence[str], table: Table, rules: Sequence[Rule], *, batch: int, by: Sequence[str] = ()
 ) -> list[dict[str, Any]]:
-    """The metrics of one batch, one row a group of `by` (one row in all when empty). `written`: an Arrow dataset of the
-    table.
+    """The metrics of one batch, one row a group of `by` (one row in all when empty): those of `of_rows` and `of_marked`. `files`: Parquet files,
+    among whose rows are all of the batch.
     """
+    if not files:
+        return [] if by else [nothing(table, rules)]
     batch_column = "__batch" if table.layer == "bronze" else "batch"
-    aggregates = [f"{sql} as {quoted(name)}" for name, sql in expressions(table, rules).items()]
-    listed = ", ".join([*map(quoted, by), *aggregates])
-    grouped = f" group by {', '.join(map(quoted, by))}" if by else ""
+    of_batch = f"{parquet(files)} where {quoted(batch_column)} = {int(batch)}"
+    marked = dict.fromkeys(of_marked(table, rules), 0)
     with duckdb.connect() as engine:
-        engine.register("written", written)
-        found = engine.execute(f"select {listed} from written where {quoted(batch_column)} = {int(batch)}{grouped}")
-        names = [column[0] for column in found.description]
-        return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+        every = _grouped(engine, of_rows(table, rules), of_batch, by)
+        # Few rows have marks: to look for each rule's among all rows would take most of the time.
+        few = _grouped(
+            engine, of_marked(table, rules), f"{of_batch} and (len(__reasons) > 0 or len(__warnings) > 0)", by
+        )
+    return [dict(zip(by, group, strict=True)) | found | few.get(group, marked) for group, found in every.items()]
 
 
-def distinct(written: Any, sql: str, *, batch: int, by: str) -> dict[str, list[Any]]:
+def _grouped(
+    engine: duckdb.DuckDBPyConnection, aggregates: Mapping[str, str], rows: str, by: Sequence[str]
+) -> dict[tuple[Any, ...], dict[str, Any]]:
+    if not aggregates:
+        return {}
+    groups = list(map(quoted, by))
+    grouped = f" group by {', '.join(groups)}" if groups else ""
+    listed = ", ".join([*groups, *(f"{sql} as {quoted(name)}" for name, sql in aggregates.items())])
+    found = engine.execute(f"select {listed} from {rows}{grouped}").fetchall()
+    return {row[: len(by)]: dict(zip(aggregates, row[len(by) :], strict=True)) for row in found}
+
+
+def distinct(files: Sequence[str], sql: str, *, batch: int, by: str) -> dict[str, list[Any]]:
     """Group -> distinct values of an expression over accepted rows of a bronze batch."""
+    if not files:
+        return {}
     with duckdb.connect() as engine:
-        engine.register("written", written)
         # DuckDB may compute a value before it looks at the verdict: what no accepted row has must not fail the load.
-        values = f"(select {quoted(by)}, case when __verdict = 'accepted' then try({sql}) end as found from written where __batch = {int(batch)})"
+        values = (
+            f"(select {quoted(by)}, case when __verdict = 'accepted' then try({sql}) end as found "
+            f"from {parquet(files)} where __batch = {int(batch)})"
+        )
         found = engine.execute(
             f"select {quoted(by)}, list(distinct found) from {values} where found is not null group by 1"
         )
         return dict(found.fetchall())
+
+
+def parquet(files: Sequence[str]) -> str:
+    """SQL for the rows of Parquet files, at least one."""
+    listed = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
+    return f"read_parquet([{listed}])"
 
 
 def quoted(name: str) -> str:
@@ -159,7 +187,8 @@ def quoted(name: str) -> str:
 
 def nothing(table: Table, rules: Sequence[Rule]) -> dict[str, Any]:
     """The metrics of no rows at all."""
-    return {n: None if n.partition("__")[0] in OF_NOTHING else 0 for n in expressions(table, rules)}
+    names = [*of_rows(table, rules), *of_marked(table, rules)]
+    return {n: None if n.partition("__")[0] in OF_NOTHING else 0 for n in names}
 
 
 def storable(metrics: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import duckdb
 
 from jobs.contracts import Rule, Table
 from jobs.quality.casting import MALFORMED, unreadable
-from jobs.quality.metrics import quoted
+from jobs.quality.metrics import parquet, quoted
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -154,10 +154,13 @@ def _marks(rules: Sequence[Rule], already: Column | None, *, keep: bool) -> Colu
     """Ids of the rules that the row breaks, after what was found already when that is to be kept."""
     from pyspark.sql import functions as F
 
-    found = F.array_compact(F.array(*[F.when(_breach(r, already), F.lit(r.id)) for r in rules])) if rules else None
-    if already is None or not keep:
-        return _none() if found is None else found
-    return already if found is None else F.concat(already, found)
+    before = already if already is not None and keep else _none()
+    if not rules:
+        return before
+    breaches = {r.id: _breach(r, already) for r in rules}
+    found = [F.when(b, F.array(F.lit(rule))).otherwise(_none()) for rule, b in breaches.items()]
+    # Nearly every row breaks none, which costs less to find out than to join empty lists.
+    return F.when(reduce(lambda a, b: a | b, breaches.values()), F.concat(before, *found)).otherwise(before)
 
 
 def _breach(rule: Rule, already: Column | None) -> Column:
@@ -206,16 +209,24 @@ def repeated(uris: Sequence[str], table: Table, rules: Sequence[Rule]) -> dict[s
     suspects only. A rule without an entry has no such column, or too many repeated keys to be worth naming.
     """
     found: dict[str, list[tuple[Any, ...]]] = {}
-    files = "[" + ", ".join("'" + u.replace("'", "''") + "'" for u in uris) + "]"
+    single: list[set[str]] = []
     with duckdb.connect() as engine:
         for rule in rules:
-            if rule.is_unique and suspect_columns(table, rule):
-                keys = ", ".join(_as_key(table, c) for c in rule.columns if _is_one_text(table, c))
-                kept = ", ".join(map(quoted, suspect_columns(table, rule)))
-                twice = f"select {keys}, __delivery_id from read_parquet({files}) group by all having count(*) > 1"
-                rows = engine.execute(f"select distinct {kept} from ({twice}) limit {MOST_SUSPECTS + 1}").fetchall()
-                if len(rows) <= MOST_SUSPECTS:
-                    found[rule.id] = [row for row in rows if None not in row]
+            if not rule.is_unique or not suspect_columns(table, rule):
+                continue
+            columns = [c for c in rule.columns if _is_one_text(table, c)]
+            if any(key <= set(columns) for key in single):
+                # A part of the key never repeats: then the whole does not.
+                found[rule.id] = []
+                continue
+            keys = ", ".join(_as_key(table, c) for c in columns)
+            kept = ", ".join(map(quoted, suspect_columns(table, rule)))
+            twice = f"select {keys}, __delivery_id from {parquet(uris)} group by all having count(*) > 1"
+            rows = engine.execute(f"select distinct {kept} from ({twice}) limit {MOST_SUSPECTS + 1}").fetchall()
+            if not rows:
+                single.append(set(columns))
+            if len(rows) <= MOST_SUSPECTS:
+                found[rule.id] = [row for row in rows if None not in row]
     return found
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, SparkSession
 
@@ -56,14 +55,14 @@ def rows_of(spark: SparkSession, table: Table, rows: Sequence[dict[str, str | No
     return literal_frame(spark, [{"__delivery_id": "d1", "__line": n, **row} for n, row in enumerate(rows, 1)], columns)
 
 
-def written(path: Path, judged: pa.Table | DataFrame) -> ds.Dataset:
-    """Judged rows as a dataset of files, batch 1."""
+def written(path: Path, judged: pa.Table | DataFrame) -> list[str]:
+    """The file of judged rows, batch 1."""
     arrow = judged if isinstance(judged, pa.Table) else judged.toArrow()
     if "__batch" not in arrow.column_names:
         arrow = arrow.append_column("__batch", pa.array([1] * len(arrow), pa.int64()))
     path.mkdir(exist_ok=True)
     pq.write_table(arrow, path / "part.parquet")
-    return ds.dataset(path)
+    return [str(path / "part.parquet")]
 
 
 def measured(path: Path, judged: Any, table: Table, rules: Sequence[Rule]) -> dict[str, Any]:
