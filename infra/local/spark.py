@@ -14,12 +14,9 @@ from jobs.settings import PROJECT, Settings
 DRIVER_MEMORY = "1536m"
 # Compiling and collecting took more than half of the processor time of a day of small queries (measured by thread).
 # So: only what runs very often goes to the optimising compiler, the collector is the one without threads of its own,
-# and the cache of compiled code is never swept for room. What Spark writes for a wide row is longer than what Java compiles
-# by itself: uncompiled, the bronze pass of a million rows takes three times as long. The young part is fixed: with a third of
-# a small heap, a writer's buffers went to the old part at once.
+# and the cache of compiled code is never swept for room.
 JAVA_OPTIONS = (
-    "-Xms512m -Xmn192m -XX:+UseSerialGC -XX:MinHeapFreeRatio=30 -XX:MaxHeapFreeRatio=50 -XX:ReservedCodeCacheSize=256m "
-    "-XX:-DontCompileHugeMethods "
+    "-Xms384m -XX:+UseSerialGC -XX:MinHeapFreeRatio=20 -XX:MaxHeapFreeRatio=50 -XX:ReservedCodeCacheSize=256m "
     "-XX:-UseCodeCacheFlushing -XX:Tier4InvocationThreshold=100000 -XX:Tier4MinInvocationThreshold=12000 "
     "-XX:Tier4CompileThreshold=300000 -XX:Tier4BackEdgeThreshold=800000 -Duser.timezone=UTC"
 )
@@ -51,6 +48,8 @@ def configuration(settings: Settings) -> dict[str, str]:
         "spark.databricks.delta.merge.materializeSource": "none",
         # The files of a read are named; to look at them by Spark jobs would take longer than to read them.
         "spark.sql.sources.parallelPartitionDiscovery.threshold": "2000",
+        # Java compiles no method that is longer: uncompiled, a wide row's costs three times as much as in parts.
+        "spark.sql.codegen.hugeMethodLimit": "8000",
         # Two tasks for two cores share a file evenly: Spark adds 4 MB to each file's size before it divides.
         "spark.sql.files.openCostInBytes": "1m",
         # Not INT96, which Parquet keeps no statistics of.

@@ -13,6 +13,7 @@ import pytest
 from jobs.bank import Bank, open_bank
 from jobs.commands import demo, watch
 from jobs.demo_bank import AnswerKey, DemoBank
+from jobs.ledger import releases
 from jobs.settings import settings
 from tests.whole_day.live import everything
 
@@ -32,6 +33,18 @@ class Story:
         made = demo.run_day(self.bank, self.sender, day, faults)
         watch.until_at_rest(self.bank)
         return made
+
+    def drop(self, day: date, feed: str, branch: str) -> None:
+        """A branch sends its file of a day, as it should be; what follows from it is waited for."""
+        for sent in self.sender.day_files(day, branch=branch):
+            if sent.feed == feed:
+                sent.write(demo.inbox_folder(self.bank))
+        watch.until_at_rest(self.bank)
+
+    def newest(self, day: date) -> Any:
+        """The newest release of a day."""
+        with self.bank.ledger.begin() as db:
+            return releases.listing(db, day=day)[0]
 
     def key(self, day: date, known: date | None = None) -> dict[str, Any]:
         """The answers for a day, worked out from the truth alone."""

@@ -12,6 +12,8 @@ import duckdb
 import pytest
 from sqlalchemy import select
 
+from jobs.commands import releases as commands
+from jobs.commands import watch
 from jobs.ledger import batches, days, deliveries
 from jobs.ledger.models import Balance, Batch, Delivery
 from tests.whole_day.conftest import Story
@@ -151,3 +153,26 @@ def test_a_day_whose_movements_were_reversed_later_is_told_anew(story: Story) ->
     with story.bank.ledger.begin() as db:
         assert days.pending(db) == []
     assert_figures(story, story.key(story.sender.first_live_day, known=max(story.faults)))
+
+
+@pytest.mark.long
+def test_a_refused_file_that_is_sent_again_restates_its_day_which_can_be_taken_back(story: Story) -> None:
+    """Branch b03's movements were refused (F11). Sent again as they should have been, they are told in the next version; a rollback tells the day again
+    as it was told without them."""
+    day = max(story.faults)
+    without, mended = story.faults[day], tuple(f for f in story.faults[day] if f != "F11")
+    story.drop(day, "core_transactions", "b03")
+    restated = story.newest(day)
+    assert restated.cause == "late"
+    story.faults[day] = mended
+    assert_tables(story, story.key(day))
+    assert_figures(story, story.key(day))
+
+    commands.rollback("demo", str(day), "b03 withdrew its file")
+    watch.until_at_rest(story.bank)
+    story.faults[day] = without
+    taken_back = story.newest(day)
+    assert taken_back.cause == "rollback: b03 withdrew its file"
+    assert days.parse_key(taken_back.run_key)[2] == days.parse_key(restated.run_key)[2] + 1
+    assert_tables(story, story.key(day))
+    assert_figures(story, story.key(day))
