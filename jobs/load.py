@@ -146,6 +146,7 @@ def _with_canaries(spark: SparkSession, table: Table, rules: Sequence[Rule], row
     columns = [f for f in rows.schema.fields if f.name != "__sealed"]
     schema = ", ".join(f"`{f.name}` {f.dataType.simpleString()}" for f in columns)
     birds = spark.createDataFrame([tuple(line.get(f.name) for f in columns) for line in lines], schema)
+    birds = birds.coalesce(1)  # one small file beside the rows', not one a core
     return rows.drop("__sealed").unionByName(birds)
 
 
