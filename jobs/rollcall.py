@@ -14,8 +14,8 @@ from jobs.ledger.models import Delivery
 
 # Verified or asked for this long ago and nothing has begun: the event was lost, ring again.
 PATIENCE = timedelta(seconds=120)
-# So soon after it was expected a run begins, if all services are up: roll-call comes by twice a minute.
-BEGINS_WITHIN = PATIENCE + timedelta(seconds=60)
+# So soon a run begins that a person asked for, if all services are up: roll-call comes by twice a minute.
+BEGINS_WITHIN = timedelta(seconds=60)
 
 
 @dataclass(frozen=True)
@@ -94,8 +94,8 @@ def _stranded_feeds(db: Connection) -> list[str]:
 
 
 def expect(db: Connection, run_key: str) -> None:
-    """A run that was asked for without a ring: roll-call counts from now, not from when it sees it first."""
-    batches.known_since(db, f"asked|{run_key}")
+    """A run that a person asked for, without a ring: the next roll-call rings, without patience for a ring that may be on its way."""
+    batches.first_time(db, f"asked|{run_key}", datetime.now(UTC) - PATIENCE)
 
 
 def _stranded_days(db: Connection, asked: list[str]) -> list[str]:

@@ -60,6 +60,8 @@ def rollback(
     the_bank = open_bank(bank)
     with the_bank.ledger.begin() as db:
         run_key = days.request_rollback(db, the_bank.catalog, day_of(day), reason)
+        if run_key is not None:
+            rollcall.expect(db, run_key)
     if run_key is None:
         raise Bad(
             f"{day} has no release before its newest one: there is nothing to go back to. See `ledgerlake releases {day}`."

@@ -177,9 +177,9 @@ def alert(db: Connection, key: str, kind: str, message: str) -> bool:
     return db.execute(row.on_conflict_do_nothing().returning(Alert.alert_key)).scalar_one_or_none() is not None
 
 
-def first_time(db: Connection, key: str) -> bool:
-    """True the first time that a key is asked for: kept as a closed alert, which nobody is shown."""
-    at = datetime.now(UTC)
+def first_time(db: Connection, key: str, at: datetime | None = None) -> bool:
+    """True the first time that a key is asked for: kept as a closed alert of that time (None: now), which nobody is shown."""
+    at = at or datetime.now(UTC)
     row = insert(Alert).values(alert_key=key, kind="once", message="", raised_at=at, closed_at=at)
     return db.execute(row.on_conflict_do_nothing().returning(Alert.alert_key)).scalar_one_or_none() is not None
 
