@@ -54,10 +54,6 @@ def configuration(settings: Settings) -> dict[str, str]:
         "spark.sql.files.openCostInBytes": "1m",
         # Not INT96, which Parquet keeps no statistics of.
         "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
-        # No client brings jars or classes of its own. With isolation each session's tasks ask the driver, over the network,
-        # for every class they load.
-        "spark.sql.artifact.isolation.enabled": "false",
-        "spark.sql.artifact.isolation.alwaysApplyClassloader": "false",
         "spark.sql.dataFrameQueryContext.enabled": "false",  # a stack trace a column
         # Every sort and every aggregation, of ten rows too, takes a page of memory; Spark's own size for it is 32 MB here.
         "spark.buffer.pageSize": "1m",

@@ -36,8 +36,9 @@ INTERPRETED = {
     "spark.sql.adaptive.enabled": "false",
     "spark.sql.shuffle.partitions": "1",
 }
-# A session brings no classes of its own. The Connect server isolates each one's classes all the same, whatever its own settings
-# say, unless the session asks it not to before its first query: then what was compiled for one session serves the next.
+# A session brings no classes of its own. The Connect server isolates each one's classes all the same, whatever its settings say
+# (each task then asks the driver, over the network, for every class it loads, and every session compiles its queries anew),
+# unless the session says otherwise before its first call. A client can say it only for a clone (decision 0012).
 SHARED = {
     "spark.sql.artifact.isolation.enabled": "false",
     "spark.sql.artifact.isolation.alwaysApplyClassloader": "false",
