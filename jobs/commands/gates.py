@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from jobs.bank import open_bank
-from jobs.commands.output import BankOption, JsonOption, show
+from jobs.commands.output import BankOption, JsonOption, console, show
 from jobs.ledger import batches
+from jobs.quality.data_docs import index
 
 
 def register(app: typer.Typer) -> None:
-    app.command(epilog="Examples: ledgerlake gates · ledgerlake gates silver.transactions --outcome stop")(gates)
+    examples = (
+        "Examples: ledgerlake gates · ledgerlake gates silver.transactions --outcome stop · ledgerlake gates --docs"
+    )
+    app.command(epilog=examples)(gates)
 
 
 def gates(
@@ -21,6 +26,9 @@ def gates(
     table: Annotated[str | None, typer.Argument(help="Only this table, for instance silver.transactions.")] = None,
     outcome: Annotated[str | None, typer.Option(help="Only pass, warn, hold or stop.")] = None,
     last: Annotated[int, typer.Option(help="How many, newest first.")] = 30,
+    docs: Annotated[
+        bool, typer.Option("--docs", help="Write one page that lists these results, each with a link to its own.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Gate results, newest first: outcome, rules run, rules broken and the page with the details. A stop among them gives exit status 1."""
@@ -47,5 +55,8 @@ def gates(
             ],
             empty="No gate has spoken yet.",
         )
+    if docs:
+        entries = [(r.evaluated_at, r.table_name, r.subject, r.outcome, Path(r.docs_path)) for r in rows if r.docs_path]
+        console.print(f"All of these: {index(the_bank.docs, entries)}", highlight=False, markup=False, soft_wrap=True)
     if any(row.outcome == "stop" for row in rows):
         raise typer.Exit(1)
