@@ -114,7 +114,7 @@ def _judged(
     from jobs.quality.verdicts import judge, repeated, row_hash
 
     profile = bank.catalog.profile
-    rows = _with_canaries(spark, table, rules, spark.read.parquet(*[d.rows_uri for d in waiting]))
+    rows = _with_canaries(spark, table, rules, _rows(spark, table, [d.rows_uri for d in waiting]))
     typed = cast(rows, table, zone=profile.zone)
     of = {d.delivery_id: d for d in waiting}
     batch = dict.fromkeys([*of, CANARY], stamp.batch_id)
@@ -133,6 +133,20 @@ def _judged(
         hashed, rules, within=["__delivery_id", "__business_date"], order=["__line"], already=F.col("__cast_errors"),
         suspects=repeated([d.rows_uri for d in waiting], table, rules),
     )  # fmt: skip
+
+
+def _rows(spark: SparkSession, table: Table, uris: Sequence[str]) -> DataFrame:
+    """What arrival wrote. Files of today's contract are read by its columns: Spark would run a job to look for them. One that was written under another
+    contract keeps its own, so that a column that it lacks is an error and no null.
+    """
+    import pyarrow.parquet as pq
+
+    from jobs.arrival.rows import spark_schema
+
+    schema = spark_schema(table)
+    if any(pq.read_schema(uri).names != list(schema) for uri in uris):
+        return spark.read.parquet(*uris)
+    return spark.read.schema(", ".join(f"`{name}` {kind}" for name, kind in schema.items())).parquet(*uris)
 
 
 def _with_canaries(spark: SparkSession, table: Table, rules: Sequence[Rule], rows: DataFrame) -> DataFrame:

@@ -31,6 +31,12 @@ def schema_of(table: Table) -> pa.Schema:
     return pa.schema(machinery + [(name, pa.string()) for name in table.physical_columns])
 
 
+def spark_schema(table: Table) -> dict[str, str]:
+    """The same as Spark's types, in the same order."""
+    kinds = {pa.string(): "string", pa.int64(): "bigint", pa.binary(): "binary"}
+    return {field.name: kinds[field.type] for field in schema_of(table)}
+
+
 class RowsWriter:
     """Writes to a draft; only `close()` puts the whole file in place."""
 

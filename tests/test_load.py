@@ -1,0 +1,41 @@
+"""How Spark reads what arrival wrote."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from jobs.arrival.rows import schema_of, spark_schema
+from jobs.contracts import Table, load
+from jobs.load import _rows
+from tests.contracts.house import build
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Table:
+    catalog = load("tiny", build(tmp_path / "expectations"))
+    return next(t for name, t in sorted(catalog.tables.items()) if name.startswith("bronze."))
+
+
+def written(path: Path, schema: pa.Schema) -> str:
+    row = {f.name: {"string": "x", "int64": 7, "binary": None}[str(f.type)] for f in schema}
+    pq.write_table(pa.Table.from_pylist([row], schema=schema), path, store_schema=False)
+    return str(path)
+
+
+def test_files_of_the_contract_are_read_by_its_columns(spark: Any, table: Table, tmp_path: Path) -> None:
+    read = _rows(spark, table, [written(tmp_path / f"{n}.parquet", schema_of(table)) for n in "ab"])
+    assert dict(read.dtypes) == spark_schema(table)
+    assert [row["__line"] for row in read.collect()] == [7, 7]
+
+
+def test_a_column_that_a_file_lacks_is_no_null(spark: Any, table: Table, tmp_path: Path) -> None:
+    """It arrived before the contract had the column: that must be seen, not filled."""
+    full = schema_of(table)
+    lacking = full.remove(len(full) - 1)
+    read = _rows(spark, table, [written(tmp_path / "old.parquet", lacking)])
+    assert read.columns == lacking.names
