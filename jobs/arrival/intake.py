@@ -123,39 +123,35 @@ def _read(
     reasons: set[str] = set()
     header_checked = False
     try:
-        for part in reader:
+        try:
+            for part in reader:
+                if not header_checked:
+                    check.header(reader.header)
+                    header_checked = True
+                check.body(part)
+                counter.add(part)
+                if len(reasons) < 3:
+                    reasons |= {m.why for m in part.malformed}
+                writer.write(part)
             if not header_checked:
                 check.header(reader.header)
-                header_checked = True
-            check.body(part)
-            counter.add(part)
-            if len(reasons) < 3:
-                reasons |= {m.why for m in part.malformed}
-            writer.write(part)
-        if not header_checked:
-            check.header(reader.header)
-        _check_any_row_fits(counter.totals, reasons)
-        intake.stated = stated_in_trailer(reader.trailer)
-    except ForbiddenColumn:
-        writer.discard()
-        raise
-    except Refused as refusal:
-        intake.refusal = refusal
-    except BaseException:
-        writer.discard()
-        raise
-    tee.drain()
-    intake.sha256, intake.size = tee.sha256, tee.size
-    intake.extra, intake.ends_itself = reader.extra, reader.ends_itself
-    try:
+            _check_any_row_fits(counter.totals, reasons)
+            intake.stated = stated_in_trailer(reader.trailer)
+        except ForbiddenColumn:
+            raise
+        except Refused as refusal:
+            intake.refusal = refusal
+        tee.drain()
+        intake.sha256, intake.size = tee.sha256, tee.size
+        intake.extra, intake.ends_itself = reader.extra, reader.ends_itself
         intake.refusal = keep(intake)
+        if not intake.refusal:
+            writer.close()
     except BaseException:
         writer.discard()
         raise
     if intake.refusal:
         writer.discard()
-    else:
-        writer.close()
     return intake
 
 

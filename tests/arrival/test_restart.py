@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import text
 
@@ -156,16 +157,20 @@ def test_a_file_written_again_while_it_is_read_is_taken_the_next_time(
     assert [str(one.money) for one in bank.land("next") if one.state == "verified"] == ["2.00"]
 
 
-@pytest.mark.parametrize("full", ["rows", "raw"])
+@pytest.mark.parametrize(
+    ("writer", "write"),
+    [(intake_module.RowsWriter, "write"), (pq.ParquetWriter, "write_batch"), (SealedWriter, "write")],
+    ids=["rows", "last rows", "raw"],
+)
 def test_a_full_disk_is_one_clear_message_and_nothing_is_half_done(
-    bank: Bank, monkeypatch: pytest.MonkeyPatch, full: str
+    bank: Bank, monkeypatch: pytest.MonkeyPatch, writer: type, write: str
 ) -> None:
     bank.send("movements", movements(("1", "1.00", "")), NAME)
 
     def no_space(*_: Any) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/lake/rows")
 
-    monkeypatch.setattr(intake_module.RowsWriter if full == "rows" else SealedWriter, "write", no_space)
+    monkeypatch.setattr(writer, write, no_space)
     with pytest.raises(LandingStopped, match=r"The disk is full \(/lake/rows\).*make room and land again"):
         bank.land("full")
     assert bank.stored() == []
