@@ -43,6 +43,8 @@ SHARED = {
     "spark.sql.artifact.isolation.enabled": "false",
     "spark.sql.artifact.isolation.alwaysApplyClassloader": "false",
 }
+# Never collected, see _end.
+ENDED: list[SparkSession] = []
 
 
 @contextmanager
@@ -53,6 +55,7 @@ def session(rows: int | None = None) -> Iterator[SparkSession]:
     the session is in use, and DiskFull when it has no room to write.
     """
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
+    from grpc import RpcError
     from pyspark.errors import PySparkException
     from pyspark.errors.exceptions.connect import SparkConnectGrpcException
     from pyspark.sql import SparkSession
@@ -66,10 +69,13 @@ def session(rows: int | None = None) -> Iterator[SparkSession]:
         for name, value in (SHARED | (INTERPRETED if few else {})).items():
             builder = builder.config(name, value)
         first = builder.create()
-        spark = first.cloneSession()
+        first.client.set_retry_policies([DefaultPolicy(max_retries=RETRIES, max_backoff=LONGEST_WAIT_MS)])
+        try:
+            spark = first.cloneSession()
+        finally:
+            _end(first)
         spark.release_session_on_close = True  # which PySpark 4.1 forgets, and needs
-        first.stop()
-    except SparkConnectGrpcException as error:
+    except (SparkConnectGrpcException, RpcError) as error:  # the second from the clone, which PySpark does not convert
         raise SparkUnavailable(_message(url, str(error))) from error
     spark.client.set_retry_policies([DefaultPolicy(max_retries=RETRIES, max_backoff=LONGEST_WAIT_MS)])
     try:
@@ -81,7 +87,15 @@ def session(rows: int | None = None) -> Iterator[SparkSession]:
         spark.client.set_retry_policies([DefaultPolicy(max_retries=1)])  # else stop() waits as long again
         raise SparkUnavailable(_message(url, "it ended while a step was at work")) from error
     finally:
-        spark.stop()
+        _end(spark)
+
+
+def _end(spark: SparkSession) -> None:
+    """Stop a session and keep it, for PySpark closes its client once more when Python collects it: in the middle of another session's query that waits for
+    itself for ever (SPARK-55362).
+    """
+    spark.stop()
+    ENDED.append(spark)
 
 
 def _is_lost(error: PySparkException) -> bool:

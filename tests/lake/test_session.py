@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from pyspark.sql.connect.session import SparkSession
 
 from jobs.lake import session
 from jobs.lake.session import WORTH_COMPILING
@@ -41,3 +43,17 @@ def test_settings_and_views_of_a_session_are_its_own() -> None:
         assert (small.conf.get(key), large.conf.get(key)) == ("false", "true")
         small.range(1).createOrReplaceTempView("seen_by_one")
         assert small.catalog.tableExists("seen_by_one") and not large.catalog.tableExists("seen_by_one")
+
+
+def test_an_ended_session_is_never_collected() -> None:
+    """PySpark would close it once more wherever Python is at that moment, and in the middle of a query wait for itself for ever."""
+
+    def alive() -> int:
+        gc.collect()
+        return sum(isinstance(thing, SparkSession) for thing in gc.get_objects())
+
+    before = alive()
+    with session() as one:
+        assert one.is_stopped is False
+    del one
+    assert alive() == before + 2  # the session, and the one that it is a clone of
