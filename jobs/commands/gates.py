@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from jobs.bank import open_bank
-from jobs.commands.output import BankOption, JsonOption, console, show
+from jobs.commands.output import BankOption, JsonOption, console, errors, show
 from jobs.ledger import batches
 from jobs.quality.data_docs import index
 
@@ -57,6 +57,7 @@ def gates(
         )
     if docs:
         entries = [(r.evaluated_at, r.table_name, r.subject, r.outcome, Path(r.docs_path)) for r in rows if r.docs_path]
-        console.print(f"All of these: {index(the_bank.docs, entries)}", highlight=False, markup=False, soft_wrap=True)
+        told = errors if as_json else console  # a machine reads the output alone
+        told.print(f"All of these: {index(the_bank.docs, entries)}", highlight=False, markup=False, soft_wrap=True)
     if any(row.outcome == "stop" for row in rows):
         raise typer.Exit(1)

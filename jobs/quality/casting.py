@@ -8,6 +8,7 @@ bank's.
 from __future__ import annotations
 
 import re
+from functools import reduce
 from typing import TYPE_CHECKING
 
 from jobs.contracts import Column as Declared
@@ -50,23 +51,19 @@ def cast(rows: DataFrame, table: Table, *, zone: str) -> DataFrame:
     text = {n: F.col(f"`__text_{n}`") for n in checked}
     failed = {n: text[n].isNotNull() & F.col(f"`{n}`").isNull() for n in checked}
     malformed = F.col("__malformed")
-    any_failed = malformed.isNotNull()
-    for name in checked:
-        any_failed = any_failed | failed[name]
-    errors = [F.when(failed[n], F.array(F.lit(unreadable(n)))) for n in checked]
-    errors.append(F.when(malformed.isNotNull(), F.array(F.lit(MALFORMED))))
-    raw = [F.when(failed[n], F.create_map(F.lit(n), text[n])) for n in checked]
-    raw.append(F.when(malformed.isNotNull(), F.create_map(F.lit("__malformed"), malformed)))
     # No function of a function (filter, array_compact): Spark compiles no row of a query that has one.
     no_error, no_text = F.array().cast("array<string>"), F.create_map().cast("map<string,string>")
+    wrong = [(failed[n], unreadable(n), n, text[n]) for n in checked]
+    wrong.append((malformed.isNotNull(), MALFORMED, "__malformed", malformed))
+    any_failed = reduce(lambda a, b: a | b, [is_so for is_so, _, _, _ in wrong])
+    errors = [F.when(is_so, F.array(F.lit(reason))).otherwise(no_error) for is_so, reason, _, _ in wrong]
+    raw = [F.when(is_so, F.create_map(F.lit(key), value)).otherwise(no_text) for is_so, _, key, value in wrong]
     return typed.select(
         "__delivery_id",
         "__line",
         *[f"`{name}`" for name in columns],
-        F.when(any_failed, F.concat(*[F.coalesce(e, no_error) for e in errors]))
-        .otherwise(no_error)
-        .alias("__cast_errors"),
-        F.when(any_failed, F.map_concat(*[F.coalesce(r, no_text) for r in raw])).alias("__raw"),
+        F.when(any_failed, F.concat(*errors)).otherwise(no_error).alias("__cast_errors"),
+        F.when(any_failed, F.map_concat(*raw)).alias("__raw"),
     )
 
 
