@@ -22,8 +22,7 @@ from jobs.bank import Bank, open_bank
 from jobs.contracts import Table
 from jobs.contracts.day import Day
 from jobs.contracts.model import INCOMING, PREVIOUS
-from jobs.lake import session
-from jobs.lake.history import changes
+from jobs.lake import history, session
 from jobs.lake.tables import SOURCES, Stamp, business_date_column, judged_table
 from jobs.lease import hold_writer
 from jobs.ledger import batches, days, deliveries, releases
@@ -77,7 +76,7 @@ def build(profile: str, run_key: str, table_name: str, run_id: str) -> dict[str,
     if former is not None:
         return _record(bank, stamp, dict(former.metrics or {}) | {"unchanged": True}, None)
     with session(rows_read(bank, run, table)) as spark:
-        bank.lake.create(spark, table)
+        bank.lake.create(table)
         version = bank.lake.version(table.table)
         if batch.previous_version is None:
             with bank.ledger.begin() as db:
@@ -159,23 +158,17 @@ def _write(spark: SparkSession, bank: Bank, run: Run, table: Table, stamp: Stamp
     if table.history == "append":
         bank.lake.append(judged, table, stamp)
     elif table.history == "scd2":
-        _write_history(spark, bank, run, table, stamp, judged)
+        _write_history(bank, run, table, stamp, judged)
     else:
         bank.lake.replace_dates(judged, table, stamp, run.first, run.last)
 
 
-def _write_history(spark: SparkSession, bank: Bank, run: Run, table: Table, stamp: Stamp, judged: DataFrame) -> None:
+def _write_history(bank: Bank, run: Run, table: Table, stamp: Stamp, judged: DataFrame) -> None:
     """The judged states are kept beside the table (rejected ones too); the accepted ones of this batch are merged into the history."""
     states = judged_table(table)
-    bank.lake.create(spark, states)
-    if bank.lake.committed(states.table, stamp.batch_id) is None:
-        bank.lake.append(judged, states, stamp)
-    scratch = bank.lake.scratch(stamp)
-    try:
-        if changes(bank.lake, table, stamp.batch_id, run.first, scratch):
-            bank.lake.merge_history(spark, table, stamp, scratch)
-    finally:
-        scratch.unlink(missing_ok=True)
+    bank.lake.create(states)
+    bank.lake.append(judged, states, stamp)
+    history.merge(bank.lake, table, stamp, run.first)
 
 
 def _measure(bank: Bank, table: Table, batch_id: int) -> dict[str, Any]:
@@ -209,7 +202,7 @@ def _judged(spark: SparkSession, bank: Bank, run: Run, table: Table, stamp: Stam
     within = {"scd2": ["valid_from"], "append": []}.get(table.history) or (
         [] if table.history == "append" else [business_date_column(table)]
     )
-    judged = judge(out, bank.catalog.rules(table), within=within, order=["received_at", "sources"])
+    judged = judge(out, bank.catalog.rules(table), within=within, order=["received_at", "sources"], filtered=True)
     judged = judged.withColumn("row_hash", F.lower(F.hex("__row_hash"))).withColumn(
         "__verdict", F.when(F.col("__filtered").isNotNull(), F.lit("filtered")).otherwise(F.col("__verdict"))
     )

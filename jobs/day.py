@@ -10,7 +10,6 @@ from sqlalchemy import Row
 
 from jobs.bank import Bank, open_bank
 from jobs.build import open_run
-from jobs.lake import session
 from jobs.lease import WRITER, WriterBusy, give_back, hold_writer
 from jobs.ledger import batches, days, leases, releases
 from jobs.seams import seam
@@ -36,10 +35,8 @@ def _take_back(bank: Bank, left: Sequence[Row[Any]]) -> None:
     written = [
         b for b in left if b.previous_version is not None and bank.lake.committed(b.table_name, b.batch_id) is not None
     ]
-    if written:
-        with session() as spark:
-            for batch in written:
-                bank.lake.restore(spark, batch.table_name, batch.previous_version)
+    for batch in written:
+        bank.lake.restore(batch.table_name, batch.previous_version)
     with bank.ledger.begin() as db:
         for batch in left:
             batches.set_state(db, batch.batch_id, "restored")

@@ -92,7 +92,7 @@ def _load_batch(bank: Bank, feed: str, batch: Row[Any], run_id: str) -> list[str
     stamp = Stamp(batch.batch_id, batch.subject, run_id)
     if batch.state == "started":
         with session(sum(d.received_rows or 0 for d in waiting)) as spark:
-            bank.lake.create(spark, table)
+            bank.lake.create(table)
             bank.lake.append(_judged(spark, bank, table, rules, waiting, stamp), table, stamp)
         seam("after_bronze_write")
         with bank.ledger.begin() as db:
@@ -114,7 +114,8 @@ def _judged(
     from jobs.quality.verdicts import judge, repeated, row_hash
 
     profile = bank.catalog.profile
-    rows = _with_canaries(spark, table, rules, _rows(spark, table, [d.rows_uri for d in waiting]))
+    rows, kinds = _rows(spark, table, [d.rows_uri for d in waiting])
+    rows = _with_canaries(spark, table, rules, rows, kinds)
     typed = cast(rows, table, zone=profile.zone)
     of = {d.delivery_id: d for d in waiting}
     batch = dict.fromkeys([*of, CANARY], stamp.batch_id)
@@ -135,8 +136,8 @@ def _judged(
     )  # fmt: skip
 
 
-def _rows(spark: SparkSession, table: Table, uris: Sequence[str]) -> DataFrame:
-    """What arrival wrote. Files of today's contract are read by its columns: Spark would run a job to look for them. One that was written under another
+def _rows(spark: SparkSession, table: Table, uris: Sequence[str]) -> tuple[DataFrame, dict[str, str]]:
+    """What arrival wrote, and its columns with their types. Files of today's contract are read by its columns: Spark would run a job to look for them. One that was written under another
     contract keeps its own, so that a column that it lacks is an error and no null.
     """
     import pyarrow.parquet as pq
@@ -145,11 +146,14 @@ def _rows(spark: SparkSession, table: Table, uris: Sequence[str]) -> DataFrame:
 
     schema = spark_schema(table)
     if any(pq.read_schema(uri).names != list(schema) for uri in uris):
-        return spark.read.parquet(*uris)
-    return spark.read.schema(", ".join(f"`{name}` {kind}" for name, kind in schema.items())).parquet(*uris)
+        rows = spark.read.parquet(*uris)
+        return rows, dict(rows.dtypes)
+    return spark.read.schema(", ".join(f"`{name}` {kind}" for name, kind in schema.items())).parquet(*uris), schema
 
 
-def _with_canaries(spark: SparkSession, table: Table, rules: Sequence[Rule], rows: DataFrame) -> DataFrame:
+def _with_canaries(
+    spark: SparkSession, table: Table, rules: Sequence[Rule], rows: DataFrame, kinds: Mapping[str, str]
+) -> DataFrame:
     """Known-bad rows ride along, under a delivery of their own that never goes live: one accepted means that a rule is blind."""
     from jobs.quality.canaries import CANARY, canary_rows
 
@@ -157,9 +161,9 @@ def _with_canaries(spark: SparkSession, table: Table, rules: Sequence[Rule], row
     if not known_bad:
         return rows
     lines = [{**row, "__delivery_id": CANARY, "__line": n} for n, row in enumerate(known_bad, 1)]
-    columns = [f for f in rows.schema.fields if f.name != "__sealed"]
-    schema = ", ".join(f"`{f.name}` {f.dataType.simpleString()}" for f in columns)
-    birds = spark.createDataFrame([tuple(line.get(f.name) for f in columns) for line in lines], schema)
+    columns = [name for name in kinds if name != "__sealed"]
+    schema = ", ".join(f"`{name}` {kinds[name]}" for name in columns)
+    birds = spark.createDataFrame([tuple(line.get(name) for name in columns) for line in lines], schema)
     birds = birds.coalesce(1)  # one small file beside the rows', not one a core
     return rows.drop("__sealed").unionByName(birds)
 

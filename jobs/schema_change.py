@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from jobs.bank import Bank
 from jobs.contracts import Catalog, Table
 from jobs.lake import session
+from jobs.lake.log import columns
 from jobs.lake.tables import STATISTICS, schema_of, statistics_of
 from jobs.lease import WRITER
 from jobs.ledger import batches, leases, releases
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 LEASE_SECONDS = 3600
 HOLDER = "contracts apply"
 DECIMAL = re.compile(r"^decimal\((\d+),(\d+)\)$")
-PRIMITIVES = {"long": "bigint", "integer": "int"}
 
 
 class NotNow(Exception):
@@ -119,7 +119,7 @@ def plan(bank: Bank) -> list[Change]:
 
 
 def _differences(catalog: Catalog, table: Table, live: DeltaTable) -> Iterator[Change]:
-    have = {field.name: type_name(json.loads(field.to_json())["type"]) for field in live.schema().fields}
+    have = columns(live)
     want = {name: kind.replace(" ", "").lower() for name, kind in schema_of(table).items()}
     tables, kpis = affected(catalog, table.table)
     for name, kind in want.items():
@@ -134,17 +134,6 @@ def _differences(catalog: Catalog, table: Table, live: DeltaTable) -> Iterator[C
     kept, wanted = live.metadata().configuration.get(STATISTICS), ",".join(statistics_of(table))
     if kept != wanted:
         yield Change("statistics", table.table, None, kept, wanted, True)
-
-
-def type_name(kind: Any) -> str:
-    """A type of Delta's schema JSON in Spark's words, without spaces."""
-    if isinstance(kind, str):
-        return PRIMITIVES.get(kind, kind.replace(" ", ""))
-    if kind["type"] == "array":
-        return f"array<{type_name(kind['elementType'])}>"
-    if kind["type"] == "map":
-        return f"map<{type_name(kind['keyType'])},{type_name(kind['valueType'])}>"
-    return "struct<" + ",".join(f"{f['name']}:{type_name(f['type'])}" for f in kind["fields"]) + ">"
 
 
 def is_wider(before: str, after: str) -> bool:
@@ -195,7 +184,8 @@ def apply(bank: Bank, changes: Sequence[Change], spark: SparkSession | None = No
                 yield f"Not done. {change}"
                 continue
             assert spark is not None
-            _make(spark, bank.lake.path(change.table), change)
+            with bank.lake.alone(change.table):
+                _make(spark, bank.lake.path(change.table), change)
             yield f"Done. {change.name}: {change.kind}, now {change.after}."
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,7 +11,7 @@ from sqlalchemy import select, update
 
 from jobs.bank import Bank, open_bank
 from jobs.lake import session
-from jobs.lake.tables import SCRATCH
+from jobs.lake.tables import SCRATCH, judged_table
 from jobs.ledger import clock
 from jobs.ledger.models import LIVE_STATES, Delivery
 
@@ -26,10 +27,11 @@ def tidy(profile: str, run_id: str) -> dict[str, int]:
     bank = open_bank(profile)
     done = {"tables": 0, "raw_files": 0, "rows_files": 0}
     with session() as spark:
-        for table in bank.catalog.tables:
+        for table in _tables(bank):
             if bank.lake.exists(table):
-                spark.sql(f"OPTIMIZE delta.`{bank.lake.path(table)}`")
-                spark.sql(f"VACUUM delta.`{bank.lake.path(table)}`")
+                with bank.lake.alone(table):
+                    spark.sql(f"OPTIMIZE delta.`{bank.lake.path(table)}`")
+                    spark.sql(f"VACUUM delta.`{bank.lake.path(table)}`")
                 done["tables"] += 1
     _forget_scratch(bank)
     with bank.ledger.begin() as db:
@@ -39,11 +41,19 @@ def tidy(profile: str, run_id: str) -> dict[str, int]:
     return done
 
 
+def _tables(bank: Bank) -> list[str]:
+    """Every table of the lake, those of the judged states of histories too."""
+    return [t.table for one in bank.catalog.tables.values() for t in (one, judged_table(one))]
+
+
 def _forget_scratch(bank: Bank) -> None:
-    """Files that a write left behind when its process died; by its own clock, for they are no rows of any bank day."""
-    for file in (Path(bank.lake.root) / SCRATCH).glob("*"):
-        if time.time() - file.stat().st_mtime > SCRATCH_SECONDS:
-            file.unlink(missing_ok=True)
+    """Files that a write left behind when its process died; by its own clock, for they are no rows of any bank day. Those of Spark's half-written
+    folders too, which VACUUM takes for nobody's business.
+    """
+    root = Path(bank.lake.root)
+    for left in [*(root / SCRATCH).glob("*"), *root.glob("*/*/*/_temporary")]:
+        if time.time() - left.stat().st_mtime > SCRATCH_SECONDS:
+            shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
 
 
 def _expire(db, column, before: datetime, *, only_settled: bool) -> int:  # type: ignore[no-untyped-def]

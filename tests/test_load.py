@@ -28,7 +28,7 @@ def written(path: Path, schema: pa.Schema) -> str:
 
 
 def test_files_of_the_contract_are_read_by_its_columns(spark: Any, table: Table, tmp_path: Path) -> None:
-    read = _rows(spark, table, [written(tmp_path / f"{n}.parquet", schema_of(table)) for n in "ab"])
+    read, _ = _rows(spark, table, [written(tmp_path / f"{n}.parquet", schema_of(table)) for n in "ab"])
     assert dict(read.dtypes) == spark_schema(table)
     assert [row["__line"] for row in read.collect()] == [7, 7]
 
@@ -37,5 +37,5 @@ def test_a_column_that_a_file_lacks_is_no_null(spark: Any, table: Table, tmp_pat
     """It arrived before the contract had the column: that must be seen, not filled."""
     full = schema_of(table)
     lacking = full.remove(len(full) - 1)
-    read = _rows(spark, table, [written(tmp_path / "old.parquet", lacking)])
+    read, _ = _rows(spark, table, [written(tmp_path / "old.parquet", lacking)])
     assert read.columns == lacking.names

@@ -44,7 +44,7 @@ def written(tmp_path_factory: pytest.TempPathFactory, spark: SparkSession) -> Pa
     root = tmp_path_factory.mktemp("written")
     lake, catalog = Lake(root / "lake"), load("tiny", build(root / "expectations"))
     for name in (MOVEMENTS, "gold.daily", "bronze.payments"):
-        lake.create(spark, catalog.tables[name])
+        lake.create(catalog.tables[name])
     row = {
         "movement_id": "'m1'", "direction": "'debit'", "amount": "10.00", "business_date": "date'2026-09-15'",
         "__verdict": "'accepted'", "batch": "7",

@@ -1,4 +1,4 @@
-"""The Spark Connect server with Delta Lake: the lake's one long-lived engine and single writer."""
+"""The Spark Connect server with Delta Lake: the lake's one long-lived engine."""
 
 from __future__ import annotations
 
@@ -44,8 +44,6 @@ def configuration(settings: Settings) -> dict[str, str]:
         "spark.sql.shuffle.partitions": "2",
         "spark.sql.sources.parallelPartitionDiscovery.parallelism": "4",  # else VACUUM lists files with 10,000 tasks
         "spark.databricks.delta.snapshotPartitions": "1",  # Delta's default of 50 is meant for large logs
-        # The changes of a history come from a file that nobody writes to: they need no copy before they are merged.
-        "spark.databricks.delta.merge.materializeSource": "none",
         # The files of a read are named; to look at them by Spark jobs would take longer than to read them.
         "spark.sql.sources.parallelPartitionDiscovery.threshold": "2000",
         # Java compiles no method that is longer: uncompiled, a wide row's costs three times as much as in parts.

@@ -1,5 +1,5 @@
-"""What a batch of judged states changes in a table with history: worked out by DuckDB from the files of both, so that Spark merges the changed rows
-and nothing else.
+"""What a batch of judged states changes in a table with history: worked out by DuckDB from the files of both, which then writes anew the files that
+hold a changed row, and no others.
 
 A run tells history anew from its first date on, for the keys that it touches: those that its states name, and those of which a row begins within the
 run's dates or later (decision 0005).
@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from jobs.lake.tables import judged_table, schema_of
+from jobs.lake.tables import judged_table, paths, schema_of
 
 if TYPE_CHECKING:
     from jobs.contracts import Table
-    from jobs.lake.tables import Lake
+    from jobs.lake.tables import Lake, Stamp
 
 KEEP, DELETE = "keep", "delete"
 STATEMENT = """
@@ -40,6 +40,61 @@ STATEMENT = """
     )
     select {columns}, __op from changed union all select {columns}, __op from gone
 """
+
+
+# Files of before a column was added lack it; the changes have all columns.
+REWRITE = """
+    create view standing as select * from read_parquet([{files}], union_by_name = true, filename = true);
+    create table touched as select distinct filename from standing e where filename <> {changes}
+        and exists (select 1 from read_parquet({changes}) c where {same});
+    copy (
+        select {columns} from standing e where filename in (select filename from touched)
+            and not exists (select 1 from read_parquet({changes}) c where {same})
+        union all select {columns} from read_parquet({changes}) where __op = '{keep}'
+    ) to {target} (format parquet)
+"""
+
+
+def merge(lake: Lake, table: Table, stamp: Stamp, first: date) -> int:
+    """Bring a table with history to what the accepted states of a batch say from the date `first` on, as one commit; returns how many rows that
+    changed. No change, no commit.
+    """
+    scratch = lake.scratch(stamp)
+    try:
+        live = lake.live(table)
+        if lake.is_done(live, table, stamp):
+            return 0
+        count = changes(lake, table, stamp.batch_id, first, scratch)
+        if count:
+            folder = lake.new_folder(table, stamp)
+            folder.mkdir()
+            replaced = _rewrite(lake.path(table.table), paths(live), table, scratch, folder / "part-0.parquet")
+            lake.commit(live, table, stamp, folder, replaced)
+        return count
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def _rewrite(root: str, live: list[str], table: Table, changed: Path, target: Path) -> list[str]:
+    """Write the rows of the files in which something changes as they stand after it, and the new ones, to one file; returns those files."""
+    listed = {f"{root}/{path}": path for path in live}
+    with duckdb.connect() as engine:
+        engine.execute("set timezone = 'UTC'")
+        engine.execute(
+            REWRITE.format(
+                files=", ".join(_text(file) for file in [*listed, str(changed)]),
+                changes=_text(str(changed)),
+                target=_text(str(target)),
+                columns=", ".join(f'"{column}"' for column in schema_of(table)),
+                same=" and ".join(f'e."{k}" is not distinct from c."{k}"' for k in [*table.primary_key, "valid_from"]),
+                keep=KEEP,
+            )
+        )
+        return [listed[name] for (name,) in engine.execute("select filename from touched order by filename").fetchall()]
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
 
 
 def changes(lake: Lake, table: Table, batch: int, first: date, path: Path) -> int:
@@ -68,5 +123,5 @@ def changes(lake: Lake, table: Table, batch: int, first: date, path: Path) -> in
         found = engine.execute(f"create table changes as {statement}", {"first": first}).fetchone()
         count = int(found[0]) if found else 0
         if count:
-            engine.execute(f"copy changes to '{str(path).replace(chr(39), chr(39) * 2)}' (format parquet)")
+            engine.execute(f"copy changes to {_text(str(path))} (format parquet)")
     return count

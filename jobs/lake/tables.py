@@ -9,10 +9,11 @@ __verdict and __reasons; tables with history also valid_from, valid_to (exclusiv
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
-import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -20,8 +21,10 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from jobs.contracts import Table
+from jobs.lake import log
 
 if TYPE_CHECKING:
+    from deltalake import DeltaTable
     from pyarrow.dataset import Expression
     from pyspark.sql import DataFrame, SparkSession
 
@@ -40,7 +43,7 @@ BRONZE = {
     "__delivery_id": "string", "__line": "bigint", "__batch": "bigint", "__entity": "string", "__business_date": "date",
     "__received_at": "timestamp", "__verdict": "string", "__reasons": "array<string>", "__warnings": "array<string>", "__raw": "map<string,string>", "__row_hash": "bigint",
 }  # fmt: skip
-SCRATCH = "_scratch"
+SCRATCH, LOCKS = "_scratch", "_locks"
 STATISTICS = "delta.dataSkippingStatsColumns"
 # Versions live 35 days: a month-end figure can still be read as it was released.
 PROPERTIES = {
@@ -48,6 +51,10 @@ PROPERTIES = {
     "delta.deletedFileRetentionDuration": "interval 35 days",
     "delta.setTransactionRetentionDuration": "interval 35 days",
 }
+
+
+class SchemaDiffers(Exception):
+    """A live table is not as its contract says: nothing was written."""
 
 
 @dataclass(frozen=True)
@@ -134,22 +141,40 @@ class Lake:
                 return int(commit["version"])
         return None
 
-    def create(self, spark: SparkSession, table: Table) -> None:
+    def create(self, table: Table) -> None:
         """Create an empty table from its contract, unless it is there."""
+        from deltalake import DeltaTable
+
         if self.exists(table.table):
             return
         properties = PROPERTIES | {STATISTICS: ",".join(statistics_of(table))}
-        columns = _ddl(schema_of(table))
-        listed = ", ".join(f"'{k}' = '{v}'" for k, v in properties.items())
         try:
-            spark.sql(
-                f"CREATE TABLE IF NOT EXISTS delta.`{self.path(table.table)}` ({columns}) USING delta TBLPROPERTIES ({listed})"
+            DeltaTable.create(
+                self.path(table.table), log.schema(schema_of(table)), mode="ignore", configuration=properties
             )
         except Exception:
-            # A full disk leaves an empty log, which Delta takes for a table: no later try would give it its properties.
+            # A twin of this run may have created it in between.
             if not self.exists(table.table):
-                shutil.rmtree(f"{self.path(table.table)}/_delta_log", ignore_errors=True)
-            raise
+                raise
+
+    def live(self, table: Table) -> DeltaTable:
+        """The table as it stands, to be written to. Raises SchemaDiffers when it is not as its contract says."""
+        from deltalake import DeltaTable
+
+        live = DeltaTable(self.path(table.table))
+        have = log.columns(live)
+        want = {name: kind.replace(" ", "").lower() for name, kind in schema_of(table).items()}
+        wrong = [
+            f"{name} {kind} (there: {have.get(name, 'no such column')})"
+            for name, kind in want.items()
+            if have.get(name) != kind
+        ]
+        if wrong:
+            raise SchemaDiffers(
+                f"{table.table} is not as its contract says: {', '.join(wrong)}. Nothing was written. "
+                "`ledgerlake contracts plan` lists the differences and `ledgerlake contracts apply` brings the table to its contract."
+            )
+        return live
 
     def dataset(self, table: str, version: int | None = None) -> Any:
         """The table's files as an Arrow dataset (statistics prune files), read without Spark."""
@@ -157,76 +182,100 @@ class Lake:
 
         return DeltaTable(self.path(table), version=version).to_pyarrow_dataset()
 
-    def files(self, table: str, within: Expression | None = None) -> list[str]:
-        """The files that may hold rows of `within`, an Arrow expression over columns of which statistics are kept."""
-        return [f"{self.path(table)}/{fragment.path}" for fragment in self.dataset(table).get_fragments(filter=within)]
-
     def written(self, table: Table, batch_id: int) -> list[str]:
         """The files that may hold rows of a batch."""
+        from deltalake import DeltaTable
+
         column = "__batch" if table.layer == "bronze" else "batch"
-        return self.files(table.table, _between(column, batch_id, batch_id))
+        found = paths(DeltaTable(self.path(table.table)), _between(column, batch_id, batch_id))
+        return [f"{self.path(table.table)}/{path}" for path in found]
 
     def read(self, spark: SparkSession, table: Table, within: Expression | None = None) -> DataFrame:
         """All rows of the files that may hold rows of `within`; the caller leaves out what else these files hold. The log is read here, not in Spark,
         whose planning of a Delta scan costs more than reading a day's rows.
         """
-        files = self.files(table.table, within) if self.exists(table.table) else []
-        if not files:
-            return empty(spark, table)
+        from deltalake import DeltaTable
+
+        found = paths(DeltaTable(self.path(table.table)), within) if self.exists(table.table) else []
+        return self._parquet(spark, table, found) if found else empty(spark, table)
+
+    def _parquet(self, spark: SparkSession, table: Table, found: Sequence[str]) -> DataFrame:
+        files = [f"{self.path(table.table)}/{path}" for path in found]
         return spark.read.schema(_ddl(schema_of(table))).parquet(*files)
 
     def append(self, rows: DataFrame, table: Table, stamp: Stamp) -> None:
-        self._write(rows, table, stamp, None)
+        self._write(rows, table, stamp, self.live(table), [])
 
     def replace_dates(self, rows: DataFrame, table: Table, stamp: Stamp, first: date, last: date) -> None:
         """Put these rows in place of all rows of the business dates first..last."""
-        column = business_date_column(table)
-        if not self.files(table.table, _between(column, first, last)):
-            # Nothing to replace: Delta would look for it by Spark jobs of its own.
-            self.append(rows, table, stamp)
-            return
-        self._write(rows, table, stamp, f"`{column}` >= DATE'{first}' AND `{column}` <= DATE'{last}'")
+        from pyspark.sql import functions as F
 
-    def _write(self, rows: DataFrame, table: Table, stamp: Stamp, where: str | None) -> None:
-        writer = (
-            rows.select(*[f"`{c}`" for c in schema_of(table)])
-            .write.format("delta")
-            .option("txnAppId", f"{table.table}|{stamp.subject}")
-            .option("txnVersion", stamp.batch_id)
-            .option("userMetadata", stamp.metadata())
+        column = business_date_column(table)
+        live = self.live(table)
+        replaced = paths(live, _between(column, first, last))
+        if replaced:
+            # The same files hold rows of other dates, or of none, which stay.
+            gone = F.coalesce(F.col(column).between(F.lit(first), F.lit(last)), F.lit(False))
+            stay = self._parquet(rows.sparkSession, table, replaced).where(~gone)
+            rows = rows.select(*stay.columns).unionByName(stay)
+        self._write(rows, table, stamp, live, replaced)
+
+    def _write(self, rows: DataFrame, table: Table, stamp: Stamp, live: DeltaTable, replaced: Sequence[str]) -> None:
+        from pyspark.sql import functions as F
+
+        if self.is_done(live, table, stamp):
+            return
+        folder = self.new_folder(table, stamp)
+        typed = [F.col(f"`{name}`").cast(kind).alias(name) for name, kind in schema_of(table).items()]
+        rows.select(*typed).write.option("mapreduce.fileoutputcommitter.marksuccessfuljobs", "false").parquet(
+            str(folder)
         )
-        writer = writer.mode("append") if where is None else writer.mode("overwrite").option("replaceWhere", where)
+        self.commit(live, table, stamp, folder, replaced)
+
+    def new_folder(self, table: Table, stamp: Stamp) -> Path:
+        """Where a batch writes its files, below its table and not that of a twin of its run. A write that dies before its commit leaves files that
+        no one reads; the nightly maintenance removes them.
+        """
+        return Path(self.path(table.table)) / f"{stamp.batch_id}-{uuid4().hex}"
+
+    def is_done(self, live: DeltaTable, table: Table, stamp: Stamp) -> bool:
+        """Whether this batch, or a later one of the same subject, is in the table."""
+        return (live.transaction_version(_application(table, stamp)) or 0) >= stamp.batch_id
+
+    def commit(self, live: DeltaTable, table: Table, stamp: Stamp, folder: Path, replaced: Sequence[str] = ()) -> None:
+        """Make the files of a folder rows of the table, in place of the files `replaced`; `live` is what the writer saw."""
         try:
-            writer.save(self.path(table.table))
+            with self.alone(table.table):
+                log.commit(
+                    live, Path(self.path(table.table)), folder, replaced, statistics=statistics_of(table),
+                    application=_application(table, stamp), version=stamp.batch_id, metadata=stamp.metadata(),
+                )  # fmt: skip
         except Exception:
-            # A twin of this run may have committed the same batch in between: then it is done, whatever Delta calls the conflict.
+            # A twin of this run may have committed the same batch in between, or the commit stands and what follows it (a checkpoint) failed.
             if self.committed(table.table, stamp.batch_id) is None:
                 raise
 
-    def merge_history(self, spark: SparkSession, table: Table, stamp: Stamp, changes: Path) -> None:
-        """Bring the rows of a table with history to the state that a file of jobs.lake.history says: the table's columns, and `__op` (keep or delete)."""
-        columns = schema_of(table)
-        view = f"changes_{stamp.batch_id}"
-        spark.read.schema(_ddl(columns | {"__op": "string"})).parquet(str(changes)).createOrReplaceTempView(view)
-        same = " AND ".join(f"t.`{k}` <=> s.`{k}`" for k in [*table.primary_key, "valid_from"])
-        sets = ", ".join(f"t.`{c}` = s.`{c}`" for c in columns)
-        spark.conf.set("spark.databricks.delta.commitInfo.userMetadata", stamp.metadata())
-        try:
-            spark.sql(
-                f"MERGE INTO delta.`{self.path(table.table)}` t USING {view} s ON {same} "
-                "WHEN MATCHED AND s.__op = 'delete' THEN DELETE "
-                f"WHEN MATCHED AND (t.row_hash <> s.row_hash OR NOT (t.valid_to <=> s.valid_to)) THEN UPDATE SET {sets} "
-                f"WHEN NOT MATCHED AND s.__op <> 'delete' THEN INSERT ({', '.join(f'`{c}`' for c in columns)}) "
-                f"VALUES ({', '.join(f's.`{c}`' for c in columns)})"
-            )
-        finally:
-            spark.conf.unset("spark.databricks.delta.commitInfo.userMetadata")
-            spark.catalog.dropTempView(view)
+    @contextmanager
+    def alone(self, table: str) -> Iterator[None]:
+        """No other process commits to the table meanwhile.
 
-    def restore(self, spark: SparkSession, table: str, version: int) -> None:
+        Our own commits need no lock among themselves. Spark's Delta (maintenance, changes of contracts) looks whether a version is free and takes it
+        then, which is safe among its own threads alone.
+        """
+        lock = Path(self.root) / LOCKS / table
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        with lock.open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def restore(self, table: str, version: int) -> None:
         """Back to a version, as a new commit. Restoring twice changes nothing."""
-        if self.version(table) != version:
-            spark.sql(f"RESTORE TABLE delta.`{self.path(table)}` TO VERSION AS OF {version}")
+        from deltalake import DeltaTable
+
+        with self.alone(table):
+            live = DeltaTable(self.path(table))
+            if live.version() != version:
+                live.restore(version)
 
     def read_dates(
         self, spark: SparkSession, table: Table, first: date, last: date, column: str | None = None
@@ -262,6 +311,16 @@ class Lake:
 
 def empty(spark: SparkSession, table: Table) -> DataFrame:
     return spark.createDataFrame([], _ddl(schema_of(table)))
+
+
+def paths(live: DeltaTable, within: Expression | None = None) -> list[str]:
+    """The files of a table, by their paths in its log, that may hold rows of `within`, an Arrow expression over columns of which statistics are kept."""
+    return [fragment.path for fragment in live.to_pyarrow_dataset().get_fragments(filter=within)]
+
+
+def _application(table: Table, stamp: Stamp) -> str:
+    """Delta's name for who writes: one of these commits each batch once."""
+    return f"{table.table}|{stamp.subject}"
 
 
 def _ddl(columns: Mapping[str, str]) -> str:

@@ -8,6 +8,7 @@ bank's.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import reduce
 from typing import TYPE_CHECKING
 
@@ -32,7 +33,8 @@ def unreadable(column: str) -> str:
 
 def cast(rows: DataFrame, table: Table, *, zone: str) -> DataFrame:
     """Typed contract columns, the machinery's columns, `__cast_errors` (array of reasons: `<column>_unreadable`,
-    `malformed_line`) and `__raw` (column -> text that could not be read; null for a row without errors).
+    `malformed_line`), `__unread_<column>` (a value was given and could not be read) and `__raw` (column -> text that could
+    not be read; null for a row without errors).
 
     `zone` is the bank's: a local date and time becomes an instant in UTC.
     """
@@ -48,23 +50,44 @@ def cast(rows: DataFrame, table: Table, *, zone: str) -> DataFrame:
         "__delivery_id", "__line", "__malformed", *[_typed(F.col(f"`{n}`"), c, zone).alias(n) for n, c in columns.items()],
         *[F.col(f"`{n}`").alias(f"__text_{n}") for n in checked],
     )  # fmt: skip
-    text = {n: F.col(f"`__text_{n}`") for n in checked}
-    failed = {n: text[n].isNotNull() & F.col(f"`{n}`").isNull() for n in checked}
-    malformed = F.col("__malformed")
+    failed = [F.col(f"`__text_{n}`").isNotNull() & F.col(f"`{n}`").isNull() for n in checked]
+    tried = typed.select(
+        "__delivery_id", "__line", "__malformed", *[f"`{name}`" for name in columns], *[f"`__text_{n}`" for n in checked],
+        *[is_so.alias(unread(n)) for n, is_so in zip(checked, failed, strict=True)],
+        *[F.lit(False).alias(unread(n)) for n in columns if n not in checked],
+    )  # fmt: skip
     # No function of a function (filter, array_compact): Spark compiles no row of a query that has one.
     no_error, no_text = F.array().cast("array<string>"), F.create_map().cast("map<string,string>")
-    wrong = [(failed[n], unreadable(n), n, text[n]) for n in checked]
+    wrong = [(F.col(f"`{unread(n)}`"), unreadable(n), n, F.col(f"`__text_{n}`")) for n in checked]
+    malformed = F.col("__malformed")
     wrong.append((malformed.isNotNull(), MALFORMED, "__malformed", malformed))
     any_failed = reduce(lambda a, b: a | b, [is_so for is_so, _, _, _ in wrong])
-    errors = [F.when(is_so, F.array(F.lit(reason))).otherwise(no_error) for is_so, reason, _, _ in wrong]
     raw = [F.when(is_so, F.create_map(F.lit(key), value)).otherwise(no_text) for is_so, _, key, value in wrong]
-    return typed.select(
+    return tried.select(
         "__delivery_id",
         "__line",
+        "__malformed",
         *[f"`{name}`" for name in columns],
-        F.when(any_failed, F.concat(*errors)).otherwise(no_error).alias("__cast_errors"),
+        *[f"`{unread(n)}`" for n in columns],
+        F.when(any_failed, listed([(is_so, reason) for is_so, reason, _, _ in wrong]))
+        .otherwise(no_error)
+        .alias("__cast_errors"),
         F.when(any_failed, F.map_concat(*raw)).alias("__raw"),
     )
+
+
+def unread(column: str) -> str:
+    """Name of the flag that a value of the column was given and could not be read."""
+    return f"__unread_{column}"
+
+
+def listed(found: Sequence[tuple[Column, str]]) -> Column:
+    """The names of those that are so, at least one. Through text, for Spark's code of a list put together from lists is several times as long, and
+    what is too long is not compiled.
+    """
+    from pyspark.sql import functions as F
+
+    return F.split(F.concat_ws(",", *[F.when(is_so, F.lit(name)) for is_so, name in found]), ",")
 
 
 def _given(text: Column, column: Declared) -> Column:

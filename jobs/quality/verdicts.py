@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from jobs.contracts import Rule, Table
-from jobs.quality.casting import MALFORMED, unreadable
+from jobs.quality.casting import listed, unread
 from jobs.quality.metrics import parquet, quoted
 
 if TYPE_CHECKING:
@@ -97,11 +97,13 @@ def judge(
     order: Sequence[str],
     already: Column | None = None,
     suspects: dict[str, list[tuple[Any, ...]]] | None = None,
+    filtered: bool = False,
 ) -> DataFrame:
     """Add `__reasons` (broken quarantine rules), `__warnings` (broken row rules of other severities) and `__verdict`.
 
-    `rows` has `__row_hash` over the contents. `already`: reasons found before (text that could not be read). A row with
-    a name in `__filtered` is no part of the table by that rule, and is judged no further.
+    `rows` has `__row_hash` over the contents. `already`: reasons found before, by jobs.quality.casting.cast, whose other
+    columns `rows` then has too. `filtered`: a row with a name in its `__filtered` is no part of the table by the rule of
+    that name, and is judged no further.
 
     Uniqueness is decided among the rows of equal `within` columns that no row rule rejected, so that a bad copy never
     takes a good one with it; a key with a null in it is compared with nothing. Of equal copies the first by `order` is
@@ -112,10 +114,12 @@ def judge(
     from pyspark.sql import functions as F
 
     row_rules = [r for r in rules if r.judges_rows and not r.is_unique]
-    reasons = _marks([r for r in row_rules if r.on_fail == "quarantine"], already, keep=True)
-    warnings = _marks([r for r in row_rules if r.on_fail != "quarantine"], already, keep=False)
-    has_filters = "__filtered" in rows.columns
-    if has_filters:
+    # Each breach is a column of its own, found out once a row; it is named twice.
+    if row_rules:
+        rows = rows.withColumns({_breach(r): _is_broken(r, already is not None) for r in row_rules})
+    reasons = _marks([r for r in row_rules if r.on_fail == "quarantine"], already)
+    warnings = _marks([r for r in row_rules if r.on_fail != "quarantine"])
+    if filtered:
         left_out = F.col("__filtered").isNotNull()
         reasons = F.when(left_out, F.array("__filtered")).otherwise(reasons)
         warnings = F.when(left_out, _none()).otherwise(warnings)
@@ -139,9 +143,9 @@ def judge(
         copies.append(column)
     duplicate = reduce(lambda a, b: a | b, [F.col(c) for c in copies]) if copies else F.lit(False)
     verdict = F.when(F.size("__reasons") > 0, REJECTED).when(duplicate, DUPLICATE).otherwise(ACCEPTED)
-    if has_filters:
+    if filtered:
         verdict = F.when(F.col("__filtered").isNotNull(), FILTERED).otherwise(verdict)
-    return marked.withColumn("__verdict", verdict).drop(*copies)
+    return marked.withColumn("__verdict", verdict).drop(*copies, *map(_breach, row_rules))
 
 
 def _none() -> Column:
@@ -150,27 +154,31 @@ def _none() -> Column:
     return F.array().cast("array<string>")
 
 
-def _marks(rules: Sequence[Rule], already: Column | None, *, keep: bool) -> Column:
-    """Ids of the rules that the row breaks, after what was found already when that is to be kept."""
+def _marks(rules: Sequence[Rule], before: Column | None = None) -> Column:
+    """Ids of the rules that the row breaks, after what was found before."""
     from pyspark.sql import functions as F
 
-    before = already if already is not None and keep else _none()
+    before = _none() if before is None else before
     if not rules:
         return before
-    breaches = {r.id: _breach(r, already) for r in rules}
-    found = [F.when(b, F.array(F.lit(rule))).otherwise(_none()) for rule, b in breaches.items()]
+    breaches = [(F.col(_breach(rule)), rule.id) for rule in rules]
     # Nearly every row breaks none, which costs less to find out than to join empty lists.
-    return F.when(reduce(lambda a, b: a | b, breaches.values()), F.concat(before, *found)).otherwise(before)
+    any_broken = reduce(lambda a, b: a | b, [is_so for is_so, _ in breaches])
+    return F.when(any_broken, F.concat(before, listed(breaches))).otherwise(before)
 
 
-def _breach(rule: Rule, already: Column | None) -> Column:
+def _breach(rule: Rule) -> str:
+    """Name of the column that says whether a row breaks the rule."""
+    return f"__breach_{rule.id}"
+
+
+def _is_broken(rule: Rule, is_cast: bool) -> Column:
     """The row breaks the rule for a cause of its own: a value that could not be read is not said to be missing too."""
     from pyspark.sql import functions as F
 
-    if already is None or rule.expectation != "expect_column_values_to_not_be_null":
+    if not is_cast or rule.expectation != "expect_column_values_to_not_be_null":
         return broken(rule)
-    said = F.array_contains(already, unreadable(rule.kwargs["column"])) | F.array_contains(already, MALFORMED)
-    return broken(rule) & ~said
+    return broken(rule) & F.col("__malformed").isNull() & ~F.col(f"`{unread(rule.kwargs['column'])}`")
 
 
 def _compared(rows: DataFrame, rule: Rule, within: Sequence[str], order: Sequence[str], column: str) -> DataFrame:

@@ -48,7 +48,7 @@ def test_a_day_takes_the_place_of_its_rows_and_leaves_other_days_alone(
 ) -> None:
     lake = Lake(tmp_path / "lake")
     assert held(lake.accepted(spark, movements)) == []
-    lake.create(spark, movements)
+    lake.create(movements)
 
     def write(batch: int, day: date, **amounts: str) -> None:
         rows = frame(spark, movements, batch, day, **amounts)
@@ -67,7 +67,7 @@ def test_a_day_takes_the_place_of_its_rows_and_leaves_other_days_alone(
 
 def test_a_read_opens_only_files_that_may_hold_what_it_wants(spark: Any, movements: Table, tmp_path: Path) -> None:
     lake = Lake(tmp_path / "lake")
-    lake.create(spark, movements)
+    lake.create(movements)
     for batch, day in enumerate((MONDAY, TUESDAY), 1):
         rows = frame(spark, movements, batch, day, x="1.00")
         lake.replace_dates(rows, movements, Stamp(batch, f"{day}|v1", "run"), day, day)

@@ -164,7 +164,7 @@ def test_canaries_ride_along_with_a_load(spark):
     rules = load("demo").rules(table)
     real = next(iter(canaries(table, rules).values())) | {"customer_no": "1234567890"}
     rows = rows_of(spark, table, [real]).withColumn("__sealed", F.lit(None).cast("binary"))
-    typed = cast(_with_canaries(spark, table, rules, rows), table, zone=ZONE)
+    typed = cast(_with_canaries(spark, table, rules, rows, dict(rows.dtypes)), table, zone=ZONE)
     hashed = typed.withColumn("__row_hash", row_hash(list(table.physical_columns)))
     found = judge(hashed, rules, within=["__delivery_id"], order=["__line"], already=F.col("__cast_errors"))
     counted = {(d, v): n for d, v, n in found.groupBy("__delivery_id", "__verdict").count().collect()}

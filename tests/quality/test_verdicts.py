@@ -148,7 +148,11 @@ def test_a_filtered_row_is_judged_no_further(spark):
         rule("once", "quarantine", "expect_column_values_to_be_unique", column="word"),
         rule("b", "warn", "expect_column_values_to_be_in_set", column="word", value_set=["b"]),
     ]
-    found = judge(frame, rules, within=[], order=["n"]).orderBy(F.col("__filtered").asc_nulls_last()).collect()
+    found = (
+        judge(frame, rules, within=[], order=["n"], filtered=True)
+        .orderBy(F.col("__filtered").asc_nulls_last())
+        .collect()
+    )
     assert [(r["__verdict"], r["__reasons"], r["__warnings"]) for r in found] == [
         ("filtered", ["is_person"], []),
         ("rejected", ["low"], ["b"]),

@@ -1,0 +1,147 @@
+"""Delta's log, written from Python: Spark and DuckDB write Parquet files below a table, and one commit here makes rows of them.
+
+A commit by Spark's own Delta takes half a second of its processor time, however few the rows: it plans queries over the log, and gathers the
+extremes that the files' footers hold anyway (decision 0013).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable, Schema
+    from deltalake.transaction import AddAction
+
+# Delta's own length: what is longer is cut for a minimum, and has no maximum.
+LONGEST_TEXT = 32
+COMMIT_RETRIES = 15
+SPARK_NAMES = {"long": "bigint", "integer": "int"}
+DELTA_NAMES = {spark: delta for delta, spark in SPARK_NAMES.items()}
+
+
+def schema(columns: Mapping[str, str]) -> Schema:
+    """Delta's schema of columns in Spark's types; every column may be null, what must be there is a rule of its gate."""
+    from deltalake import Schema
+
+    return Schema.from_json(json.dumps(_struct(columns.items())))
+
+
+def columns(live: DeltaTable) -> dict[str, str]:
+    """The columns of a live table, in Spark's types without spaces."""
+    return {field["name"]: type_name(field["type"]) for field in json.loads(live.schema().to_json())["fields"]}
+
+
+def type_name(kind: Any) -> str:
+    """A type of Delta's schema JSON in Spark's words, without spaces."""
+    if isinstance(kind, str):
+        return SPARK_NAMES.get(kind, kind.replace(" ", ""))
+    if kind["type"] == "array":
+        return f"array<{type_name(kind['elementType'])}>"
+    if kind["type"] == "map":
+        return f"map<{type_name(kind['keyType'])},{type_name(kind['valueType'])}>"
+    return "struct<" + ",".join(f"{f['name']}:{type_name(f['type'])}" for f in kind["fields"]) + ">"
+
+
+def delta_type(name: str) -> Any:
+    """The other way: a type in Spark's words as it stands in Delta's schema JSON."""
+    name = name.replace(" ", "")
+    outer, _, inner = name.partition("<")
+    if not inner:
+        return DELTA_NAMES.get(name, name)
+    parts = _split(inner[:-1])
+    if outer == "array":
+        return {"type": "array", "elementType": delta_type(parts[0]), "containsNull": True}
+    if outer == "map":
+        kinds = {"keyType": delta_type(parts[0]), "valueType": delta_type(parts[1])}
+        return {"type": "map", **kinds, "valueContainsNull": True}
+    return _struct((field, kind) for field, _, kind in (part.partition(":") for part in parts))
+
+
+def _struct(fields: Any) -> dict[str, Any]:
+    listed = [{"name": name, "type": delta_type(kind), "nullable": True, "metadata": {}} for name, kind in fields]
+    return {"type": "struct", "fields": listed}
+
+
+def _split(text: str) -> list[str]:
+    """The parts between commas that stand in no bracket."""
+    parts, depth = [""], 0
+    for sign in text:
+        depth += (sign in "<(") - (sign in ">)")
+        if sign == "," and not depth:
+            parts.append("")
+        else:
+            parts[-1] += sign
+    return parts
+
+
+def commit(
+    live: DeltaTable, table: Path, folder: Path, replaced: Sequence[str], *, statistics: Sequence[str], application: str, version: int,
+    metadata: str,
+) -> None:  # fmt: skip
+    """Make the Parquet files of a folder below the table rows of it, in place of the files `replaced` (by their paths in the log), as one commit.
+
+    `application`, `version`: Delta's transaction; raises CommitFailedError when another process has committed one of this
+    application, or removed one of the files, since `live` was read.
+    """
+    import time
+
+    from deltalake import CommitProperties, Transaction
+    from deltalake.transaction import RemoveAction
+
+    now = int(time.time() * 1000)
+    gone = [RemoveAction(path, True, now, partition_values={}) for path in replaced]
+    live.create_write_transaction(
+        [*_added(table, folder, statistics), *gone], "append", live.schema(),
+        commit_properties=CommitProperties(
+            custom_metadata={"userMetadata": metadata}, max_commit_retries=COMMIT_RETRIES, app_transactions=[Transaction(application, version)],
+        ),
+    )  # fmt: skip
+
+
+def _added(table: Path, folder: Path, statistics: Sequence[str]) -> list[AddAction]:
+    """The files of a folder that hold rows."""
+    from deltalake.transaction import AddAction
+
+    found = []
+    for file in sorted(folder.glob("*.parquet")):
+        of_file = extremes(file, statistics)
+        if of_file["numRecords"]:
+            stat = file.stat()
+            path = os.path.relpath(file, table)
+            found.append(AddAction(path, stat.st_size, {}, int(stat.st_mtime * 1000), True, json.dumps(of_file)))
+    return found
+
+
+def extremes(file: Path, names: Sequence[str]) -> dict[str, Any]:
+    """Delta's statistics of one file, from its footer: rows, and of these columns minimum, maximum and nulls where the footer knows them and they are
+    dates, whole numbers or text."""
+    import pyarrow.parquet as pq
+
+    footer = pq.read_metadata(file)
+    place = {footer.schema.column(n).path: n for n in range(len(footer.schema))}
+    lowest: dict[str, Any] = {}
+    highest: dict[str, Any] = {}
+    nulls: dict[str, int] = {}
+    for name in names:
+        if name not in place:
+            continue
+        parts = [footer.row_group(group).column(place[name]).statistics for group in range(footer.num_row_groups)]
+        if any(part is None or not (part.has_min_max or part.num_values == 0) for part in parts):
+            continue
+        nulls[name] = sum(part.null_count for part in parts)
+        known = [part for part in parts if part.has_min_max]
+        if known and type(known[0].min) in (date, int, str):
+            low, high = min(part.min for part in known), max(part.max for part in known)
+            lowest[name] = low[:LONGEST_TEXT] if isinstance(low, str) else _plain(low)
+            if not isinstance(high, str) or len(high) <= LONGEST_TEXT:
+                highest[name] = _plain(high)
+    return {"numRecords": footer.num_rows, "minValues": lowest, "maxValues": highest, "nullCount": nulls}
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, date) else value
