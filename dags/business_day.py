@@ -1,6 +1,6 @@
 """business_day (key `date|vN`): silver, gold, release, mart and report of one business day.
 
-A build and a gate a table, laid out from the contracts' `reads`. First run, correction and restatement take the same road. A gate that says
+A task a table, which builds it and judges it, laid out from the contracts' `reads`: a table is begun when all that it reads has passed its gate. First run, correction and restatement take the same road. A gate that says
 stop ends this day only; what the run wrote is taken back, and the task's error says why.
 """
 
@@ -35,17 +35,13 @@ def business_day(profile: str) -> DAG:
             return state
 
         @task(**RETRY)
-        def build(table: str, dag_run=None) -> None:
-            from jobs.build import build as build_table
+        def build_and_judge(table: str, dag_run=None) -> str:
+            from jobs.build import GateStopped, build, judge_table
 
-            print(build_table(profile, dag_run.partition_key, table, run_of(get_current_context())))
-
-        @task(**RETRY)
-        def gate(table: str, dag_run=None) -> str:
-            from jobs.build import GateStopped, judge_table
-
+            run_key, run_id = dag_run.partition_key, run_of(get_current_context())
+            print(build(profile, run_key, table, run_id))
             try:
-                return judge_table(profile, dag_run.partition_key, table, run_of(get_current_context()))
+                return judge_table(profile, run_key, table, run_id)
             except GateStopped as stopped:
                 raise AirflowFailException(str(stopped)) from stopped
 
@@ -87,17 +83,15 @@ def business_day(profile: str) -> DAG:
             return state
 
         started, released, settled = begin(), release(), settle()
-        gates: dict[str, Any] = {}
+        passed: dict[str, Any] = {}
         layers = {layer: TaskGroup(layer) for layer in ("silver", "gold")}
         for table in load(profile).build_order():
-            with layers[table.layer], TaskGroup(table.name):
-                built = build.override(task_id="build")(table.table)
-                judged = gate.override(task_id="gate")(table.table)
-                built >> judged
-            before = [gates[read] for read in table.reads if read in gates and read not in (INCOMING, PREVIOUS)]
-            (before or [started]) >> built
-            gates[table.table] = judged
-        list(gates.values()) >> released
+            with layers[table.layer]:
+                made = build_and_judge.override(task_id=table.name)(table.table)
+            before = [passed[read] for read in table.reads if read in passed and read not in (INCOMING, PREVIOUS)]
+            (before or [started]) >> made
+            passed[table.table] = made
+        list(passed.values()) >> released
         released >> publish() >> report() >> settled >> ask_for_days()
     return dag
 

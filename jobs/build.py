@@ -411,7 +411,7 @@ def judge_table(profile: str, run_key: str, table_name: str, run_id: str) -> str
     with bank.ledger.begin() as db:
         batch = batches.newest(db, table_name, run_key)
     if batch is None or batch.state not in ("written", "passed", "stopped"):
-        raise RuntimeError(f"{table_name} was not built in run {run_key}: run its build task first")
+        raise RuntimeError(f"{table_name} was not built in run {run_key}: build it first")
     metrics = batch.metrics or {}
     if metrics.get("skipped"):
         metrics = nothing(table, rules)

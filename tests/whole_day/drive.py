@@ -93,7 +93,7 @@ def business_day(profile: str, key: str) -> None:
         return
     for table in step("tables", lambda: _tables(profile)):
         step(f"build {table}", lambda table=table: build.build(profile, key, table, RUN))
-        step(f"gate  {table}", lambda table=table: build.judge_table(profile, key, table, RUN))
+        step(f"judge {table}", lambda table=table: build.judge_table(profile, key, table, RUN))
     step("release", lambda: day.release(profile, key, RUN))
     step("publish", lambda: day.publish(profile, key, RUN))
     step("report", lambda: day.report(profile, key, RUN))
