@@ -18,7 +18,7 @@ from jobs.bank import Bank
 from jobs.contracts import Catalog, Table
 from jobs.lake import session
 from jobs.lake.log import columns
-from jobs.lake.tables import STATISTICS, schema_of, statistics_of
+from jobs.lake.tables import STATISTICS, judged_table, schema_of, statistics_of
 from jobs.lease import WRITER
 from jobs.ledger import batches, leases, releases
 
@@ -111,17 +111,19 @@ def plan(bank: Bank) -> list[Change]:
     from deltalake import DeltaTable
 
     changes: list[Change] = []
-    for table in bank.catalog.tables.values():
-        if bank.lake.exists(table.table):
-            live = DeltaTable(bank.lake.path(table.table), without_files=True)
-            changes += _differences(bank.catalog, table, live)
+    for one in bank.catalog.tables.values():
+        for table in (one, judged_table(one)):
+            if bank.lake.exists(table.table):
+                live = DeltaTable(bank.lake.path(table.table), without_files=True)
+                changes += _differences(bank.catalog, table, one, live)
     return changes
 
 
-def _differences(catalog: Catalog, table: Table, live: DeltaTable) -> Iterator[Change]:
+def _differences(catalog: Catalog, table: Table, declared: Table, live: DeltaTable) -> Iterator[Change]:
+    """`table`: the declared one, or that of its judged states."""
     have = columns(live)
     want = {name: kind.replace(" ", "").lower() for name, kind in schema_of(table).items()}
-    tables, kpis = affected(catalog, table.table)
+    tables, kpis = affected(catalog, declared.table)
     for name, kind in want.items():
         if name not in have:
             yield Change("added", table.table, name, None, kind, True, tables, kpis)

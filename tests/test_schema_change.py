@@ -17,7 +17,7 @@ from jobs import schema_change
 from jobs.bank import Bank
 from jobs.contracts import load
 from jobs.lake import Lake
-from jobs.lake.tables import schema_of
+from jobs.lake.tables import judged_table, schema_of
 from jobs.lease import WRITER
 from jobs.ledger import Ledger, batches, leases
 from jobs.ledger.models import Lease
@@ -92,6 +92,19 @@ def test_a_new_column_is_added_in_place(bank: Bank, house: Path, spark: SparkSes
     assert str(added) == "gold.daily.fees: add bigint; rows of earlier builds hold null."
     assert list(schema_change.apply(bank, [added], spark)) == ["Done. gold.daily.fees: added, now bigint."]
     assert schema_change.plan(bank) == []
+
+
+def test_the_judged_states_of_a_history_get_its_new_column_too(bank: Bank, house: Path, spark: SparkSession) -> None:
+    """Else the next build could not write them."""
+    history = bank.catalog.tables["gold.daily"].model_copy(update={"history": "scd2"})
+    for table in (history, judged_table(history)):
+        bank.lake.create(table)
+    change(house, "gold/daily.yaml", "  amount: ", "  fees:          [bigint, {classification: C1/1}]\n  amount: ")
+    bank = after(bank, house)
+    added = [c for c in schema_change.plan(bank) if c.kind == "added"]
+    assert [(c.table, c.column) for c in added] == [("gold.daily", "fees"), ("gold.daily__judged", "fees")]
+    list(schema_change.apply(bank, added, spark))
+    assert [c for c in schema_change.plan(bank) if c.kind == "added"] == []
 
 
 def test_a_wider_type_is_put_in_place_and_can_still_be_read_by_the_mart(
