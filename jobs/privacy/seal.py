@@ -12,6 +12,7 @@ import io
 import os
 import secrets
 import struct
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
@@ -63,8 +64,9 @@ class SealedWriter:
         self._draft.replace(self.path)
 
     def discard(self) -> None:
-        """Leaves nothing behind."""
-        self._file.close()
+        """Leaves nothing behind, also when the disk is full and what waits cannot be written."""
+        with suppress(OSError):
+            self._file.close()
         self._draft.unlink(missing_ok=True)
 
     def __enter__(self) -> SealedWriter:
@@ -76,7 +78,11 @@ class SealedWriter:
         if kind is not None:
             self.discard()
         elif not self._file.closed:
-            self.close()
+            try:
+                self.close()
+            except BaseException:
+                self.discard()
+                raise
 
     def _put(self, data: bytes | memoryview, *, last: bool) -> None:
         self._file.write(self._cipher.encrypt(_nonce(self._number, last), data, self._head))

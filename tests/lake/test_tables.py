@@ -85,5 +85,8 @@ def test_what_a_dead_write_left_in_the_scratch_folder_goes_after_a_day(tmp_path:
     for file in (old, new):
         file.touch()
     os.utime(old, (time.time() - 2 * 86400,) * 2)
+    half = tmp_path / "silver" / "movements" / "7-ab" / "_temporary"  # of a Spark that died while it wrote
+    (half / "0").mkdir(parents=True)
+    os.utime(half, (time.time() - 2 * 86400,) * 2)
     upkeep._forget_scratch(SimpleNamespace(lake=lake))  # type: ignore[arg-type]
-    assert (old.exists(), new.exists()) == (False, True)
+    assert (old.exists(), new.exists(), half.exists()) == (False, True, False)

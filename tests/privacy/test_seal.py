@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -47,6 +49,18 @@ def test_nothing_stands_under_the_name_until_it_is_whole(tmp_path: Path, keys: K
         assert not (tmp_path / "kept" / "raw").exists()
         raise RuntimeError
     assert list((tmp_path / "kept").iterdir()) == []
+
+
+def test_a_full_disk_at_the_last_moment_leaves_no_draft(
+    tmp_path: Path, keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(file: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"), SealedWriter(tmp_path / "raw", keys) as seal:
+        seal.write(b"x")
+    assert [file.name for file in tmp_path.iterdir()] == ["keys.json"]
 
 
 def test_the_same_line_is_never_sealed_the_same_way(keys: Keys) -> None:
