@@ -78,8 +78,6 @@ def _must_be_whole(bank: Bank, run_key: str, written: dict[str, Any]) -> None:
 
 def _branch_history(bank: Bank) -> list[dict[str, Any]]:
     """Branches with the dates between which they owe deliveries, from silver.branches as it is about to be released."""
-    from deltalake import DeltaTable
-
     if not bank.lake.exists("silver.branches"):
         return []
     columns = [
@@ -92,7 +90,7 @@ def _branch_history(bank: Bank) -> list[dict[str, Any]]:
         "outlet_type",
         "__verdict",
     ]
-    rows = DeltaTable(bank.lake.path("silver.branches")).to_pyarrow_table(columns=columns).to_pylist()
+    rows = bank.lake.dataset("silver.branches").to_table(columns=columns).to_pylist()
     return [
         {
             "branch_id": r["branch_id"],
@@ -130,15 +128,16 @@ def _visible(bank: Bank, table_name: str, made: Any) -> pyarrow.Table:
         version = releases.tables(db, made.release_id)[table_name].delta_version
     columns = list(table.physical_columns)
     extra = ["valid_from", "valid_to", "is_current"] if table.history == "scd2" else []
-    where = pc.field("__verdict") == "accepted"
+    where, within = pc.field("__verdict") == "accepted", {}
     if table.history == "scd2":
         where = where & pc.field("is_current")
     elif table.history == "append":
-        where = where & (pc.field("release_id") == made.run_key)
+        where, within = where & (pc.field("release_id") == made.run_key), {"release_id": (made.run_key, made.run_key)}
     else:
-        column = pc.field(business_date_column(table))
-        where = where & (column >= made.from_date) & (column <= made.to_date)
-    return bank.lake.dataset(table_name, version).to_table(columns=[*columns, *extra], filter=where)
+        column = business_date_column(table)
+        where = where & (pc.field(column) >= made.from_date) & (pc.field(column) <= made.to_date)
+        within = {column: (made.from_date, made.to_date)}
+    return bank.lake.dataset(table_name, version, within).to_table(columns=[*columns, *extra], filter=where)
 
 
 def report(profile: str, run_key: str, run_id: str) -> Path:

@@ -190,14 +190,14 @@ def _business_date(table: Table, zone: str) -> Column | None:
 
 def _measure(bank: Bank, table: Table, rules: Sequence[Rule], batch_id: int) -> Measured:
     """What the batch holds, measured on its own files."""
-    from jobs.quality.metrics import distinct, measure
+    from jobs.quality.metrics import counted, distinct, measure
 
     written = bank.lake.written(table, batch_id)
     by_delivery = {
         m.pop("__delivery_id"): m for m in measure(written, table, rules, batch=batch_id, by=["__delivery_id"])
     }
     by_date: dict[str, list[dict[str, Any]]] = {}
-    for counts in measure(written, table, [], batch=batch_id, by=["__delivery_id", "__business_date"]):
+    for counts in counted(written, table, batch=batch_id, by=["__delivery_id", "__business_date"]):
         by_date.setdefault(counts.pop("__delivery_id"), []).append(counts)
     affects = distinct(written, table.affects, batch=batch_id, by="__delivery_id") if table.affects else {}
     return Measured(by_delivery, by_date, affects)

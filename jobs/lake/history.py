@@ -114,7 +114,7 @@ def changes(lake: Lake, table: Table, batch: int, first: date, path: Path) -> in
     path.parent.mkdir(parents=True, exist_ok=True)
     with duckdb.connect() as engine:
         engine.execute("set timezone = 'UTC'")
-        engine.register("judged", lake.dataset(judged_table(table).table))
+        engine.register("judged", lake.dataset(judged_table(table).table, within={"batch": (batch, batch)}))
         engine.register("all_history", lake.dataset(table.table))
         engine.execute(
             f"create view states as select * from judged where batch = {int(batch)} and __verdict = 'accepted';"

@@ -25,9 +25,10 @@ from jobs.lake import log
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
-    from pyarrow.dataset import Expression
     from pyspark.sql import DataFrame, SparkSession
 
+# Column -> lowest and highest value wanted. By a column of which no statistics are kept no file is left out.
+Within = Mapping[str, tuple[Any, Any]]
 SOURCES = "array<struct<delivery_id:string,line:bigint>>"
 MACHINERY = {
     "sources": SOURCES,
@@ -176,21 +177,26 @@ class Lake:
             )
         return live
 
-    def dataset(self, table: str, version: int | None = None) -> Any:
-        """The table's files as an Arrow dataset (statistics prune files), read without Spark."""
+    def dataset(self, table: str, version: int | None = None, within: Within | None = None) -> Any:
+        """The table's files that may hold rows of `within` as an Arrow dataset, read without Spark."""
+        import pyarrow as pa
+        import pyarrow.dataset as ds
         from deltalake import DeltaTable
 
-        return DeltaTable(self.path(table), version=version).to_pyarrow_dataset()
+        live = DeltaTable(self.path(table), version=version)
+        schema = pa.schema(live.schema().to_arrow())
+        files = [f"{self.path(table)}/{path}" for path in paths(live, within)]
+        return ds.dataset(files, schema, format="parquet") if files else ds.dataset(schema.empty_table())
 
     def written(self, table: Table, batch_id: int) -> list[str]:
         """The files that may hold rows of a batch."""
         from deltalake import DeltaTable
 
         column = "__batch" if table.layer == "bronze" else "batch"
-        found = paths(DeltaTable(self.path(table.table)), _between(column, batch_id, batch_id))
+        found = paths(DeltaTable(self.path(table.table)), {column: (batch_id, batch_id)})
         return [f"{self.path(table.table)}/{path}" for path in found]
 
-    def read(self, spark: SparkSession, table: Table, within: Expression | None = None) -> DataFrame:
+    def read(self, spark: SparkSession, table: Table, within: Within | None = None) -> DataFrame:
         """All rows of the files that may hold rows of `within`; the caller leaves out what else these files hold. The log is read here, not in Spark,
         whose planning of a Delta scan costs more than reading a day's rows.
         """
@@ -212,7 +218,7 @@ class Lake:
 
         column = business_date_column(table)
         live = self.live(table)
-        replaced = paths(live, _between(column, first, last))
+        replaced = paths(live, {column: (first, last)})
         if replaced:
             # The same files hold rows of other dates, or of none, which stay.
             gone = F.coalesce(F.col(column).between(F.lit(first), F.lit(last)), F.lit(False))
@@ -284,11 +290,9 @@ class Lake:
         from pyspark.sql import functions as F
 
         name = column or business_date_column(table)
-        return self.accepted(spark, table, _between(name, first, last)).where(
-            F.col(name).between(F.lit(first), F.lit(last))
-        )
+        return self.accepted(spark, table, {name: (first, last)}).where(F.col(name).between(F.lit(first), F.lit(last)))
 
-    def accepted(self, spark: SparkSession, table: Table, within: Expression | None = None) -> DataFrame:
+    def accepted(self, spark: SparkSession, table: Table, within: Within | None = None) -> DataFrame:
         """Rows that passed their gate, of the files that may hold rows of `within`; an empty frame of the right shape when the table was never
         written."""
         from pyspark.sql import functions as F
@@ -301,7 +305,7 @@ class Lake:
 
         batches = [p.batch_id for p in parts]
         days = [p.business_date for p in parts]
-        within = _between("__batch", min(batches), max(batches)) & _between("__business_date", min(days), max(days))
+        within = {"__batch": (min(batches), max(batches)), "__business_date": (min(days), max(days))}
         pairs = sorted({f"{p.batch_id}/{p.delivery_id}" for p in parts})
         return self.accepted(spark, table, within).where(
             F.col("__business_date").between(F.lit(min(days)), F.lit(max(days)))
@@ -313,9 +317,22 @@ def empty(spark: SparkSession, table: Table) -> DataFrame:
     return spark.createDataFrame([], _ddl(schema_of(table)))
 
 
-def paths(live: DeltaTable, within: Expression | None = None) -> list[str]:
-    """The files of a table, by their paths in its log, that may hold rows of `within`, an Arrow expression over columns of which statistics are kept."""
-    return [fragment.path for fragment in live.to_pyarrow_dataset().get_fragments(filter=within)]
+def paths(live: DeltaTable, within: Within | None = None) -> list[str]:
+    """The files of a table, by their paths in its log, that may hold rows of `within`."""
+    import pyarrow as pa
+
+    files = pa.table(live.get_add_actions(flatten=True)).to_pydict()
+    found = list(range(len(files["path"])))
+    for column, (low, high) in (within or {}).items():
+        least, most, nulls = (files.get(f"{kind}.{column}") for kind in ("min", "max", "null_count"))
+        found = [
+            n
+            for n in found
+            if not (least and least[n] is not None and least[n] > high)
+            and not (most and most[n] is not None and most[n] < low)
+            and not (nulls and nulls[n] is not None and nulls[n] == files["num_records"][n])
+        ]
+    return [files["path"][n] for n in found]
 
 
 def _application(table: Table, stamp: Stamp) -> str:
@@ -325,9 +342,3 @@ def _application(table: Table, stamp: Stamp) -> str:
 
 def _ddl(columns: Mapping[str, str]) -> str:
     return ", ".join(f"`{name}` {kind}" for name, kind in columns.items())
-
-
-def _between(column: str, low: Any, high: Any) -> Expression:
-    import pyarrow.dataset as ds
-
-    return (ds.field(column) >= low) & (ds.field(column) <= high)

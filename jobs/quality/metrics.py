@@ -147,6 +147,15 @@ def measure(
     return [dict(zip(by, group, strict=True)) | found | few.get(group, marked) for group, found in every.items()]
 
 
+def counted(files: Sequence[str], table: Table, *, batch: int, by: Sequence[str]) -> list[dict[str, Any]]:
+    """Rows and money of one batch by verdict, one row a group of `by`."""
+    if not files:
+        return []
+    with duckdb.connect() as engine:
+        found = _grouped(engine, of_rows(table, []), f"{parquet(files)} where __batch = {int(batch)}", by)
+    return [dict(zip(by, group, strict=True)) | counts for group, counts in found.items()]
+
+
 def _grouped(
     engine: duckdb.DuckDBPyConnection, aggregates: Mapping[str, str], rows: str, by: Sequence[str]
 ) -> dict[tuple[Any, ...], dict[str, Any]]:
