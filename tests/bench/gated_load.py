@@ -136,11 +136,13 @@ def write_file(path: Path, rows: int, corrected: float, seed: int = 1) -> None:
             )
 
 
-def median_of(times: int, step: Callable[[int], float]) -> float:
-    return statistics.median(step(n) for n in range(times))
+def medians_of(times: int, *steps: Callable[[int], float]) -> list[float]:
+    """By turns, so that a machine that grows slower or faster meanwhile does so for all of them."""
+    taken = [[step(n) for step in steps] for n in range(times)]
+    return [statistics.median(of_step) for of_step in zip(*taken, strict=True)]
 
 
-def main(rows: int = 1_000_000, times: int = 3) -> None:
+def main(rows: int = 1_000_000, times: int = 5) -> None:
     """Prints the table of seconds and the two ratios."""
     import os
     import tempfile
@@ -167,10 +169,13 @@ def main(rows: int = 1_000_000, times: int = 3) -> None:
     bank.ledger.migrate()
     plain_load(first, home, 99)  # warms the server
     gated_load(bank, first, 99)
-    plain = median_of(times, lambda n: plain_load(first, home, n))
     parts: list[tuple[float, float]] = []
-    gated = median_of(times, lambda n: gated_load(bank, first, n, parts))
-    again = median_of(times, lambda n: gated_load(bank, second, n))
+    plain, gated, again = medians_of(
+        times,
+        lambda n: plain_load(first, home, n),
+        lambda n: gated_load(bank, first, n, parts),
+        lambda n: gated_load(bank, second, n),
+    )
     arrival = statistics.median(p[0] for p in parts)
     print(f"plain CSV -> Delta                      {plain:6.2f} s")
     print(
