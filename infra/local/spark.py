@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 from infra.local.component import Component, base_environment
@@ -68,8 +67,7 @@ def configuration(settings: Settings) -> dict[str, str]:
     }
 
 
-def component(settings: Settings, before_start: Callable[[], None] | None = None) -> Component:
-    """`before_start` may refuse a start by raising: the place where the lake's single-writer lease is taken."""
+def component(settings: Settings) -> Component:
     import pyspark
 
     jars = [settings.home / "jars" / name for name in sorted(checksums())]
@@ -86,8 +84,6 @@ def component(settings: Settings, before_start: Callable[[], None] | None = None
             )
         for folder in ("warehouse", "scratch", "work"):
             (settings.home / "spark" / folder).mkdir(parents=True, exist_ok=True)
-        if before_start is not None:
-            before_start()
 
     return Component(
         name="spark",
