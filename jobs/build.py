@@ -37,6 +37,10 @@ class GateStopped(Exception):
     """A gate said stop: this day goes no further. Nothing that was released changes."""
 
 
+class StaleRun(Exception):
+    """A step of a run that another has taken back: it must leave no trace."""
+
+
 @dataclass(frozen=True)
 class Run:
     """One run of one or more business days, and the live parts of deliveries that it builds from."""
@@ -66,7 +70,7 @@ def build(profile: str, run_key: str, table_name: str, run_id: str) -> dict[str,
     hold_writer(bank, run)
     with bank.ledger.begin() as db:
         done = batches.newest(db, table_name, run_key)
-        if done is not None and done.state in ("written", "passed"):
+        if done is not None and done.state in ("written", "passed", "stopped"):
             return done.metrics or {}
         batch = batches.start(db, table_name, run_key, run_id)
     stamp = Stamp(batch.batch_id, run_key, run_id)
@@ -93,7 +97,13 @@ def _record(bank: Bank, stamp: Stamp, metrics: dict[str, Any], version: int | No
 
     kept = storable(metrics)
     with bank.ledger.begin() as db:
-        batches.set_state(db, stamp.batch_id, "written", metrics=kept, delta_version=version)
+        if not batches.set_state(
+            db, stamp.batch_id, "written", only_from=("started", "written"), metrics=kept, delta_version=version
+        ):
+            raise StaleRun(
+                f"Run {stamp.subject} was given up and what it wrote was taken back while this step still ran. Nothing was recorded; "
+                "the run that came after it goes on."
+            )
     return kept
 
 

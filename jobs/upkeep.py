@@ -29,9 +29,9 @@ def tidy(profile: str, run_id: str) -> dict[str, int]:
     with session() as spark:
         for table in _tables(bank):
             if bank.lake.exists(table):
-                with bank.lake.alone(table):
-                    spark.sql(f"OPTIMIZE delta.`{bank.lake.path(table)}`")
-                    spark.sql(f"VACUUM delta.`{bank.lake.path(table)}`")
+                for act in ("OPTIMIZE", "VACUUM"):
+                    with bank.lake.alone(table):
+                        spark.sql(f"{act} delta.`{bank.lake.path(table)}`")
                 done["tables"] += 1
     _forget_scratch(bank)
     with bank.ledger.begin() as db:
@@ -53,7 +53,7 @@ def _forget_scratch(bank: Bank) -> None:
     root = Path(bank.lake.root)
     for left in [*(root / SCRATCH).glob("*"), *root.glob("*/*/*/_temporary")]:
         if time.time() - left.stat().st_mtime > SCRATCH_SECONDS:
-            shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
+            shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
 
 
 def _expire(db, column, before: datetime, *, only_settled: bool) -> int:  # type: ignore[no-untyped-def]

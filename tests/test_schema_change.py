@@ -70,7 +70,7 @@ def after(bank: Bank, house: Path) -> Bank:
 
 def rows(bank: Bank) -> list[dict[str, object]]:
     """As the mart and the report read them."""
-    return DeltaTable(bank.lake.path(MOVEMENTS)).to_pyarrow_table().to_pylist()
+    return bank.lake.dataset(MOVEMENTS).to_table().to_pylist()
 
 
 def test_live_tables_as_their_contracts_say_need_nothing(bank: Bank) -> None:

@@ -42,34 +42,36 @@ STATEMENT = """
 """
 
 
-# Files of before a column was added lack it; the changes have all columns.
+# What stays keeps all that the table has of it: columns that a contract has dropped, too. Files of before a column was added lack it; the changes have all
+# columns of the contract.
 REWRITE = """
-    create view standing as select * from read_parquet([{files}], union_by_name = true, filename = true);
-    create table touched as select distinct filename from standing e where filename <> {changes}
+    create view standing as select * from
+        read_parquet([{files}], union_by_name = true, filename = '__file', hive_partitioning = false);
+    create table touched as select distinct __file from standing e where __file <> {changes}
         and exists (select 1 from read_parquet({changes}) c where {same});
     copy (
-        select {columns} from standing e where filename in (select filename from touched)
+        select * exclude (__file, __op) from standing e where __file in (select __file from touched)
             and not exists (select 1 from read_parquet({changes}) c where {same})
-        union all select {columns} from read_parquet({changes}) where __op = '{keep}'
+        union all by name select {columns} from read_parquet({changes}) where __op = '{keep}'
     ) to {target} (format parquet)
 """
 
 
 def merge(lake: Lake, table: Table, stamp: Stamp, first: date) -> int:
     """Bring a table with history to what the accepted states of a batch say from the date `first` on, as one commit; returns how many rows that
-    changed. No change, no commit.
+    changed. No change, no commit. Raises WrittenMeanwhile when another run has written to the table in between.
     """
     scratch = lake.scratch(stamp)
     try:
         live = lake.live(table)
         if lake.is_done(live, table, stamp):
             return 0
-        count = changes(lake, table, stamp.batch_id, first, scratch)
+        count = changes(lake, table, stamp.batch_id, first, scratch, live.version())
         if count:
             folder = lake.new_folder(table, stamp)
             folder.mkdir()
             replaced = _rewrite(lake.path(table.table), paths(live), table, scratch, folder / "part-0.parquet")
-            lake.commit(live, table, stamp, folder, replaced)
+            lake.commit(live, table, stamp, folder, replaced, is_alone=True)
         return count
     finally:
         scratch.unlink(missing_ok=True)
@@ -90,16 +92,16 @@ def _rewrite(root: str, live: list[str], table: Table, changed: Path, target: Pa
                 keep=KEEP,
             )
         )
-        return [listed[name] for (name,) in engine.execute("select filename from touched order by filename").fetchall()]
+        return [listed[name] for (name,) in engine.execute("select __file from touched order by __file").fetchall()]
 
 
 def _text(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
 
 
-def changes(lake: Lake, table: Table, batch: int, first: date, path: Path) -> int:
+def changes(lake: Lake, table: Table, batch: int, first: date, path: Path, version: int | None = None) -> int:
     """Write the rows of `table` that the accepted states of a batch change to a Parquet file, each with what becomes of it (`__op`: keep or delete);
-    returns how many there are. A state equal to the one before it opens no row; states that tell the history that stands change nothing.
+    returns how many there are. `version`: of the history, the newest when None. A state equal to the one before it opens no row; states that tell the history that stands change nothing.
     """
     keys = ", ".join(f'"{key}"' for key in table.primary_key)
     columns = [f'"{column}"' for column in schema_of(table)]
@@ -115,7 +117,7 @@ def changes(lake: Lake, table: Table, batch: int, first: date, path: Path) -> in
     with duckdb.connect() as engine:
         engine.execute("set timezone = 'UTC'")
         engine.register("judged", lake.dataset(judged_table(table).table, within={"batch": (batch, batch)}))
-        engine.register("all_history", lake.dataset(table.table))
+        engine.register("all_history", lake.dataset(table.table, version))
         engine.execute(
             f"create view states as select * from judged where batch = {int(batch)} and __verdict = 'accepted';"
             "create view history as select * from all_history where __verdict = 'accepted'"

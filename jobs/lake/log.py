@@ -16,12 +16,21 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from deltalake import DeltaTable, Schema
     from deltalake.transaction import AddAction
+    from pyarrow.parquet import FileMetaData
 
 # Delta's own length: what is longer is cut for a minimum, and has no maximum.
 LONGEST_TEXT = 32
 COMMIT_RETRIES = 15
 SPARK_NAMES = {"long": "bigint", "integer": "int"}
 DELTA_NAMES = {spark: delta for delta, spark in SPARK_NAMES.items()}
+
+
+class SchemaDiffers(Exception):
+    """A live table is not as its contract says, or rows are not as the table: nothing was committed."""
+
+
+class WrittenMeanwhile(Exception):
+    """Another run has written to the table since this one looked at it: nothing was committed, and the step may be run again."""
 
 
 def schema(columns: Mapping[str, str]) -> Schema:
@@ -33,7 +42,12 @@ def schema(columns: Mapping[str, str]) -> Schema:
 
 def columns(live: DeltaTable) -> dict[str, str]:
     """The columns of a live table, in Spark's types without spaces."""
-    return {field["name"]: type_name(field["type"]) for field in json.loads(live.schema().to_json())["fields"]}
+    return columns_of(live.schema())
+
+
+def columns_of(declared: Schema) -> dict[str, str]:
+    """The same of a schema."""
+    return {field["name"]: type_name(field["type"]) for field in json.loads(declared.to_json())["fields"]}
 
 
 def type_name(kind: Any) -> str:
@@ -85,8 +99,8 @@ def commit(
 ) -> None:  # fmt: skip
     """Make the Parquet files of a folder below the table rows of it, in place of the files `replaced` (by their paths in the log), as one commit.
 
-    `application`, `version`: Delta's transaction; raises CommitFailedError when another process has committed one of this
-    application, or removed one of the files, since `live` was read.
+    `application`, `version`: Delta's transaction. Raises SchemaDiffers when a file's types are not the table's, and CommitFailedError when another
+    process has committed one of this application, or removed one of the files, since `live` was read.
     """
     import time
 
@@ -94,35 +108,53 @@ def commit(
     from deltalake.transaction import RemoveAction
 
     now = int(time.time() * 1000)
+    added = _added(table, folder, statistics, columns(live))
     gone = [RemoveAction(path, True, now, partition_values={}) for path in replaced]
     live.create_write_transaction(
-        [*_added(table, folder, statistics), *gone], "append", live.schema(),
+        [*added, *gone], "append", live.schema(),
         commit_properties=CommitProperties(
-            custom_metadata={"userMetadata": metadata}, max_commit_retries=COMMIT_RETRIES, app_transactions=[Transaction(application, version)],
+            custom_metadata={"userMetadata": metadata}, max_commit_retries=COMMIT_RETRIES, app_transactions=[Transaction(application, version, now)],
         ),
     )  # fmt: skip
 
 
-def _added(table: Path, folder: Path, statistics: Sequence[str]) -> list[AddAction]:
-    """The files of a folder that hold rows."""
+def _added(table: Path, folder: Path, statistics: Sequence[str], kinds: Mapping[str, str]) -> list[AddAction]:
+    """The files of a folder that hold rows. `kinds`: the table's columns and their types."""
+    import pyarrow.parquet as pq
     from deltalake.transaction import AddAction
 
     found = []
     for file in sorted(folder.glob("*.parquet")):
-        of_file = extremes(file, statistics)
+        footer = pq.read_metadata(file)
+        of_file = extremes(footer, statistics)
         if of_file["numRecords"]:
+            _must_have_types(footer, kinds, table)
             stat = file.stat()
             path = os.path.relpath(file, table)
             found.append(AddAction(path, stat.st_size, {}, int(stat.st_mtime * 1000), True, json.dumps(of_file)))
     return found
 
 
-def extremes(file: Path, names: Sequence[str]) -> dict[str, Any]:
+def _must_have_types(footer: FileMetaData, kinds: Mapping[str, str], table: Path) -> None:
+    """No value is fitted to its column here: a cent would be rounded away in silence."""
+    from deltalake import Schema
+
+    there = columns_of(Schema.from_arrow(footer.schema.to_arrow_schema()))
+    wrong = [
+        f"{name} {kind} (the table's: {kinds.get(name, 'no such column')})"
+        for name, kind in there.items()
+        if kinds.get(name) != kind
+    ]
+    if wrong:
+        raise SchemaDiffers(
+            f"Rows for {table.parent.name}.{table.name} were written as {', '.join(wrong)}. Nothing was committed. "
+            f"Correct what makes them (jobs/{table.parent.name}/{table.name}.py, or the expressions of its feeds), or the contract."
+        )
+
+
+def extremes(footer: FileMetaData, names: Sequence[str]) -> dict[str, Any]:
     """Delta's statistics of one file, from its footer: rows, and of these columns minimum, maximum and nulls where the footer knows them and they are
     dates, whole numbers or text."""
-    import pyarrow.parquet as pq
-
-    footer = pq.read_metadata(file)
     place = {footer.schema.column(n).path: n for n in range(len(footer.schema))}
     lowest: dict[str, Any] = {}
     highest: dict[str, Any] = {}

@@ -12,7 +12,8 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -22,6 +23,7 @@ from uuid import uuid4
 
 from jobs.contracts import Table
 from jobs.lake import log
+from jobs.lake.log import SchemaDiffers, WrittenMeanwhile
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -44,6 +46,8 @@ BRONZE = {
     "__delivery_id": "string", "__line": "bigint", "__batch": "bigint", "__entity": "string", "__business_date": "date",
     "__received_at": "timestamp", "__verdict": "string", "__reasons": "array<string>", "__warnings": "array<string>", "__raw": "map<string,string>", "__row_hash": "bigint",
 }  # fmt: skip
+# A commit, or what stands for all before it; a name beyond that is of a commit that was not finished.
+COMMIT = re.compile(r"\d{20}\.(json|checkpoint\..*parquet|checkpoint\.parquet)")
 SCRATCH, LOCKS = "_scratch", "_locks"
 STATISTICS = "delta.dataSkippingStatsColumns"
 # Versions live 35 days: a month-end figure can still be read as it was released.
@@ -51,11 +55,12 @@ PROPERTIES = {
     "delta.logRetentionDuration": "interval 35 days",
     "delta.deletedFileRetentionDuration": "interval 35 days",
     "delta.setTransactionRetentionDuration": "interval 35 days",
+    "delta.checkpointInterval": "20",
 }
 
 
-class SchemaDiffers(Exception):
-    """A live table is not as its contract says: nothing was written."""
+class RowsOfOtherDates(Exception):
+    """A transform made rows of dates that its run does not build: nothing was committed."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +109,7 @@ def statistics_of(table: Table) -> list[str]:
 
 
 class Lake:
-    """Paths, reads and writes below one folder (or s3a:// prefix)."""
+    """Paths, reads and writes below one folder."""
 
     def __init__(self, root: Path | str):
         self.root = str(root)
@@ -116,7 +121,7 @@ class Lake:
         """Whether something was committed to it; a death while it was created leaves a log without a commit."""
         try:
             with os.scandir(f"{self.path(table)}/_delta_log") as log:
-                return any(entry.name[0].isdigit() for entry in log)
+                return any(COMMIT.fullmatch(entry.name) for entry in log)
         except FileNotFoundError:
             return False
 
@@ -203,40 +208,46 @@ class Lake:
         from deltalake import DeltaTable
 
         found = paths(DeltaTable(self.path(table.table)), within) if self.exists(table.table) else []
-        return self._parquet(spark, table, found) if found else empty(spark, table)
+        return self._parquet(spark, table, found, schema_of(table)) if found else empty(spark, table)
 
-    def _parquet(self, spark: SparkSession, table: Table, found: Sequence[str]) -> DataFrame:
+    def _parquet(
+        self, spark: SparkSession, table: Table, found: Sequence[str], columns: Mapping[str, str]
+    ) -> DataFrame:
         files = [f"{self.path(table.table)}/{path}" for path in found]
-        return spark.read.schema(_ddl(schema_of(table))).parquet(*files)
+        return spark.read.schema(_ddl(columns)).parquet(*files)
 
     def append(self, rows: DataFrame, table: Table, stamp: Stamp) -> None:
-        self._write(rows, table, stamp, self.live(table), [])
+        live = self.live(table)
+        if not self.is_done(live, table, stamp):
+            self.commit(live, table, stamp, self._put(rows, table, stamp, list(schema_of(table))))
 
     def replace_dates(self, rows: DataFrame, table: Table, stamp: Stamp, first: date, last: date) -> None:
-        """Put these rows in place of all rows of the business dates first..last."""
+        """Put these rows in place of all rows of the business dates first..last. A rejected row that has no date is of no day: it stays.
+
+        Raises RowsOfOtherDates, and WrittenMeanwhile when another run has written to the table in between.
+        """
         from pyspark.sql import functions as F
 
         column = business_date_column(table)
         live = self.live(table)
-        replaced = paths(live, {column: (first, last)})
-        if replaced:
-            # The same files hold rows of other dates, or of none, which stay.
-            gone = F.coalesce(F.col(column).between(F.lit(first), F.lit(last)), F.lit(False))
-            stay = self._parquet(rows.sparkSession, table, replaced).where(~gone)
-            rows = rows.select(*stay.columns).unionByName(stay)
-        self._write(rows, table, stamp, live, replaced)
-
-    def _write(self, rows: DataFrame, table: Table, stamp: Stamp, live: DeltaTable, replaced: Sequence[str]) -> None:
-        from pyspark.sql import functions as F
-
         if self.is_done(live, table, stamp):
             return
+        replaced = paths(live, {column: (first, last)})
+        if replaced:
+            # The same files hold rows of other dates, or of none, which stay, with all that the table has of them.
+            gone = F.coalesce(F.col(column).between(F.lit(first), F.lit(last)), F.lit(False))
+            stay = self._parquet(rows.sparkSession, table, replaced, log.columns(live)).where(~gone)
+            rows = rows.select(*_named(schema_of(table))).unionByName(stay, allowMissingColumns=True)
+        folder = self._put(rows, table, stamp, list(log.columns(live) if replaced else schema_of(table)))
+        _must_be_of_dates(folder, table, stamp, first, last)
+        self.commit(live, table, stamp, folder, replaced, is_alone=True)
+
+    def _put(self, rows: DataFrame, table: Table, stamp: Stamp, columns: Sequence[str]) -> Path:
+        """Write rows to files that are no part of the table yet."""
         folder = self.new_folder(table, stamp)
-        typed = [F.col(f"`{name}`").cast(kind).alias(name) for name, kind in schema_of(table).items()]
-        rows.select(*typed).write.option("mapreduce.fileoutputcommitter.marksuccessfuljobs", "false").parquet(
-            str(folder)
-        )
-        self.commit(live, table, stamp, folder, replaced)
+        writer = rows.select(*_named(columns)).write.option("mapreduce.fileoutputcommitter.marksuccessfuljobs", "false")
+        writer.parquet(str(folder))
+        return folder
 
     def new_folder(self, table: Table, stamp: Stamp) -> Path:
         """Where a batch writes its files, below its table and not that of a twin of its run. A write that dies before its commit leaves files that
@@ -248,10 +259,19 @@ class Lake:
         """Whether this batch, or a later one of the same subject, is in the table."""
         return (live.transaction_version(_application(table, stamp)) or 0) >= stamp.batch_id
 
-    def commit(self, live: DeltaTable, table: Table, stamp: Stamp, folder: Path, replaced: Sequence[str] = ()) -> None:
-        """Make the files of a folder rows of the table, in place of the files `replaced`; `live` is what the writer saw."""
+    def commit(
+        self, live: DeltaTable, table: Table, stamp: Stamp, folder: Path, replaced: Sequence[str] = (), *, is_alone: bool = False
+    ) -> None:  # fmt: skip
+        """Make the files of a folder rows of the table, in place of the files `replaced`; `live` is what the writer saw. `is_alone`: what is written
+        follows from all that stood there, so that nobody may have written since (WrittenMeanwhile).
+        """
         try:
             with self.alone(table.table):
+                if is_alone and self.version(table.table) != live.version():
+                    raise WrittenMeanwhile(
+                        f"{table.table} was written by another run since this one looked at it (version {live.version()}). "
+                        "Nothing was committed; the step goes on from what stands there now when it runs again."
+                    )
                 log.commit(
                     live, Path(self.path(table.table)), folder, replaced, statistics=statistics_of(table),
                     application=_application(table, stamp), version=stamp.batch_id, metadata=stamp.metadata(),
@@ -335,9 +355,31 @@ def paths(live: DeltaTable, within: Within | None = None) -> list[str]:
     return [files["path"][n] for n in found]
 
 
+def _must_be_of_dates(folder: Path, table: Table, stamp: Stamp, first: date, last: date) -> None:
+    """Rows of other dates would be there twice when those are told anew."""
+    import duckdb
+
+    column = business_date_column(table)
+    with duckdb.connect() as engine:
+        found = engine.execute(
+            f'select count(*), min("{column}"), max("{column}") from read_parquet($files, hive_partitioning = false) '
+            f'where batch = $batch and ("{column}" < $first or "{column}" > $last)',
+            {"files": f"{folder}/*.parquet", "batch": stamp.batch_id, "first": first, "last": last},
+        ).fetchone()
+    if found and found[0]:
+        raise RowsOfOtherDates(
+            f"{table.table} is built for {first} to {last}, and {found[0]:,} of its rows are of other dates ({found[1]} to {found[2]}). Nothing was "
+            f"committed. Correct jobs/{table.layer}/{table.name}.py: it must leave out what is of other dates."
+        )
+
+
 def _application(table: Table, stamp: Stamp) -> str:
     """Delta's name for who writes: one of these commits each batch once."""
     return f"{table.table}|{stamp.subject}"
+
+
+def _named(columns: Iterable[str]) -> list[str]:
+    return [f"`{name}`" for name in columns]
 
 
 def _ddl(columns: Mapping[str, str]) -> str:

@@ -59,11 +59,14 @@ def get(db: Connection, batch_id: int) -> Row[Any]:
     return db.execute(select(*Batch.__table__.columns).where(Batch.batch_id == batch_id)).one()
 
 
-def set_state(db: Connection, batch_id: int, state: str, **values: Any) -> None:
-    """States: started, written, passed, held, stopped, restored."""
+def set_state(db: Connection, batch_id: int, state: str, only_from: Sequence[str] = (), **values: Any) -> bool:
+    """States: started, written, passed, held, stopped, restored. False, and nothing done, when it is in none of the states `only_from`."""
     if state in ("passed", "stopped", "restored"):
         values.setdefault("finished_at", datetime.now(UTC))
-    db.execute(update(Batch).where(Batch.batch_id == batch_id).values(state=state, **values))
+    query = update(Batch).where(Batch.batch_id == batch_id).values(state=state, **values)
+    if only_from:
+        query = query.where(Batch.state.in_(only_from))
+    return bool(db.execute(query).rowcount)
 
 
 def record_gate(

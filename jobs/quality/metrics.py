@@ -187,7 +187,7 @@ def distinct(files: Sequence[str], sql: str, *, batch: int, by: str) -> dict[str
 def parquet(files: Sequence[str]) -> str:
     """SQL for the rows of Parquet files, at least one."""
     listed = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
-    return f"read_parquet([{listed}])"
+    return f"read_parquet([{listed}], hive_partitioning = false)"
 
 
 def quoted(name: str) -> str:

@@ -11,11 +11,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from deltalake import DeltaTable
+from deltalake.exceptions import CommitFailedError
+from pyspark.sql import functions as F
 
 from jobs.contracts import Table, load
 from jobs.lake import Lake, history, log
-from jobs.lake.tables import SchemaDiffers, Stamp, judged_table, schema_of
+from jobs.lake.log import SchemaDiffers, WrittenMeanwhile
+from jobs.lake.tables import RowsOfOtherDates, Stamp, judged_table, schema_of
 from tests.contracts.house import build
 from tests.lake.test_tables import MONDAY, TUESDAY, frame, held
 
@@ -110,9 +112,78 @@ def test_files_that_another_has_replaced_in_between_are_not_replaced_again(
     stamp = Stamp(3, "monday|v3", "run")
     folder = lake.new_folder(movements, stamp)
     frame(spark, movements, 3, MONDAY, a="3.00").write.parquet(str(folder))
-    with pytest.raises(Exception, match=r"(?i)concurrent|delete"):
+    with pytest.raises(CommitFailedError):
         lake.commit(seen, movements, stamp, folder, old)
     assert held(lake.accepted(spark, movements)) == [("a", "2.00")]
+
+
+def test_a_run_whose_lease_ran_out_does_not_add_to_what_the_next_one_wrote(
+    spark: Any, movements: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both found the date empty; the second to commit would double its rows."""
+    lake = Lake(tmp_path / "lake")
+    lake.create(movements)
+    put = Lake._put
+
+    def slow(*args: Any) -> Path:
+        folder = put(*args)
+        monkeypatch.setattr(Lake, "_put", put)
+        lake.replace_dates(
+            frame(spark, movements, 2, MONDAY, a="2.00"), movements, Stamp(2, "monday|v2", "run"), MONDAY, MONDAY
+        )
+        return folder
+
+    monkeypatch.setattr(Lake, "_put", slow)
+    with pytest.raises(WrittenMeanwhile, match=r"silver\.movements was written by another run"):
+        lake.replace_dates(
+            frame(spark, movements, 1, MONDAY, a="1.00"), movements, Stamp(1, "monday|v1", "run"), MONDAY, MONDAY
+        )
+    assert held(lake.accepted(spark, movements)) == [("a", "2.00")]
+
+
+def test_rows_of_other_dates_are_not_committed(spark: Any, movements: Table, tmp_path: Path) -> None:
+    lake = Lake(tmp_path / "lake")
+    lake.create(movements)
+    rows = frame(spark, movements, 1, TUESDAY, a="1.00")
+    with pytest.raises(RowsOfOtherDates, match=r"1 of its rows are of other dates \(2026-09-15.*movements.py"):
+        lake.replace_dates(rows, movements, Stamp(1, "monday|v1", "run"), MONDAY, MONDAY)
+    assert lake.version(movements.table) == 0
+
+
+def test_no_cent_is_rounded_away_to_fit_a_column(spark: Any, movements: Table, tmp_path: Path) -> None:
+    lake = Lake(tmp_path / "lake")
+    lake.create(movements)
+    rows = frame(spark, movements, 1, MONDAY, a="1.00").withColumn("amount", F.expr("cast(1.005 as decimal(20,3))"))
+    with pytest.raises(SchemaDiffers, match=r"amount decimal\(20,3\) \(the table's: decimal\(18,2\)\)"):
+        lake.append(rows, movements, Stamp(1, "monday|v1", "run"))
+    assert lake.version(movements.table) == 0
+
+
+def test_a_death_while_a_table_is_created_is_no_table(spark: Any, movements: Table, tmp_path: Path) -> None:
+    lake = Lake(tmp_path / "lake")
+    log_folder = Path(lake.path(movements.table)) / "_delta_log"
+    log_folder.mkdir(parents=True)
+    (log_folder / f"{0:020d}.json#1").write_text("{")
+    lake.create(movements)
+    lake.append(frame(spark, movements, 1, MONDAY, a="1.00"), movements, Stamp(1, "monday|v1", "run"))
+    assert held(lake.accepted(spark, movements)) == [("a", "1.00")]
+
+
+def test_what_stays_in_a_file_keeps_a_column_that_the_contract_has_dropped(
+    spark: Any, movements: Table, tmp_path: Path
+) -> None:
+    lake = Lake(tmp_path / "lake")
+    columns = movements.columns | {"note": movements.columns["movement_id"]}
+    before = movements.model_copy(update={"columns": columns})
+    lake.create(before)
+    both = frame(spark, before, 1, MONDAY, a="1.00").unionByName(frame(spark, before, 1, TUESDAY, b="2.00"))
+    both = both.withColumn("note", F.lit("told"))
+    lake.replace_dates(both.coalesce(1), before, Stamp(1, "both|v1", "run"), MONDAY, TUESDAY)
+    lake.replace_dates(
+        frame(spark, movements, 2, MONDAY, a="3.00"), movements, Stamp(2, "monday|v2", "run"), MONDAY, MONDAY
+    )
+    found = lake.dataset(movements.table).to_table(columns=["movement_id", "note"]).to_pylist()
+    assert sorted((row["movement_id"], row["note"]) for row in found) == [("a", None), ("b", "told")]
 
 
 def test_a_day_without_rows_is_a_commit_too(spark: Any, movements: Table, tmp_path: Path) -> None:
@@ -154,7 +225,7 @@ def test_extremes_of_a_file(tmp_path: Path) -> None:
         "amount": pa.decimal128(18, 2), "instant": pa.timestamp("us", "UTC"), "flag": pa.bool_(),
     })  # fmt: skip
     pq.write_table(pa.table(columns, schema=schema), file, row_group_size=2)
-    found = log.extremes(file, [*columns, "not_there"])
+    found = log.extremes(pq.read_metadata(file), [*columns, "not_there"])
     assert found == {
         "numRecords": 4,
         # What is cut off makes a minimum smaller, which is safe, and a maximum too small, which is not.
@@ -195,7 +266,7 @@ def test_a_history_is_merged_in_the_files_that_change(spark: Any, tmp_path: Path
         return history.merge(lake, table, Stamp(batch, f"{day}|v{batch}", "run"), day)
 
     def stands() -> list[tuple[str, str, str, str]]:
-        rows = DeltaTable(lake.path(table.table)).to_pyarrow_table().to_pylist()
+        rows = lake.dataset(table.table).to_table().to_pylist()
         return sorted((r[key], str(r["valid_from"]), str(r["valid_to"]), r["row_hash"]) for r in rows)
 
     assert told(1, MONDAY, loan="a", card="a") == 2
@@ -221,6 +292,56 @@ def test_a_history_is_merged_in_the_files_that_change(spark: Any, tmp_path: Path
     same = spark.read.format("delta").load(lake.path(table.table))
     assert same.select(key, "is_current").orderBy(key).collect() == [("card", True), ("fund", True), ("loan", True)]
     assert not list((Path(lake.root) / "_scratch").glob("*"))
+
+
+def test_a_history_that_another_run_wrote_meanwhile_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = load("demo").tables["silver.products"]
+    lake = Lake(tmp_path / "lake")
+    lake.create(table)
+    states(lake, table, 1, [("loan", MONDAY, "a")])
+    states(lake, table, 2, [("loan", TUESDAY, "b")])
+    changes = history.changes
+
+    def slow(*args: Any) -> int:
+        monkeypatch.setattr(history, "changes", changes)
+        assert history.merge(lake, table, Stamp(1, "monday|v1", "run"), MONDAY) == 1
+        return changes(*args)
+
+    monkeypatch.setattr(history, "changes", slow)
+    with pytest.raises(WrittenMeanwhile):
+        history.merge(lake, table, Stamp(2, "tuesday|v1", "run"), TUESDAY)
+    assert [row["row_hash"] for row in lake.dataset(table.table).to_table().to_pylist()] == ["a"]
+    assert history.merge(lake, table, Stamp(2, "tuesday|v1", "run"), TUESDAY) == 2  # run again
+    assert sorted(row["row_hash"] for row in lake.dataset(table.table).to_table().to_pylist()) == ["a", "b"]
+
+
+def test_a_history_keeps_a_column_that_the_contract_has_dropped(tmp_path: Path) -> None:
+    table = load("demo").tables["silver.products"]
+    (key,) = table.primary_key
+    dropped = next(name for name in table.columns if name not in table.primary_key)
+    lake = Lake(tmp_path / "lake")
+    lake.create(table)
+    kinds = {"bigint": pa.int64(), "date": pa.date32(), "boolean": pa.bool_()}
+    kind = pa.string() if table.columns[dropped].type == "string" else kinds[table.columns[dropped].type]
+    rows = [
+        {key: k, dropped: "told", "valid_from": MONDAY, "is_current": True, "row_hash": "a", "__verdict": "accepted"}
+        for k in ("loan", "card")
+    ]
+    schema = pa.schema([(name, pa.date32() if name == "valid_from" else pa.bool_() if name == "is_current" else kind if name == dropped else pa.string()) for name in rows[0]])  # fmt: skip
+    stamp = Stamp(1, "monday|v1", "run")
+    folder = lake.new_folder(table, stamp)
+    folder.mkdir()
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), folder / "part-0.parquet")
+    lake.commit(lake.live(table), table, stamp, folder)
+    later = table.model_copy(update={"columns": {n: c for n, c in table.columns.items() if n != dropped}})
+    states(lake, later, 2, [("loan", TUESDAY, "b")])
+    assert history.merge(lake, later, Stamp(2, "tuesday|v1", "run"), TUESDAY) == 2
+    found = lake.dataset(table.table).to_table().to_pylist()
+    assert sorted((r[key], str(r["valid_from"]), r[dropped]) for r in found) == [
+        ("card", "2026-09-14", "told"), ("loan", "2026-09-14", None), ("loan", "2026-09-15", None),
+    ]  # fmt: skip
 
 
 def test_back_to_a_version(spark: Any, movements: Table, tmp_path: Path) -> None:
