@@ -196,7 +196,7 @@ def _when(copy: Driven, wanted: str, act: Callable[[], None]) -> str:
     return "".join(said)
 
 
-@pytest.mark.parametrize("moment", ["load core_customers", "gate  silver.parties_source", "gate  gold.party_days"])
+@pytest.mark.parametrize("moment", ["load core_customers", "judge silver.parties_source", "judge gold.party_days"])
 @pytest.mark.parametrize("service", ["spark", "postgres"])
 def test_a_server_is_killed(base: Base, undisturbed: dict[str, Any], service: str, moment: str) -> None:
     copy = base.copy(f"{service}_{moment.split()[-1].replace('.', '_')}")
