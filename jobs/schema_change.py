@@ -240,8 +240,8 @@ def _make(spark: SparkSession, path: str, change: Change) -> None:
 def _rewrite(spark: SparkSession, path: str, change: Change) -> None:
     """The whole table with one column in its wider type, as one commit.
 
-    Rows that a load of bronze commits between the reading and the writing would be missing from what is written: then
-    the commit is taken back."""
+    Loads wait for the table's lock meanwhile. Should rows have been committed all the same between the reading and the writing (by a
+    client that this project does not know), they would be missing from what is written: then the commit is taken back."""
     from deltalake import DeltaTable
     from pyspark.sql import functions as F
 
