@@ -11,6 +11,7 @@ import typer
 from jobs.bank import open_bank
 from jobs.commands.output import Bad, BankOption, console
 from jobs.contracts import ContractError, load, profiles
+from jobs.contracts.errors import Mistake
 from jobs.settings import settings
 
 app = typer.Typer(
@@ -21,20 +22,25 @@ app = typer.Typer(
 @app.command(epilog="Example: ledgerlake contracts check")
 def check(bank: Annotated[str | None, typer.Option("--bank", "-b", help="Only this bank.")] = None) -> None:
     """Check every contract, source, KPI and reference list. Each mistake is named with file, line and remedy."""
-    wrong = False
+    from jobs.contracts import sql
+
+    told: list[Mistake] = []
     for profile in [bank] if bank else profiles():
         try:
             catalog = load(profile)
             catalog.build_order()
+            if in_sql := sql.mistakes(catalog):
+                raise ContractError(in_sql)
         except ContractError as error:
-            wrong = True
             for mistake in error.mistakes:
-                console.print(f"[red]{mistake}[/]", highlight=False, soft_wrap=True)
+                if mistake not in told:  # banks share contracts
+                    console.print(f"[red]{mistake}[/]", highlight=False, soft_wrap=True)
+                told.append(mistake)
         else:
             console.print(
                 f"{profile}: {len(catalog.tables)} tables, {len(catalog.sources)} sources, {len(catalog.kpis)} KPIs, no mistake."
             )
-    if wrong:
+    if told:
         raise typer.Exit(1)
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import Field, PrivateAttr, model_validator
 
-from jobs.contracts.model import Strict
+from jobs.contracts.model import InBoth, Strict
 
 
 class Measure(Strict):
@@ -29,8 +29,8 @@ class Target(Strict):
 class Kpi(Strict):
     id: str
     name: str
-    title: dict[Literal["en", "zh"], str]
-    definition: dict[Literal["en", "zh"], str]
+    title: InBoth
+    definition: InBoth
     version: str
     effective_from: date = Field(alias="effectiveFrom")
     base: str = Field(description="a base declared in jobs/kpi/bases.py")

@@ -76,6 +76,16 @@ def clock_time(value: str) -> str:
     return value
 
 
+def _in_both(texts: dict[str, str]) -> dict[str, str]:
+    for missing in sorted({"en", "zh"} - set(texts)):
+        raise ValueError(f"there is no text for {missing}; people read it in English (en) and in Chinese (zh)")
+    return texts
+
+
+# What people read: a text for each language of the reports.
+InBoth = Annotated[dict[Literal["en", "zh"], str], AfterValidator(_in_both)]
+
+
 class Column(Strict):
     """One column. `required` means never null. `classification` is category/level (JR/T 0171 / JR/T 0197)."""
 

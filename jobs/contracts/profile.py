@@ -10,14 +10,14 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator, model_validator
 
-from jobs.contracts.model import Strict, clock_time
+from jobs.contracts.model import InBoth, Strict, clock_time
 
 
 class Profile(Strict):
     """A bank: its zone, reporting currency, calendar and closing time."""
 
     profile: str
-    title: dict[str, str]
+    title: InBoth
     zone: str
     currency: str
     calendar: str

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.contracts import ContractError, load
+from jobs.contracts import ContractError, load, sql
 from jobs.contracts.errors import Mistake
 from tests.contracts.house import KPI, build, change
 
@@ -84,6 +84,7 @@ IN_ONE_FILE = {
     "money": ("silver/movements.yaml", "money: amount", "money: sum", "money names sum"),
     "bronze reads nothing": ("bronze/rates.yaml", "history: append", "history: append\nreads: [silver.movements]", "a bronze table reads deliveries only"),
     "pattern without a date": ("sources/tiny/rates.yaml", "RATE_{entity}_{date}.csv", "RATE_{entity}.csv", "needs {date}"),
+    "one language": ("profiles/tiny.yaml", "title: {en: Tiny Bank, zh: 小银行}", "title: {en: Tiny Bank}", "there is no text for zh"),
     "zone": ("profiles/tiny.yaml", "zone: Asia/Shanghai", "zone: Asia/Peking", "Asia/Peking is not a time zone"),
     "list with neither values nor map": ("reference/colours.yaml", "values: [red, green]", "values: []", "either values or a map"),
 }  # fmt: skip
@@ -247,3 +248,36 @@ def test_a_message_reads_as_file_line_what_and_remedy(root: Path) -> None:
         str(only(root))
         == f"{root}/gold/daily.yaml:{line}: gold.daily reads silver.movments, which has no contract. Did you mean silver.movements?"
     )
+
+
+# Spark SQL: before, after, what is found, remedy.
+IN_SQL = {
+    "an open bracket": ("concat('$system:', payment_no)", "concat('$system:', payment_no", "no expression of Spark SQL", "Correct it"),
+    "an unknown column": ("concat('$system:', payment_no)", "concat('$system:', paymnt_no)", "paymnt_no is no column of bronze.payments", "Did you mean payment_no?"),
+    "a constant without quotes": ("direction: map_code(directions, direction)", "direction: debit", "debit is no column of bronze.payments", "stands in quotes of its own"),
+    "machinery": ("business_date: __business_date", "business_date: __businessdate", "__businessdate is no column", "Did you mean __business_date?"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", IN_SQL)
+def test_a_mistake_in_sql_is_told_with_its_line(root: Path, case: str) -> None:
+    before, after, words, remedy = IN_SQL[case]
+    line = change(root, "bronze/payments.yaml", before, after)
+    [found] = sql.mistakes(load("tiny", root))
+    assert words in found.found
+    assert remedy in found.remedy
+    assert (found.file, found.line) == (root / "bronze/payments.yaml", line)
+
+
+def test_a_name_that_became_a_token_is_said_to_have(root: Path) -> None:
+    payer = "  payer:      [string, {identifies: name, classification: C3/4}]\n"
+    change(root, "bronze/payments.yaml", "  direction:  [string!", f"{payer}  direction:  [string!")
+    change(root, "bronze/payments.yaml", "direction: map_code(directions, direction)", "direction: payer")
+    [found] = sql.mistakes(load("tiny", root))
+    assert "payer is no column" in found.found
+    assert "payer_token" in found.remedy
+
+
+@pytest.mark.parametrize("bank", ["demo", "berka"])
+def test_no_bank_has_a_mistake_in_its_sql(bank: str) -> None:
+    assert sql.mistakes(load(bank)) == []
