@@ -82,9 +82,8 @@ def build(profile: str, run_key: str, table_name: str, run_id: str) -> dict[str,
     with session(rows_read(bank, run, table)) as spark:
         bank.lake.create(table)
         version = bank.lake.version(table.table)
-        if batch.previous_version is None:
-            with bank.ledger.begin() as db:
-                batches.set_state(db, batch.batch_id, "started", previous_version=version)
+        with bank.ledger.begin() as db:
+            batches.keep_previous_version(db, batch.batch_id, version)
         if bank.lake.committed(table.table, batch.batch_id) is None:
             _write(spark, bank, run, table, stamp)
         filtered = _filtered(spark, bank, run, table)
@@ -97,14 +96,17 @@ def _record(bank: Bank, stamp: Stamp, metrics: dict[str, Any], version: int | No
 
     kept = storable(metrics)
     with bank.ledger.begin() as db:
-        if not batches.set_state(
+        if batches.set_state(
             db, stamp.batch_id, "written", only_from=("started", "written"), metrics=kept, delta_version=version
         ):
-            raise StaleRun(
-                f"Run {stamp.subject} was given up and what it wrote was taken back while this step still ran. Nothing was recorded; "
-                "the run that came after it goes on."
-            )
-    return kept
+            return kept
+        found = batches.get(db, stamp.batch_id)
+    if found.state == "restored":
+        raise StaleRun(
+            f"Run {stamp.subject} was given up, and what it wrote was taken back, while this step still ran. Nothing was recorded; "
+            "the run that came after it goes on."
+        )
+    return found.metrics or {}  # a twin of this run was faster
 
 
 def _has_work(bank: Bank, run: Run, table: Table) -> bool:

@@ -16,7 +16,7 @@ from jobs.bank import open_bank
 from jobs.contracts import load
 from jobs.lake import Lake
 from jobs.lake.history import changes
-from jobs.lake.tables import judged_table, schema_of
+from jobs.lake.tables import Stamp, judged_table, schema_of
 from jobs.ledger import batches, days
 from jobs.quality.metrics import nothing
 from jobs.settings import settings
@@ -125,3 +125,22 @@ def test_a_table_that_a_restatement_leaves_as_it_is_needs_no_new_balance(running
     running.start(again)
     assert build.build("tiny", again, table.table, "run")["unchanged"]
     assert build.judge_table("tiny", again, table.table, "run") == "pass"
+
+
+def test_a_step_of_a_run_that_was_taken_back_leaves_no_trace(running: TinyBank) -> None:
+    bank = open_bank("tiny")
+    with running.ledger.begin() as db:
+        batch = batches.start(db, "silver.movements", "2026-09-15|v1", "run")
+        batches.keep_previous_version(db, batch.batch_id, 3)
+        batches.keep_previous_version(db, batch.batch_id, 4)  # a twin, after the first has written
+        assert batches.get(db, batch.batch_id).previous_version == 3
+        batches.set_state(db, batch.batch_id, "passed", metrics={"accepted_rows": 2})
+    stamp = Stamp(batch.batch_id, "2026-09-15|v1", "run")
+    assert build._record(bank, stamp, {"accepted_rows": 0}, 5) == {"accepted_rows": 2}  # its twin was faster
+    with running.ledger.begin() as db:
+        assert batches.get(db, batch.batch_id).state == "passed"
+        batches.set_state(db, batch.batch_id, "restored")
+    with pytest.raises(build.StaleRun, match="was given up"):
+        build._record(bank, stamp, {"accepted_rows": 2}, 5)
+    with running.ledger.begin() as db:
+        assert batches.get(db, batch.batch_id).state == "restored"

@@ -69,6 +69,12 @@ def set_state(db: Connection, batch_id: int, state: str, only_from: Sequence[str
     return bool(db.execute(query).rowcount)
 
 
+def keep_previous_version(db: Connection, batch_id: int, version: int | None) -> None:
+    """The version to which the table goes back when the run is given up; what was kept first stays, for a twin may have written since."""
+    query = update(Batch).where(Batch.batch_id == batch_id, Batch.previous_version.is_(None))
+    db.execute(query.values(previous_version=version))
+
+
 def record_gate(
     db: Connection,
     *,
