@@ -37,6 +37,10 @@ class GateStopped(Exception):
     """A gate said stop: this day goes no further. Nothing that was released changes."""
 
 
+class ColumnsMissing(Exception):
+    """A transform does not make a column of its table's contract: nothing was written."""
+
+
 class StaleRun(Exception):
     """A step of a run that another has taken back: it must leave no trace."""
 
@@ -201,6 +205,11 @@ def _judged(spark: SparkSession, bank: Bank, run: Run, table: Table, stamp: Stam
     out = _transformed(spark, bank, run, table)
     columns = list(table.physical_columns)
     have = set(out.columns)
+    if missing := [name for name in columns if name not in have]:
+        raise ColumnsMissing(
+            f"{table.made_by or f'jobs/{table.layer}/{table.name}.py'} makes no {', '.join(missing)}, which {table.table}'s contract declares. "
+            "Nothing was written. Make it there, or take it out of the contract."
+        )
     filtered = F.col("__filtered") if "__filtered" in have else F.lit(None).cast("string")
     out = out.select(
         *columns,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
@@ -144,3 +145,14 @@ def test_a_step_of_a_run_that_was_taken_back_leaves_no_trace(running: TinyBank) 
         build._record(bank, stamp, {"accepted_rows": 2}, 5)
     with running.ledger.begin() as db:
         assert batches.get(db, batch.batch_id).state == "restored"
+
+
+def test_a_column_that_the_transform_does_not_make_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = load("demo").tables["silver.products"]
+    made = [name for name in table.physical_columns if name != "product_name"]
+    monkeypatch.setattr(build, "_transformed", lambda *_: SimpleNamespace(columns=made))
+    nothing_else: Any = None
+    with pytest.raises(
+        build.ColumnsMissing, match=r"jobs/silver/products\.py makes no product_name, which silver\.products's"
+    ):
+        build._judged(nothing_else, nothing_else, nothing_else, table, Stamp(1, "2026-09-15|v1", "run"))
