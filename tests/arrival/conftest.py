@@ -143,7 +143,7 @@ def catalog_of(profile: str, tables: list[Table] = TABLES, sources: list[Source]
     bank = Profile.model_validate(
         {
             "profile": profile,
-            "title": {"en": "Bank"},
+            "title": {"en": "Bank", "zh": "银行"},
             "zone": "Asia/Shanghai",
             "currency": "CNY",
             "calendar": "every_day",
