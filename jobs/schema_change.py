@@ -18,7 +18,7 @@ from jobs.bank import Bank
 from jobs.contracts import Catalog, Table
 from jobs.lake import session
 from jobs.lake.log import columns
-from jobs.lake.tables import STATISTICS, judged_table, schema_of, statistics_of
+from jobs.lake.tables import STATISTICS, judged_table, statistics_of, types_of
 from jobs.lease import WRITER
 from jobs.ledger import batches, leases, releases
 
@@ -122,7 +122,7 @@ def plan(bank: Bank) -> list[Change]:
 def _differences(catalog: Catalog, table: Table, declared: Table, live: DeltaTable) -> Iterator[Change]:
     """`table`: the declared one, or that of its judged states."""
     have = columns(live)
-    want = {name: kind.replace(" ", "").lower() for name, kind in schema_of(table).items()}
+    want = types_of(table)
     tables, kpis = affected(catalog, declared.table)
     for name, kind in want.items():
         if name not in have:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
@@ -48,6 +49,15 @@ def columns(live: DeltaTable) -> dict[str, str]:
 def columns_of(declared: Schema) -> dict[str, str]:
     """The same of a schema."""
     return {field["name"]: type_name(field["type"]) for field in json.loads(declared.to_json())["fields"]}
+
+
+def differences(wanted: Mapping[str, str], live: Mapping[str, str]) -> list[str]:
+    """What a live table has otherwise, or not at all, of these columns and types."""
+    return [
+        f"{name} {kind} (in the table: {live.get(name, 'no such column')})"
+        for name, kind in wanted.items()
+        if live.get(name) != kind
+    ]
 
 
 def type_name(kind: Any) -> str:
@@ -102,8 +112,6 @@ def commit(
     `application`, `version`: Delta's transaction. Raises SchemaDiffers when a file's types are not the table's, and CommitFailedError when another
     process has committed one of this application, or removed one of the files, since `live` was read.
     """
-    import time
-
     from deltalake import CommitProperties, Transaction
     from deltalake.transaction import RemoveAction
 
@@ -139,13 +147,8 @@ def _must_have_types(footer: FileMetaData, kinds: Mapping[str, str], table: Path
     """No value is fitted to its column here: a cent would be rounded away in silence."""
     from deltalake import Schema
 
-    there = columns_of(Schema.from_arrow(footer.schema.to_arrow_schema()))
-    wrong = [
-        f"{name} {kind} (the table's: {kinds.get(name, 'no such column')})"
-        for name, kind in there.items()
-        if kinds.get(name) != kind
-    ]
-    if wrong:
+    written = columns_of(Schema.from_arrow(footer.schema.to_arrow_schema()))
+    if wrong := differences(written, kinds):
         raise SchemaDiffers(
             f"Rows for {table.parent.name}.{table.name} were written as {', '.join(wrong)}. Nothing was committed. "
             f"Correct what makes them (jobs/{table.parent.name}/{table.name}.py, or the expressions of its feeds), or the contract."

@@ -100,6 +100,11 @@ def schema_of(table: Table) -> dict[str, str]:
     return columns | (HISTORY if table.history == "scd2" else {}) | MACHINERY
 
 
+def types_of(table: Table) -> dict[str, str]:
+    """The same as a live table names its types: to be compared with jobs.lake.log.columns."""
+    return {name: kind.replace(" ", "").lower() for name, kind in schema_of(table).items()}
+
+
 def statistics_of(table: Table) -> list[str]:
     """The columns of which Delta keeps minimum and maximum: those that people and the machinery filter on."""
     if table.layer == "bronze":
@@ -168,14 +173,7 @@ class Lake:
         from deltalake import DeltaTable
 
         live = DeltaTable(self.path(table.table))
-        have = log.columns(live)
-        want = {name: kind.replace(" ", "").lower() for name, kind in schema_of(table).items()}
-        wrong = [
-            f"{name} {kind} (there: {have.get(name, 'no such column')})"
-            for name, kind in want.items()
-            if have.get(name) != kind
-        ]
-        if wrong:
+        if wrong := log.differences(types_of(table), log.columns(live)):
             raise SchemaDiffers(
                 f"{table.table} is not as its contract says: {', '.join(wrong)}. Nothing was written. "
                 "`ledgerlake contracts plan` lists the differences and `ledgerlake contracts apply` brings the table to its contract."
@@ -364,7 +362,12 @@ def _must_be_of_dates(folder: Path, table: Table, stamp: Stamp, first: date, las
         found = engine.execute(
             f'select count(*), min("{column}"), max("{column}") from read_parquet($files, hive_partitioning = false) '
             f'where batch = $batch and ("{column}" < $first or "{column}" > $last)',
-            {"files": f"{folder}/*.parquet", "batch": stamp.batch_id, "first": first, "last": last},
+            {
+                "files": [str(file) for file in folder.glob("*.parquet")],
+                "batch": stamp.batch_id,
+                "first": first,
+                "last": last,
+            },
         ).fetchone()
     if found and found[0]:
         raise RowsOfOtherDates(

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
+import time
+from contextlib import nullcontext
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
@@ -14,10 +19,11 @@ import pytest
 from deltalake.exceptions import CommitFailedError
 from pyspark.sql import functions as F
 
+from jobs import upkeep
 from jobs.contracts import Table, load
 from jobs.lake import Lake, history, log
 from jobs.lake.log import SchemaDiffers, WrittenMeanwhile
-from jobs.lake.tables import RowsOfOtherDates, Stamp, judged_table, schema_of
+from jobs.lake.tables import RowsOfOtherDates, Stamp, judged_table, schema_of, types_of
 from tests.contracts.house import build
 from tests.lake.test_tables import MONDAY, TUESDAY, frame, held
 
@@ -44,9 +50,7 @@ def test_all_types_of_all_tables_can_be_created(tmp_path: Path) -> None:
         for one in load(bank).tables.values():
             for table in (one, judged_table(one)):
                 lake.create(table)
-                assert log.columns(lake.live(table)) == {
-                    name: kind.replace(" ", "").lower() for name, kind in schema_of(table).items()
-                }
+                assert log.columns(lake.live(table)) == types_of(table)
 
 
 def test_spark_reads_through_delta_what_was_committed_here(spark: Any, movements: Table, tmp_path: Path) -> None:
@@ -154,7 +158,7 @@ def test_no_cent_is_rounded_away_to_fit_a_column(spark: Any, movements: Table, t
     lake = Lake(tmp_path / "lake")
     lake.create(movements)
     rows = frame(spark, movements, 1, MONDAY, a="1.00").withColumn("amount", F.expr("cast(1.005 as decimal(20,3))"))
-    with pytest.raises(SchemaDiffers, match=r"amount decimal\(20,3\) \(the table's: decimal\(18,2\)\)"):
+    with pytest.raises(SchemaDiffers, match=r"amount decimal\(20,3\) \(in the table: decimal\(18,2\)\)"):
         lake.append(rows, movements, Stamp(1, "monday|v1", "run"))
     assert lake.version(movements.table) == 0
 
@@ -202,7 +206,7 @@ def test_a_table_that_is_not_as_its_contract_says_is_not_written_to(
     columns = dict(movements.columns)
     columns["note"] = columns["movement_id"]
     wider = movements.model_copy(update={"columns": columns})
-    with pytest.raises(SchemaDiffers, match=r"note string \(there: no such column\).*contracts apply"):
+    with pytest.raises(SchemaDiffers, match=r"note string \(in the table: no such column\).*contracts apply"):
         lake.append(frame(spark, movements, 1, MONDAY, a="1.00"), wider, Stamp(1, "monday", "run"))
     assert lake.version(movements.table) == 0
 
@@ -356,3 +360,52 @@ def test_back_to_a_version(spark: Any, movements: Table, tmp_path: Path) -> None
     # A repaired attempt draws a new number and writes.
     lake.append(frame(spark, movements, 3, TUESDAY, a="3.00"), movements, Stamp(3, str(TUESDAY), "run"))
     assert held(lake.accepted(spark, movements)) == [("a", "1.00"), ("a", "3.00")]
+
+
+def test_a_commit_waits_for_whoever_holds_the_table(spark: Any, movements: Table, tmp_path: Path) -> None:
+    lake = Lake(tmp_path / "lake")
+    lake.create(movements)
+    stamp = Stamp(1, "monday|v1", "run")
+    folder = lake._put(frame(spark, movements, 1, MONDAY, a="1.00"), movements, stamp, list(schema_of(movements)))
+    writer = threading.Thread(target=lambda: lake.commit(lake.live(movements), movements, stamp, folder))
+    with lake.alone(movements.table):
+        writer.start()
+        writer.join(1)
+        assert writer.is_alive() and lake.version(movements.table) == 0
+    writer.join(30)
+    assert lake.version(movements.table) == 1
+
+
+def test_nightly_maintenance_takes_what_a_dead_write_left_and_keeps_every_version(
+    spark: Any, movements: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = Lake(tmp_path / "lake")
+    lake.create(movements)
+    for batch in (1, 2):
+        lake.replace_dates(
+            frame(spark, movements, batch, MONDAY, a=f"{batch}.00"), movements, Stamp(batch, f"monday|v{batch}", "run"), MONDAY, MONDAY
+        )  # fmt: skip
+    table = Path(lake.path(movements.table))
+    dead = table / "3-dead" / "part-0.parquet"
+    dead.parent.mkdir()
+    dead.write_bytes(b"half")
+    for file in [*table.rglob("*.parquet"), dead.parent]:
+        os.utime(file, (time.time() - 40 * 86400,) * 2)
+
+    class Reached(Exception):
+        pass
+
+    def no_ledger() -> Any:
+        raise Reached
+
+    bank = SimpleNamespace(
+        catalog=SimpleNamespace(tables={movements.table: movements}), lake=lake, ledger=SimpleNamespace(begin=no_ledger)
+    )
+    monkeypatch.setattr(upkeep, "open_bank", lambda profile: bank)
+    monkeypatch.setattr(upkeep, "session", lambda: nullcontext(spark))
+    with pytest.raises(Reached):  # the tables were done before
+        upkeep.tidy("tiny", "run")
+    assert not dead.exists()
+    assert held(lake.accepted(spark, movements)) == [("a", "2.00")]
+    former = lake.dataset(movements.table, 1).to_table(columns=["amount"]).to_pylist()
+    assert former == [{"amount": Decimal("1.00")}]
