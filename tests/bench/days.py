@@ -58,7 +58,7 @@ def main(number: int = 3, scale: str = "S") -> None:
 
 def told(n: int, began: datetime, run_key: str, before: float) -> float:
     """Prints where the seconds of one day went; returns those from the first file to the report."""
-    tasks = [t for t in run() if t.ended > began]
+    tasks = ended(began, run_key)
     report = next(t for t in tasks if t.name == "report" and t.key == run_key)
     ours = [t for t in tasks if t.began < report.ended]
     total = (report.ended - began).total_seconds()
@@ -80,6 +80,16 @@ def told(n: int, began: datetime, run_key: str, before: float) -> float:
         flush=True,
     )
     return total
+
+
+def ended(began: datetime, run_key: str) -> list[Task]:
+    """Tasks that ended after `began`. The report is there a moment before Airflow has noted that its task ended."""
+    for _ in range(300):
+        tasks = [t for t in run() if t.ended > began]
+        if any(t.name == "report" and t.key == run_key for t in tasks):
+            return tasks
+        time.sleep(0.1)
+    raise TimeoutError(f"Airflow does not say that the report of {run_key} ended")
 
 
 def run() -> list[Task]:
@@ -116,14 +126,14 @@ def cpu() -> float:
 
 
 def at_rest() -> None:
-    used: Any = services.usage()
-    before, began = sum(u.cpu_seconds for u in used), time.monotonic()
+    before, began = cpu(), time.monotonic()
     time.sleep(REST_SECONDS)
-    used = services.usage()
-    cores = (sum(u.cpu_seconds for u in used) - before) / (time.monotonic() - began)
+    cores = (cpu() - before) / (time.monotonic() - began)
+    used: Any = services.usage()
     for one in used:
         print(f"  {one.name:24} {one.pss / 2**20:6.0f} MiB")
     print(f"at rest: memory (PSS)                   {sum(u.pss for u in used) / 2**30:6.2f} GiB (under 3)")
+    # Of the whole machine: a task's process that ends takes what it used with it.
     print(f"at rest: processor                      {cores:6.2f} cores (under 0.5)")
 
 
