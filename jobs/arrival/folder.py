@@ -9,9 +9,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from jobs.arrival.inbox import SIGNAL_ENDS, Arrived, Gone, InboxUnavailable, Signal, is_signal, is_unfinished
-
-SIGNAL_BYTES = 1 << 20
+from jobs.arrival.inbox import (
+    SIGNAL_BYTES,
+    SIGNAL_ENDS,
+    Arrived,
+    Gone,
+    InboxUnavailable,
+    Signal,
+    is_signal,
+    is_unfinished,
+)
 
 
 class Folder:

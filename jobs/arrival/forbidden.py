@@ -55,13 +55,16 @@ STEMS = (
 KEY = re.compile(r'"([A-Za-z0-9_ -]{1,40})"\s*:')
 
 
+C3_COLUMN = "c3_column"  # the cause
+
+
 class ForbiddenColumn(Refused):
     """Nothing of the file may be kept, not even sealed."""
 
 
 def forbidden(column: str, where: str) -> ForbiddenColumn:
     return ForbiddenColumn(
-        "c3_column",
+        C3_COLUMN,
         f"The column {column} in {where} is of class C3 and must never be stored. Expected a file without it; "
         "nothing was kept. "
         "Ask the sender to take the column out and send the file again, and treat this as an incident.",

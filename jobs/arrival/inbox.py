@@ -11,6 +11,7 @@ from typing import BinaryIO, Protocol
 from jobs.settings import settings
 
 SIGNAL_ENDS = (".ok", ".OK")
+SIGNAL_BYTES = 1 << 20  # the most that is read of one
 # Names under which senders write what is not yet to be seen.
 UNFINISHED_ENDS = (".tmp", ".part", ".filepart", ".uploading")
 

@@ -4,6 +4,7 @@ in land.py.
 
 from __future__ import annotations
 
+import collections
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -18,6 +19,7 @@ from jobs.arrival.forbidden import ForbiddenColumn, check_contract, check_names
 from jobs.arrival.formats import format_module
 from jobs.arrival.lane_check import LaneCheck
 from jobs.arrival.naming import Lane
+from jobs.arrival.plain import plainly
 from jobs.arrival.records import Reader, Rows
 from jobs.arrival.rows import RowsWriter
 from jobs.arrival.totals import Counter, Stated, Totals, stated_in_trailer
@@ -39,8 +41,16 @@ class Intake:
     totals: Totals = field(default_factory=Totals)
     stated: Stated = field(default_factory=Stated)
     extra: list[str] = field(default_factory=list)
+    notes: collections.Counter[str] = field(default_factory=collections.Counter)
     ends_itself: bool = False
     refusal: Refused | None = None
+
+    def noted(self) -> list[str]:
+        """What somebody should know of the file though nothing is wrong with it."""
+        held_back = (
+            [f"columns the contract does not have were held back: {', '.join(self.extra)}"] if self.extra else []
+        )
+        return held_back + [f"{what}: {number}" if number > 1 else what for what, number in sorted(self.notes.items())]
 
 
 class _Tee:
@@ -128,6 +138,7 @@ def _read(
                 if not header_checked:
                     check.header(reader.header)
                     header_checked = True
+                plainly(part, table, intake.notes)
                 check.body(part)
                 counter.add(part)
                 if len(reasons) < 3:
@@ -144,6 +155,7 @@ def _read(
         tee.drain()
         intake.sha256, intake.size = tee.sha256, tee.size
         intake.extra, intake.ends_itself = reader.extra, reader.ends_itself
+        intake.notes += reader.notes
         intake.refusal = keep(intake)
         if not intake.refusal:
             writer.close()

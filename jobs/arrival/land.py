@@ -10,30 +10,36 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import structlog
 from sqlalchemy import Connection, Row, text
 from sqlalchemy.exc import OperationalError
 
+from jobs.arrival import packed
 from jobs.arrival.doorbell import SETTLE_SECONDS, has_settled, is_ready
 from jobs.arrival.errors import Cut, Refused
-from jobs.arrival.inbox import Arrived, Gone, Inbox
+from jobs.arrival.forbidden import C3_COLUMN
+from jobs.arrival.inbox import SIGNAL_BYTES, Arrived, Gone, Inbox, Signal, is_signal
 from jobs.arrival.intake import Intake, keep_unread, take_in
 from jobs.arrival.naming import UNKNOWN, Lane, lane_of
 from jobs.arrival.outcomes import Landed, Outcomes, landed_as
 from jobs.arrival.totals import Stated, compare, stated_in_signal
 from jobs.contracts.catalog import Catalog
+from jobs.contracts.source import ArchiveFile
 from jobs.ledger import Ledger, batches, clock, deliveries
 from jobs.privacy.keys import Keys, load_keys
+from jobs.privacy.seal import open_sealed
 from jobs.privacy.vault import Vault
 from jobs.seams import seam
 from jobs.settings import settings
 
 log = structlog.get_logger()
 VANISHED = "vanished"
+Opened = Callable[[Arrived], AbstractContextManager[BinaryIO]]
 NOBODY = "-"  # entity of a file whose name says none
 
 
@@ -110,10 +116,12 @@ class _Landing:
             for arrived, delivery_id in claimed:
                 begun.pop(delivery_id, None)
                 with self._lock(locks, delivery_id) as mine:
-                    landed = self._settle(arrived, delivery_id) if mine else None
-                if landed:
-                    yield landed
+                    if mine:
+                        yield from self._settle(arrived, delivery_id, locks)
             for delivery_id, row in begun.items():
+                # A member lies where its archive lies: it is settled with it, or gone with it.
+                if row.part_of and row.part_of not in begun:
+                    continue
                 with self._lock(locks, delivery_id) as mine:
                     landed = self._vanished(delivery_id, row) if mine else None
                 if landed:
@@ -121,9 +129,9 @@ class _Landing:
 
     # --- claims -------------------------------------------------------------------------------------------------------
 
-    def _claim(self, waiting: list[Arrived]) -> list[tuple[Arrived, str]]:
+    def _claim(self, waiting: list[Arrived], part_of: str | None = None) -> list[tuple[Arrived, str]]:
         """Each file with its delivery, new or claimed before. One transaction; sorted by path, so two runs do not block
-        each other for ever.
+        each other for ever. `part_of`: the archive that they are members of.
         """
         claimed: list[tuple[Arrived, str]] = []
         with self.ledger.begin() as db:
@@ -145,6 +153,7 @@ class _Landing:
                     file_name=arrived.name,
                     uri=arrived.uri,
                     run_id=self.run_id,
+                    part_of=part_of,
                 )
                 claimed.append((arrived, new or deliveries.by_claim(db, [key])[key].delivery_id))
         return claimed
@@ -171,38 +180,46 @@ class _Landing:
 
     # --- one delivery -------------------------------------------------------------------------------------------------
 
-    def _settle(self, arrived: Arrived, delivery_id: str) -> Landed | None:
+    def _settle(self, arrived: Arrived, delivery_id: str, locks: Connection) -> Iterator[Landed]:
         with self.ledger.begin() as db:
             delivery = deliveries.get(db, delivery_id)
         if (delivery.state, delivery.cause) == ("refused", VANISHED):
             self._welcome_back(delivery)
         elif delivery.state != "arriving":
             self.inbox.remove(arrived)  # settled before; the run that did it died before it emptied the inbox
-            return None
+            return
         self._sweep_drafts(delivery)
+        lane = self._lane(arrived)
         try:
-            landed = self._take(arrived, delivery)
+            if lane is not None and isinstance(lane.source.format, ArchiveFile):
+                yield from self._unpack(arrived, delivery, lane, lane.source.format, locks)
+            elif landed := self._take(arrived, delivery, self.inbox.open):
+                yield landed
         except Gone as gone:
             self._sweep_kept(delivery)
             log.info("file_changed_while_landing", delivery=delivery_id, what=str(gone))
-            return None
+            return
         except _StillWriting:
             self._sweep_kept(delivery)
             why = "The file is still being written; it is read again when it is whole."
-            return landed_as(delivery, "arriving", reason=why)
+            yield landed_as(delivery, "arriving", reason=why)
+            return
         self.inbox.remove(arrived)
-        return landed
 
-    def _take(self, arrived: Arrived, delivery: Row[Any]) -> Landed | None:
+    def _take(self, arrived: Arrived, delivery: Row[Any], opened: Opened) -> Landed | None:
+        """`opened` gives the bytes of the file, from wherever they come."""
         raw, rows = self._path("raw", delivery, "sealed"), self._path("rows", delivery, "parquet")
         try:
             lane = lane_of(self.catalog, arrived.path)
         except Refused as unknown:
-            with self.inbox.open(arrived) as stream:
+            with opened(arrived) as stream:
                 return self.outcomes.refuse(delivery, unknown, keep_unread(stream, raw, self.keys), raw)
+        if isinstance(lane.source.format, ArchiveFile):
+            with opened(arrived) as stream:
+                return self.outcomes.refuse(delivery, _nested(arrived), keep_unread(stream, raw, self.keys), raw)
         try:
             self._check_environment(lane)
-            with self.inbox.open(arrived) as stream:
+            with opened(arrived) as stream:
                 intake = take_in(
                     stream,
                     lane=lane,
@@ -222,6 +239,72 @@ class _Landing:
             return self.outcomes.refuse(delivery, intake.refusal, intake, raw)
         seam("after_rows")
         return self.outcomes.accept(delivery, intake, raw, rows)
+
+    # --- archives -----------------------------------------------------------------------------------------------------
+
+    def _unpack(
+        self, arrived: Arrived, archive: Row[Any], lane: Lane, fmt: ArchiveFile, locks: Connection
+    ) -> Iterator[Landed]:
+        """Each member is a delivery, settled one after another; the archive is settled last, so that a run that dies in between is
+        followed by one that goes on with the members that are left.
+        """
+        raw = self._path("raw", archive, "sealed")
+        with self.inbox.open(arrived) as stream:
+            intake = keep_unread(stream, raw, self.keys)
+        # A signal may speak of the members only.
+        announced = (
+            arrived if arrived.signal and _speaks_of(arrived.signal, arrived.name) else replace(arrived, signal=None)
+        )
+        forbidden = False
+        states: list[str] = []
+        try:
+            self._check_environment(lane)
+            intake.ends_itself = True
+            with open_sealed(raw, self.keys) as copy:
+                found = packed.members(copy, fmt)
+                signals = _signals_inside(copy, fmt, found) + ([arrived.signal] if arrived.signal else [])
+                intake.totals.rows = sum(not is_signal(member.name) for member in found)
+                if refusal := self._compare(intake, announced):
+                    raise refusal
+                for member, content in packed.each(copy, fmt):
+                    if is_signal(member.name):
+                        continue
+                    inner = _inside(arrived, intake, member, signals)
+                    for landed in self._member(inner, content, archive, locks):
+                        states.append(landed.state)
+                        forbidden |= landed.cause == C3_COLUMN
+                        yield landed
+        except Refused as refusal:
+            intake.refusal = refusal
+            try:
+                self._compare(intake, announced)  # still being written?
+            except _StillWriting:
+                raw.unlink(missing_ok=True)
+                raise
+            if landed_archive := self.outcomes.refuse(archive, refusal, intake, raw):
+                yield landed_archive
+            return
+        if forbidden:
+            raw.unlink(missing_ok=True)  # nothing of a forbidden column is kept, not even sealed
+        if landed_archive := self.outcomes.unpacked(archive, intake, None if forbidden else raw, states):
+            yield landed_archive
+
+    def _member(self, inner: Arrived, content: BinaryIO, archive: Row[Any], locks: Connection) -> Iterator[Landed]:
+        [(_, delivery_id)] = self._claim([inner], part_of=archive.delivery_id)
+        with self._lock(locks, delivery_id):  # ours with the archive's: nobody else reads this archive
+            with self.ledger.begin() as db:
+                delivery = deliveries.get(db, delivery_id)
+            if (delivery.state, delivery.cause) == ("refused", VANISHED):
+                self._welcome_back(delivery)
+            elif delivery.state != "arriving":
+                yield landed_as(delivery, delivery.state)  # settled by a run that died before the last member
+                return
+            self._sweep_drafts(delivery)
+            landed = self._take(inner, delivery, lambda _: nullcontext(content))
+        if landed:
+            yield landed
+
+    # --- the file as a whole ------------------------------------------------------------------------------------------
 
     def _compare(self, intake: Intake, arrived: Arrived) -> Refused | None:
         """What is wrong with the file as a whole; None if nothing. The signal's hash comes first: it tells a cut file
@@ -301,6 +384,36 @@ class _Landing:
         for kind in ("raw", "rows"):
             for draft in (self.home / kind / delivery.feed).glob(f".{delivery.delivery_id}.*.part"):
                 draft.unlink(missing_ok=True)
+
+
+def _nested(arrived: Arrived) -> Refused:
+    return Refused(
+        "nested_archive",
+        f"{arrived.name} is an archive inside an archive. Expected the files themselves; ask the sender to pack them once.",
+    )
+
+
+def _inside(arrived: Arrived, intake: Intake, member: packed.Member, signals: list[Signal]) -> Arrived:
+    """A member as if it lay in the inbox. What its signal says is in that of the archive or in one beside it in the archive."""
+    name = member.name.rsplit("/", 1)[-1]
+    signal = next((s for s in signals if _speaks_of(s, name)), None)
+    return Arrived(
+        f"{arrived.path}!/{member.name}", f"{arrived.uri}!/{member.name}", member.size, intake.sha256, None, signal
+    )
+
+
+def _speaks_of(signal: Signal, name: str) -> bool:
+    return any(line.split("|")[0].strip() == name for line in signal.text.lstrip("\ufeff").splitlines())
+
+
+def _signals_inside(copy: BinaryIO, fmt: ArchiveFile, found: list[packed.Member]) -> list[Signal]:
+    if not any(is_signal(member.name) for member in found):
+        return []
+    return [
+        Signal(content.read(SIGNAL_BYTES).decode("utf-8", errors="replace"), member.name)
+        for member, content in packed.each(copy, fmt)
+        if is_signal(member.name)
+    ]
 
 
 def _claim_key(arrived: Arrived) -> str:

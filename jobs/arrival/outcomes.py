@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -75,9 +76,24 @@ class Outcomes:
         with self.ledger.begin() as db:
             return self._refused(db, delivery, refusal, intake, raw) if _is_arriving(db, delivery) else None
 
+    def unpacked(self, archive: Row[Any], intake: Intake, raw: Path | None, states: Sequence[str]) -> Landed | None:
+        """The archive itself: loaded when each of its members came in, partly when one was refused. Its rows are its members'."""
+        refused = states.count("refused")
+        state = "partly_loaded" if refused else "loaded"
+        reason = f"unpacked: {len(states)} members" + (f", {refused} of them refused" if refused else "")
+        with self.ledger.begin() as db:
+            if not _is_arriving(db, archive):
+                return None
+            values = {**_values(intake, raw), "received_rows": None, "received_money": None}
+            deliveries.set_state(db, archive.delivery_id, state, self.run_id, reason=reason, **values)
+            lane = {"feed": archive.feed, "business_date": archive.business_date, "entity": archive.entity}
+            for before in deliveries.find(db, **lane, states=["refused"]):
+                if before.seq == archive.seq:
+                    batches.close_cases(db, delivery_id=before.delivery_id, note=f"sent again as {archive.delivery_id}")
+        return landed_as(archive, state, reason=reason)
+
     def _verified(self, db: Connection, delivery: Row[Any], intake: Intake, raw: Path, rows: Path) -> Landed:
-        held_back = ", ".join(intake.extra)
-        note = f"columns the contract does not have were held back: {held_back}" if held_back else None
+        note = "; ".join(intake.noted()) or None
         values = {**_values(intake, raw), "rows_uri": str(rows), "verified_at": datetime.now(UTC)}
         deliveries.set_state(db, delivery.delivery_id, "verified", self.run_id, reason=note, **values)
         # A good file settles the cases of refused ones that it replaces.

@@ -3,60 +3,66 @@
 from __future__ import annotations
 
 import codecs
+import re
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
 import pyarrow as pa
 
+from jobs.arrival.encodings import EBCDIC, LINE_SAFE, decode, encode
 from jobs.arrival.errors import Cut, Refused
+from jobs.privacy.kinds import PRIVATE_USE
 
 BLOCK = 8 << 20  # bytes; large enough that the parser works at full speed
 LONGEST_LINE = 64 << 20
-# Only in these does a byte 0x0A always mean the end of a line, so that lines can be cut before they are decoded.
-LINE_SAFE = {
-    "ascii",
-    "utf-8",
-    "gbk",
-    "gb18030",
-    "gb2312",
-    "big5",
-    "cp1250",
-    "cp1252",
-    "cp936",
-    "iso8859-1",
-    "iso8859-2",
-    "latin-1",
-}
 BOM = codecs.BOM_UTF8
+NEXT_LINE = "\x85".encode()  # ends lines of mainframe text
 PACKED_BITE = 64 << 10
 RATIO = 1_000  # clear bytes a compressed byte: DEFLATE cannot honestly do much better
 FREE = 64 << 20  # clear bytes for which the ratio is not looked at
+PRIVATE = re.compile(b"\xee[\x80-\xbf][\x80-\xbf]|\xef[\x80-\xa3][\x80-\xbf]")  # U+E000 to U+F8FF in UTF-8
+ASSIGNED = {chr(point).encode(): character.encode() for point, character in PRIVATE_USE.items()}
 
 
 @dataclass(frozen=True)
 class Block:
     """Whole lines. `offset` is the place of the first byte in the (decompressed) file, `line` the number of the first
-    line (from 1).
+    line (from 1). `codec` is that of `data`.
     """
 
     data: bytes
     offset: int
     line: int
     last: bool
+    codec: str
 
     @property
     def last_line(self) -> int:
         return self.line + self.data.count(b"\n") - self.data.endswith(b"\n")
 
+    def utf8(self, notes: Counter[str]) -> bytes:
+        """Strictly decoded, without a mark at its beginning, private-use characters that have an assigned one mapped and the others noted."""
+        data = to_utf8(self.data, self.codec, self.offset, self.line)
+        if self.line == 1:
+            data = data.removeprefix(BOM)
+        return assigned(data, notes)
 
-def blocks(stream: BinaryIO, compression: str | None = None) -> Iterator[Block]:
-    """Cuts a stream after line ends. The last block is marked; an empty file gives one empty block."""
+
+def blocks(stream: BinaryIO, compression: str | None, codec: str) -> Iterator[Block]:
+    """Cuts a stream after line ends. The last block is marked; an empty file gives one empty block.
+
+    Text in which a byte 0A may be part of a character is decoded first; its blocks are UTF-8, their offsets count those bytes.
+    """
     rest = b""
     offset, line = 0, 1
     held: Block | None = None
-    for data in _clear(stream, compression, BLOCK):
+    pieces = clear(stream, compression, BLOCK)
+    if codec not in LINE_SAFE:
+        pieces, codec = _decoded(pieces, codec), "utf-8"
+    for data in pieces:
         data = rest + data if rest else data
         end = data.rfind(b"\n") + 1
         if not end and len(data) > LONGEST_LINE:
@@ -71,29 +77,97 @@ def blocks(stream: BinaryIO, compression: str | None = None) -> Iterator[Block]:
         whole = data[:end]
         if held:
             yield held
-        held = Block(whole, offset, line, last=False)
+        held = Block(whole, offset, line, False, codec)
         offset += end
         line += whole.count(b"\n")
     if held and not rest:
-        yield Block(held.data, held.offset, held.line, last=True)
+        yield Block(held.data, held.offset, held.line, True, codec)
         return
     if held:
         yield held
-    yield Block(rest, offset, line, last=True)
+    yield Block(rest, offset, line, True, codec)
 
 
-def beginning(stream: BinaryIO, compression: str | None, size: int = 1 << 16) -> bytes:
-    """The first clear bytes, as far as they can be read: to look at names before anything is kept."""
-    head = stream.read(size)
-    if compression is None:
-        return head
+def transcoded(stream: BinaryIO, compression: str | None, codec: str, notes: Counter[str]) -> Iterator[bytes]:
+    """The stream in UTF-8, in pieces that end where a character ends; for text whose lines mean nothing."""
+    first = True
+    for data in _decoded(clear(stream, compression, BLOCK), codec):
+        yield assigned(data.removeprefix(BOM) if first else data, notes)
+        first = False
+
+
+def _decoded(pieces: Iterator[bytes], codec: str) -> Iterator[bytes]:
+    """UTF-8, whatever the encoding and wherever its lines end. Strict, and compared with what encoding again gives."""
+    if codec in EBCDIC:
+        yield from _lines_of_mainframe(pieces, codec)
+        return
+    decoder = codecs.getincrementaldecoder(codec)()
+    offset, line = 0, 1
+    for piece in pieces:
+        begun = decoder.getstate()[0]
+        try:
+            text = decoder.decode(piece)
+        except UnicodeDecodeError as error:
+            raise bad_byte(begun + piece, error, codec, offset - len(begun), line) from error
+        data = text.encode()
+        if not codec.startswith("utf") and not data.isascii():
+            whole = begun + piece
+            to_utf8(whole[: len(whole) - len(decoder.getstate()[0])], codec, offset - len(begun), line)
+        offset += len(piece)
+        line += data.count(b"\n")
+        yield data
     try:
-        return zlib.decompressobj(wbits=31).decompress(head, size)
-    except zlib.error:
-        return b""  # the reader will say what is wrong with it
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError as error:
+        raise Cut(
+            f"The file ends within a character (byte {offset}). Expected whole {codec}; send the whole file again."
+        ) from error
 
 
-def _clear(stream: BinaryIO, compression: str | None, size: int) -> Iterator[bytes]:
+def _lines_of_mainframe(pieces: Iterator[bytes], codec: str) -> Iterator[bytes]:
+    """Lines end in 15 or 25, which no double byte has: text is cut there, so that shifts are whole."""
+    rest, offset, line = b"", 0, 1
+    for piece in pieces:
+        data = rest + piece
+        end = max(data.rfind(b"\x15"), data.rfind(b"\x25")) + 1
+        rest = data[end:]
+        if end:
+            text = to_utf8(data[:end], codec, offset, line).replace(NEXT_LINE, b"\n")
+            offset, line = offset + end, line + text.count(b"\n")
+            yield text
+    if rest:
+        yield to_utf8(rest, codec, offset, line)
+
+
+def assigned(data: bytes, notes: Counter[str]) -> bytes:
+    """Private-use characters that GB18030 has since given a character are replaced by it, the same for the whole platform; others are
+    noted with their number, for nobody knows what they mean."""
+    if b"\xee" not in data and b"\xef" not in data:
+        return data
+    found = Counter(PRIVATE.findall(data))
+    for character in found.keys() & ASSIGNED.keys():
+        data = data.replace(character, ASSIGNED[character])
+    for character in found.keys() - ASSIGNED.keys():
+        notes[f"private-use character U+{ord(character.decode()):04X}"] += found[character]
+    return data
+
+
+def beginning(stream: BinaryIO, compression: str | None, codec: str, size: int = 1 << 16) -> str:
+    """The first characters, as far as they can be read: to look at names before anything is kept."""
+    head = stream.read(size)
+    if compression is not None:
+        try:
+            head = zlib.decompressobj(wbits=31).decompress(head, size)
+        except zlib.error:
+            return ""  # the reader will say what is wrong with it
+    if codec == "ibm1388":
+        codec = "cp037"  # the same letters; what else there is does not matter here
+    text = head.decode(codec, errors="replace").removeprefix("\ufeff")
+    return text.replace("\x85", "\n")
+
+
+def clear(stream: BinaryIO, compression: str | None, size: int) -> Iterator[bytes]:
+    """The stream's bytes, decompressed, about `size` at a time."""
     if compression is None:
         while data := stream.read(size):
             yield data
@@ -137,38 +211,19 @@ def _clear(stream: BinaryIO, compression: str | None, size: int) -> Iterator[byt
         )
 
 
-def codec_name(encoding: str) -> str:
-    """Python's name of an encoding that may be cut into lines. Raises Refused for one that may not, or that nobody
-    knows.
-    """
-    try:
-        name = codecs.lookup(encoding).name
-    except LookupError:
-        name = ""
-    if name == "utf-8-sig":
-        name = "utf-8"
-    if name not in LINE_SAFE:
-        raise Refused(
-            "unknown_encoding",
-            f"The source declares the encoding {encoding}. Expected one of {', '.join(sorted(LINE_SAFE))}; correct "
-            "format.encoding of the source.",
-        )
-    return name
-
-
 def to_utf8(data: bytes, codec: str, offset: int, line: int) -> bytes:
     """Strictly decoded, as UTF-8. `offset` and `line` say where `data` begins, for the message.
 
     Raises Refused(bad_byte), and Refused(round_trip) when encoding again does not give the same bytes: two tables of
     one name differ.
     """
-    if data.isascii() or (codec == "utf-8" and _is_utf8(data)):
+    if (codec in LINE_SAFE and data.isascii()) or (codec == "utf-8" and _is_utf8(data)):
         return data
     try:
-        text = data.decode(codec)
+        text = decode(data, codec)
     except UnicodeDecodeError as error:
         raise bad_byte(data, error, codec, offset, line) from error
-    again = text.encode(codec)
+    again = encode(text, codec)
     if again != data:
         at = next(i for i, (a, b) in enumerate(zip(data, again, strict=False)) if a != b)
         where = f"byte {offset + at}, line {line + data.count(bytes([10]), 0, at)}"

@@ -11,7 +11,7 @@ from jobs.contracts.kpi import Kpi
 from jobs.contracts.model import INCOMING, MONEY_REMEDY, PREVIOUS, Conform, Table
 from jobs.contracts.parse import holds_money
 from jobs.contracts.profile import Profile, Reference
-from jobs.contracts.source import Source
+from jobs.contracts.source import ArchiveFile, CopybookFile, Source, XmlFile
 from jobs.contracts.yaml_file import Place, YamlFile
 
 LAYERS = ("bronze", "silver", "gold")
@@ -98,6 +98,16 @@ def _calendar(file: YamlFile, place: Place, name: str, calendars: Collection[str
 
 
 def _source(file: YamlFile, source: Source, tables: Tables) -> Iterator[Mistake]:
+    if isinstance(source.format, ArchiveFile):
+        if source.schedule.required:
+            found = f"{source.feed} is an archive, which owes nothing: its members do"
+            yield _say(
+                file,
+                ("schedule",),
+                found,
+                "Write schedule: {required: false}; what is due stands in the members' sources",
+            )
+        return
     if f"bronze.{source.feed}" not in tables:
         yield _absent(
             file,
@@ -135,6 +145,55 @@ def _source(file: YamlFile, source: Source, tables: Tables) -> Iterator[Mistake]
                     f"{name} has no width",
                     "A fixed-width column needs width: N (bytes)",
                 )
+    if isinstance(source.format, XmlFile):
+        for name, column in bronze.columns.items():
+            try:
+                source.format.path(column.source or name)
+            except ValueError as error:
+                yield _say(bronze_file, ("columns", name), f"{name}: {error}", "Correct `from`: a path from the record")
+    if isinstance(source.format, CopybookFile):
+        yield from _copybook(file, source.format, bronze_file, bronze)
+
+
+def _copybook(file: YamlFile, fmt: CopybookFile, bronze_file: YamlFile, bronze: Table) -> Iterator[Mistake]:
+    """Columns and segments that the copybook does not have."""
+    book = fmt.described
+    if book is None:
+        return  # said where it could not be read
+    for name, column in bronze.columns.items():
+        try:
+            path = book.find(column.source or name)
+        except ValueError as error:
+            yield _say(bronze_file, ("columns", name), f"{name}: {error}", "Write `from` as the copybook names it")
+            continue
+        item = book.layout().places[path].item
+        if item.picture and item.picture.kind == "float":
+            found = f"{name} is {item.name}, a floating-point number"
+            yield _say(
+                bronze_file, ("columns", name), found, "Money in binary is wrong before it arrives: ask for COMP-3"
+            )
+    for place, address in _addresses(fmt):
+        try:
+            book.find(address)
+        except ValueError as error:
+            yield _say(file, ("format", *place), str(error), "Name a field of the copybook")
+
+
+def _addresses(fmt: CopybookFile) -> Iterator[tuple[Place, str]]:
+    """What the format itself names of its copybook."""
+    if fmt.segment:
+        yield ("segment", "field"), fmt.segment.field
+        for value, group in fmt.segment.groups.items():
+            yield ("segment", "groups", value), group
+        for n, group in enumerate(fmt.segment.carry):
+            yield ("segment", "carry", n), group
+    for n, choice in enumerate(fmt.choices):
+        yield ("choices", n, "field"), choice.field
+        for value, group in choice.groups.items():
+            yield ("choices", n, "groups", value), group
+    for part, edge in (("header", fmt.header), ("trailer", fmt.trailer)):
+        for key, address in edge.fields.items() if edge else ():
+            yield (part, "fields", key), address
 
 
 def _place(file: YamlFile, table: Table) -> Iterator[Mistake]:

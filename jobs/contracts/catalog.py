@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from jobs.contracts.across import EVERY_DAY, LAYERS, across
+from jobs.contracts.copybook import CopybookError
 from jobs.contracts.errors import ContractError, Mistake
 from jobs.contracts.kpi import Kpi
 from jobs.contracts.model import INCOMING, PREVIOUS, Rule, Table
 from jobs.contracts.profile import Profile, Reference
 from jobs.contracts.reading import M, typed
-from jobs.contracts.source import Source
+from jobs.contracts.source import CopybookFile, Source
 from jobs.contracts.yaml_file import YamlFile, read_yaml
 from jobs.settings import settings
 
@@ -142,7 +143,13 @@ def _read(profile: str, root: Path, state: tuple[tuple[str, int, int], ...]) -> 
             [Mistake(path, 1, f"there is no bank called {profile}", f"Known: {', '.join(sorted(banks)) or 'none'}")]
         )
     bank = next((pair for pair in each(root / "profiles", Profile) if pair[0].path.stem == profile), None)
-    sources = {s.feed: (f, s) for f, s in each(root / "sources" / profile, Source)}
+    sources = {}
+    for file, source in each(root / "sources" / profile, Source):
+        try:
+            sources[source.feed] = (file, _described(file, source))
+        except ContractError as error:
+            mistakes.extend(error.mistakes)
+            sources[source.feed] = (file, source)
     references = {r.reference: (f, r) for f, r in each(root / "reference", Reference)}
     kpis = each(root / "kpis", Kpi)
     tables: dict[str, tuple[YamlFile, Table]] = {}
@@ -170,6 +177,22 @@ def _read(profile: str, root: Path, state: tuple[tuple[str, int, int], ...]) -> 
         calendars,
         root,
     )
+
+
+def _described(file: YamlFile, source: Source) -> Source:
+    """A source with the copybook that its format names, from the same folder. Raises ContractError naming the copybook's line."""
+    if not isinstance(source.format, CopybookFile):
+        return source
+    path = file.path.parent / source.format.copybook
+    try:
+        return source.model_copy(update={"format": source.format.described_by(path.read_text("utf-8"))})
+    except CopybookError as error:
+        raise ContractError([Mistake(path, error.line, error.found, error.remedy)]) from error
+    except (OSError, UnicodeDecodeError) as error:
+        found = f"the copybook {source.format.copybook} cannot be read: {getattr(error, 'strerror', None) or error}"
+        raise ContractError(
+            [Mistake(file.path, file.line(("format", "copybook")), found, f"Put it into {file.path.parent}, in UTF-8")]
+        ) from error
 
 
 def _calendar(path: Path) -> dict[date, bool]:

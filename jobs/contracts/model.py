@@ -101,7 +101,7 @@ class Column(Strict):
     parse: str | None = Field(
         None,
         description="how the text that bronze casts is written: a date pattern (yyyyMMdd, yyMMdd/1950), `epoch_ms`, "
-        "`epoch_s`, `implied(2)`, `trailing_minus`, `thousands`, `Y/N`, `null(0,99991231)`",
+        "`epoch_s`, `implied(2)`, `trailing_minus`, `thousands`, `zoned`, `Y/N`, `null(0,99991231)`",
     )
     source: str | None = Field(None, alias="from", description="the field's name or JSON path in the file, if another")
     width: int | None = Field(None, gt=0, description="fixed width: length in bytes of the original encoding")

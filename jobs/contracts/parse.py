@@ -6,6 +6,7 @@ Words stand with a space between them:
                       `yyMMdd/1950`: two-digit years are those from 1950 to 2049
     timestamp         `epoch_ms`, `epoch_s`: time since 1970-01-01 UTC
     decimal           `implied(2)`: the last two digits are decimals; `trailing_minus`: 12.50-; `thousands`: 1,234.50
+    decimal, int      `zoned`: the last digit holds the sign as well, as mainframes print it: 123D is 1234, 123M is -1234
     boolean           `Y/N`: the texts for true and false
     any               `null(00000000,99991231)`: texts that mean that nothing is given
 
@@ -32,11 +33,14 @@ FIELDS = {"yyyy": 4, "yy": 2, "MM": 2, "dd": 2, "HH": 2, "mm": 2, "ss": 2, "SSS"
 AFTER = {"mm": "HH", "ss": "mm", "SSS": "ss"}
 # Milliseconds of one, and the numbers of year 1 to 9999, which is what a timestamp holds.
 EPOCH = {"epoch_ms": (1, -62135596800000, 253402300799999), "epoch_s": (1000, -62135596800, 253402300799)}
+ZONED = "zoned"  # read at arrival (jobs/arrival/plain.py): what stands in `rows` has a plain sign
 # For each type what may be written beside null(...), as a remedy says it.
 WAYS = {
     "date": "a pattern such as yyyyMMdd, dd.MM.yyyy or yyMMdd/1950",
     "timestamp": "a pattern such as yyyyMMddHHmmss, or epoch_ms or epoch_s",
-    "decimal": "implied(2), trailing_minus or thousands",
+    "decimal": "implied(2), trailing_minus, thousands or zoned",
+    "int": "zoned",
+    "bigint": "zoned",
     "boolean": "the texts for true and false, such as Y/N",
 }
 # An amount of money: what the ledger can add up exactly. What is larger, or has more decimals, is no amount.
@@ -64,6 +68,10 @@ class Way:
     how: frozenset[str]
     pattern: str | None
     nulls: tuple[str, ...]
+
+    @property
+    def is_zoned(self) -> bool:
+        return ZONED in self.how
 
     @property
     def implied(self) -> int:
@@ -110,7 +118,12 @@ def way(kind: str, parse: str | None) -> Way:
 def _words(rest: str, kind: str) -> frozenset[str]:
     words = rest.split()
     match = DECIMAL.match(kind)
-    known = [w for w in words if match and (w in ("trailing_minus", "thousands") or IMPLIED.match(w))]
+    number = bool(match) or kind in ("int", "bigint")
+    known = [
+        w
+        for w in words
+        if (w == ZONED and number) or (match and (w in ("trailing_minus", "thousands") or IMPLIED.match(w)))
+    ]
     if len(known) < len(words):
         raise _unfit(" ".join(w for w in words if w not in known), kind)
     implied = [int(m[1]) for m in map(IMPLIED.match, words) if m]

@@ -7,8 +7,9 @@ import re
 from datetime import date
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, PrivateAttr, field_validator, model_validator
 
+from jobs.contracts.copybook import Copybook, parse_copybook
 from jobs.contracts.model import Strict, clock_time
 
 
@@ -65,12 +66,19 @@ class Record(Strict):
 class Delimited(Strict):
     kind: Literal["delimited"]
     encoding: str = "utf-8"
-    separator: str = ","
+    separator: str = Field(",", min_length=1)
     quote: str | None = None
+    comment: str | None = Field(None, description="lines that begin with this are no records")
     compression: Literal["gzip"] | None = None
     header: Record | None = None
     trailer: Record | None = None
     column_line: bool = Field(False, alias="columnLine", description="the first line names the columns")
+
+    @model_validator(mode="after")
+    def _comment_or_quote(self) -> Delimited:
+        if self.comment and self.quote:
+            raise ValueError("a format with quotes has no comments: a line inside a quoted value may begin as one does")
+        return self
 
 
 class FixedWidth(Strict):
@@ -94,7 +102,138 @@ class ParquetFile(Strict):
     kind: Literal["parquet"]
 
 
-Format = Annotated[Delimited | FixedWidth | JsonLines | ParquetFile, Field(discriminator="kind")]
+class Lengths(Strict):
+    """How a record says its own length; as IBM's record descriptor word does when nothing is said."""
+
+    order: Literal["big", "little"] = "big"
+    at: Literal[0, 2] = Field(0, description="in which bytes of the four: 0 and 1, or 2 and 3")
+    counts_itself: bool = Field(True, alias="countsItself", description="the four bytes are part of the length")
+
+
+class Segment(Strict):
+    """Records of several kinds in one file: which field tells them apart, and which group of the copybook each fills."""
+
+    field: str
+    groups: dict[str, str] = Field(description="value of the field -> group; its columns are null in other records")
+    carry: list[str] = Field(
+        default_factory=list, description="groups whose values stay with the records after it: a child's parents"
+    )
+
+
+class Choice(Strict):
+    """One place that is read in several ways (REDEFINES): which field says in which way."""
+
+    field: str
+    groups: dict[str, str] = Field(description="value of the field -> field or group; null where another was chosen")
+
+
+class Edge(Strict):
+    """A header or trailer that is a record of its own kind. `fields`: known name (see Record) -> field."""
+
+    segment: str
+    fields: dict[str, str]
+
+
+class CopybookFile(Strict):
+    """Records of a mainframe, described by a COBOL copybook that lies beside the source."""
+
+    kind: Literal["copybook"]
+    copybook: str = Field(description="file name of the copybook, in the folder of the source")
+    encoding: str = "cp037"
+    records: Literal["fixed", "rdw", "bdw"] = Field(
+        "fixed",
+        description="how records are parted: all of one length; each with its length before it; those in blocks",
+    )
+    lengths: Lengths = Field(default_factory=Lengths)
+    variable_tables: bool = Field(
+        False, alias="variableTables", description="a table takes room only for the elements that it holds"
+    )
+    skip_start: int = Field(0, ge=0, alias="skipStart", description="bytes before the first record")
+    skip_end: int = Field(0, ge=0, alias="skipEnd", description="bytes after the last record")
+    compression: Literal["gzip"] | None = None
+    segment: Segment | None = None
+    choices: list[Choice] = Field(default_factory=list)
+    header: Edge | None = None
+    trailer: Edge | None = None
+    _book: Copybook | None = PrivateAttr(None)
+
+    @property
+    def described(self) -> Copybook | None:
+        """The copybook; None before it was read."""
+        return self._book
+
+    @property
+    def book(self) -> Copybook:
+        if self._book is None:
+            raise ValueError(f"the copybook {self.copybook} was not read")
+        return self._book
+
+    def described_by(self, text: str) -> CopybookFile:
+        """The same with its copybook. Raises CopybookError."""
+        described = self.model_copy()
+        described._book = parse_copybook(text)
+        return described
+
+    @model_validator(mode="after")
+    def _edges_are_segments(self) -> CopybookFile:
+        for edge in (self.header, self.trailer):
+            if edge and (self.segment is None or edge.segment not in self.segment.groups):
+                raise ValueError(f"{edge.segment} is no segment; list it under segment.groups")
+        return self
+
+
+class XmlFile(Strict):
+    """One row for each element of a path. Names are those without namespace."""
+
+    kind: Literal["xml"]
+    record: str = Field(description="path of the element that is a row: Document/BkToCstmrStmt/Stmt/Ntry")
+    encoding: str = "utf-8"
+    compression: Literal["gzip"] | None = None
+    namespace: str | None = Field(None, description="that of the root element, with its version; any when not given")
+    header: dict[str, str] = Field(default_factory=dict, description="known name (see Record) -> path from the root")
+    trailer: dict[str, str] = Field(default_factory=dict, description="known name (see Record) -> path from the root")
+
+    @field_validator("record")
+    @classmethod
+    def _a_path(cls, value: str) -> str:
+        if not re.fullmatch(r"[\w.-]+(/[\w.-]+)+", value):
+            raise ValueError(f"{value} is no path of elements such as Document/BkToCstmrStmt/Stmt/Ntry")
+        return value
+
+    def path(self, written: str) -> tuple[str, ...]:
+        """A column's path from the root. `..` leads one element out of the record. Raises ValueError when it leads out of the document."""
+        path = list(self.record.split("/"))
+        for step in written.strip("/").split("/"):
+            if step != "..":
+                path.append(step)
+            elif path:
+                path.pop()
+            else:
+                raise ValueError(f"{written} leads out of the document")
+        return tuple(path)
+
+
+class Sheets(Strict):
+    """A workbook of Excel: the rows below a line of names, of one sheet or of all that are not hidden."""
+
+    kind: Literal["xlsx"]
+    sheets: list[str] = Field(default_factory=list, description="names of sheets; all visible ones when empty")
+    names_in: int = Field(1, ge=1, alias="namesIn", description="the row that names the columns")
+    first_column: str = Field("A", alias="firstColumn", pattern="^[A-Z]{1,3}$")
+    until: Literal["blank", "end"] = Field("blank", description="rows end at the first blank one, or with the sheet")
+
+
+class ArchiveFile(Strict):
+    """Files packed into one: each member is a delivery of the source that its own name belongs to."""
+
+    kind: Literal["archive"]
+    container: Literal["tar", "tar.gz", "zip"]
+
+
+Format = Annotated[
+    Delimited | FixedWidth | JsonLines | ParquetFile | CopybookFile | XmlFile | Sheets | ArchiveFile,
+    Field(discriminator="kind"),
+]
 
 
 class Source(Strict):

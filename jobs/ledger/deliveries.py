@@ -43,6 +43,7 @@ def claim(
     file_name: str,
     uri: str,
     run_id: str,
+    part_of: str | None = None,
 ) -> str | None:
     """Claim a file: a new delivery's id, or None when it was claimed before (by a run that may have died: see
     `unfinished`)."""
@@ -62,6 +63,7 @@ def claim(
         received_at=at,
         claimed_at=datetime.now(UTC),
         run_id=run_id,
+        part_of=part_of,
     )
     claimed = db.execute(
         row.on_conflict_do_nothing(index_elements=["claim_key"]).returning(Delivery.delivery_id)

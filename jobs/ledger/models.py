@@ -111,6 +111,7 @@ class Delivery(Base):
     live_batch: Mapped[int | None]
     supersedes: Mapped[str | None]
     superseded_by: Mapped[str | None]
+    part_of: Mapped[str | None]  # the archive that it is a member of
 
 
 class DeliveryEvent(Base):

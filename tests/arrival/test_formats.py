@@ -22,6 +22,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jobs.arrival import text
+from jobs.arrival.encodings import line_codec_name
 from jobs.arrival.errors import Cut, Refused
 from jobs.arrival.formats import format_module
 from jobs.arrival.formats.delimited import Reader as Delimited
@@ -327,7 +328,7 @@ def _changes(raw: bytes) -> bool:
 def test_an_encoding_that_cannot_be_cut_into_lines_is_refused() -> None:
     for encoding in ("utf-16", "no-such-thing"):
         with pytest.raises(Refused, match=f"declares the encoding {encoding}"):
-            text.codec_name(encoding)
+            line_codec_name(encoding)
 
 
 def test_several_gzip_members_are_one_file() -> None:

@@ -38,7 +38,7 @@ UNFIT = {
     ("string", "yyyyMMdd"): "yyyyMMdd is not a way to write string. Write null(...)",
     ("int", "implied(2)"): "implied(2) is not a way to write int",
     ("decimal(6,2)", "implied(3)"): "implied(3) gives more decimals than decimal(6,2) holds. Give the type 3 decimals",
-    ("decimal(6,2)", "implied(0)"): "Write implied(2), trailing_minus or thousands",
+    ("decimal(6,2)", "implied(0)"): "Write implied(2), trailing_minus, thousands or zoned",
     ("decimal(6,2)", "implied(1) implied(2)"): "says the same thing twice",
     ("decimal(6,2)", "thousand trailing_minus"): "thousand is not a way to write decimal(6,2)",
     ("decimal(6,2)", "null(0"): "null(0 is not a way to write decimal(6,2)",
@@ -78,5 +78,5 @@ def test_the_check_names_file_line_and_remedy(tmp_path: Path, monkeypatch: pytes
     assert told.exit_code == 1
     assert told.stdout.replace("\n", "") == (
         f"{root}/bronze/payments.yaml:{line}: columns.amount.parse: thousand is not a way to write decimal(18,2). "
-        "Write implied(2), trailing_minus or thousands or null(...) with the texts that mean nothing"
+        "Write implied(2), trailing_minus, thousands or zoned or null(...) with the texts that mean nothing"
     )

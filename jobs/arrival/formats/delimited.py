@@ -10,6 +10,7 @@ same rows and names what is wrong.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import BinaryIO, ClassVar
 
@@ -17,9 +18,10 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import csv
 
+from jobs.arrival.encodings import codec_name
 from jobs.arrival.errors import Cut, Refused
 from jobs.arrival.records import Malformed, Rows, parse_record, parse_trailer, split_ends, text_array
-from jobs.arrival.text import BOM, Block, beginning, blocks, codec_name, to_utf8
+from jobs.arrival.text import Block, beginning, blocks
 from jobs.contracts.model import Column
 from jobs.contracts.source import Delimited
 
@@ -35,6 +37,7 @@ class Reader:
         self.header: dict[str, str] = {}
         self.trailer: dict[str, str] = {}
         self.extra: list[str] = []
+        self.notes: Counter[str] = Counter()
         self.ends_itself = fmt.trailer is not None or fmt.compression is not None
         self._stream, self._fmt, self._codec = stream, fmt, codec_name(fmt.encoding)
         self._wanted = {name: column.source or name for name, column in columns.items()}
@@ -42,12 +45,14 @@ class Reader:
         self._names = list(self._wanted)
         self._separator = fmt.separator.encode()
         self._quote = fmt.quote.encode() if fmt.quote else None
+        self._comment = fmt.comment.encode() if fmt.comment else None
+        self._comments = 0  # lines of comment before all else
         self._patterns = _Patterns(self._separator, self._quote) if self._quote else None
 
     def __iter__(self) -> Iterator[Rows]:
         rest, rest_line = b"", 0
         named = not self._fmt.column_line
-        for block in blocks(self._stream, self._fmt.compression):
+        for block in blocks(self._stream, self._fmt.compression, self._codec):
             data, line = self._body(block)
             if rest:
                 data, line = rest + data, rest_line
@@ -60,8 +65,8 @@ class Reader:
             if self._quote and self._quote in data:
                 data, rest, strict = self._cut(data, line, block.last)
                 rest_line = line + data.count(NEW_LINE)
-            if data:
-                yield self._split(data, line, strict)
+            for records, at in self._without_comments(data, line):
+                yield self._split(records, at, strict)
         if not named:
             raise Cut(
                 "The file ends before its line of column names. Expected at least that line; send the whole file again."
@@ -71,13 +76,11 @@ class Reader:
 
     def _body(self, block: Block) -> tuple[bytes, int]:
         """The block's data lines in UTF-8 and the number of the first; header and trailer are taken off and kept."""
-        raw = block.data
-        data = to_utf8(raw, self._codec, block.offset, block.line)
-        line = block.line
-        if line == 1 and data.startswith(BOM):
-            data = data[len(BOM) :]
+        data, line = block.utf8(self.notes), block.line
+        while line == 1 + self._comments and self._comment and data.startswith(self._comment):
+            data, line, self._comments = data[data.find(NEW_LINE) + 1 or len(data) :], line + 1, self._comments + 1
         head, data, tail = split_ends(
-            data, first=line == 1, last=block.last, header=self._fmt.header, trailer=self._fmt.trailer
+            data, first=line == 1 + self._comments, last=block.last, header=self._fmt.header, trailer=self._fmt.trailer
         )
         if head is not None and self._fmt.header:
             self.header = parse_record(
@@ -110,6 +113,22 @@ class Reader:
         self.extra = [n for n in names if n not in wanted]
         self._names = [wanted.get(n, f"\0{n}") for n in names]
         return data[end:], line + 1
+
+    def _without_comments(self, data: bytes, line: int) -> Iterator[tuple[bytes, int]]:
+        """(lines that are records, number of the first) for each run of them between comments."""
+        mark = self._comment
+        if mark is None or mark not in data:
+            if data:
+                yield data, line
+            return
+        at = 0
+        while at < len(data):
+            if data.startswith(mark, at):
+                at, line = data.find(NEW_LINE, at) + 1 or len(data), line + 1
+                continue
+            end = data.find(NEW_LINE + mark, at) + 1 or len(data)
+            yield data[at:end], line
+            at, line = end, line + data.count(NEW_LINE, at, end)
 
     # --- splitting ----------------------------------------------------------------------------------------------------
 
@@ -258,12 +277,9 @@ def column_names(stream: BinaryIO, fmt: Delimited) -> list[str]:
     """The names in the line of column names, if the format has one."""
     if not fmt.column_line:
         return []
-    lines = (
-        beginning(stream, fmt.compression)
-        .removeprefix(BOM)
-        .decode(codec_name(fmt.encoding), errors="replace")
-        .splitlines()
-    )
+    lines = beginning(stream, fmt.compression, codec_name(fmt.encoding)).splitlines()
+    if fmt.comment:
+        lines = [line for line in lines if not line.startswith(fmt.comment)]
     at = 1 if fmt.header else 0
     return [value for value, _ in _fields(lines[at], fmt.separator, fmt.quote)] if len(lines) > at else []
 

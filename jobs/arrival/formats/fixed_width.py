@@ -7,6 +7,7 @@ character is an error of that row, not of the file.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from itertools import accumulate
 from typing import BinaryIO, ClassVar
@@ -15,9 +16,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from jobs.arrival.encodings import line_codec_name
 from jobs.arrival.errors import Refused
 from jobs.arrival.records import Malformed, Rows, parse_record, parse_trailer, split_ends, text_array
-from jobs.arrival.text import BOM, blocks, codec_name, to_utf8
+from jobs.arrival.text import BOM, assigned, blocks, to_utf8
 from jobs.contracts.model import Column
 from jobs.contracts.source import FixedWidth
 
@@ -31,8 +33,9 @@ class Reader:
         self.header: dict[str, str] = {}
         self.trailer: dict[str, str] = {}
         self.extra: list[str] = []
+        self.notes: Counter[str] = Counter()
         self.ends_itself = fmt.trailer is not None or fmt.compression is not None
-        self._stream, self._fmt, self._codec = stream, fmt, codec_name(fmt.encoding)
+        self._stream, self._fmt, self._codec = stream, fmt, line_codec_name(fmt.encoding)
         widths = [column.width or 0 for column in columns.values()]
         ends = list(accumulate(widths))
         self._fields = {n: (end - width, end) for n, width, end in zip(columns, widths, ends, strict=True)}
@@ -40,7 +43,7 @@ class Reader:
 
     def __iter__(self) -> Iterator[Rows]:
         fmt = self._fmt
-        for block in blocks(self._stream, fmt.compression):
+        for block in blocks(self._stream, fmt.compression, self._codec):
             data, line = block.data, block.line
             if line == 1 and self._codec == "utf-8":
                 data = data.removeprefix(BOM)
@@ -85,7 +88,7 @@ class Reader:
                 # bytes.
                 with_ends = np.concatenate([field, np.full((len(table), 1), NEW_LINE, np.uint8)], axis=1).tobytes()
                 try:
-                    text = to_utf8(with_ends, self._codec, 0, 0).decode()
+                    text = assigned(to_utf8(with_ends, self._codec, 0, 0), self.notes).decode()
                 except Refused:
                     return None
                 values = text_array(text.split("\n")[:-1])  # type: ignore[arg-type]
@@ -115,7 +118,7 @@ class Reader:
         fields = []
         for name, (start, end) in self._fields.items():
             try:
-                fields.append(to_utf8(raw[start:end], self._codec, start, 0).decode())
+                fields.append(assigned(to_utf8(raw[start:end], self._codec, start, 0), self.notes).decode())
             except Refused:
                 return [], f"{name} (bytes {start + 1} to {end}) is not {self._codec}: a character is cut or wrong"
         return fields, ""

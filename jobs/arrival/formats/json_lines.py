@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO, ClassVar
 
 import pyarrow as pa
 
+from jobs.arrival.encodings import codec_name
 from jobs.arrival.forbidden import check_names, check_text, may_hide_a_secret
 from jobs.arrival.records import Malformed, Rows, text_array
-from jobs.arrival.text import BOM, beginning, blocks, codec_name, to_utf8
+from jobs.arrival.text import beginning, blocks
 from jobs.contracts.model import Column
 from jobs.contracts.source import JsonLines
 
@@ -39,16 +41,15 @@ class Reader:
         self.header: dict[str, str] = {}
         self.trailer: dict[str, str] = {}
         self.extra: list[str] = []
+        self.notes: Counter[str] = Counter()
         self.ends_itself = fmt.compression is not None
         self._stream, self._fmt, self._codec = stream, fmt, codec_name(fmt.encoding)
         self._paths = {name: tuple((column.source or name).split(".")) for name, column in columns.items()}
         self._harmless: set[str] = set()  # keys that were looked at before
 
     def __iter__(self) -> Iterator[Rows]:
-        for block in blocks(self._stream, self._fmt.compression):
-            data = to_utf8(block.data, self._codec, block.offset, block.line)
-            if block.line == 1:
-                data = data.removeprefix(BOM)
+        for block in blocks(self._stream, self._fmt.compression, self._codec):
+            data = block.utf8(self.notes)
             if data:
                 yield self._rows(data.decode(), block.line, may_hide_a_secret(data))
 
@@ -101,9 +102,7 @@ class Reader:
 
 def column_names(stream: BinaryIO, fmt: JsonLines) -> list[str]:
     """The keys of the first record, nested ones too."""
-    head = beginning(stream, fmt.compression).removeprefix(BOM)
-    first = head.split(b"\n")[0].decode(codec_name(fmt.encoding), errors="replace")
-    record, _ = _record(first)
+    record, _ = _record(beginning(stream, fmt.compression, codec_name(fmt.encoding)).split("\n")[0])
     return _keys(record)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import BinaryIO, ClassVar
 
@@ -27,6 +28,7 @@ class Reader:
         self.header: dict[str, str] = {}
         self.trailer: dict[str, str] = {}
         self.extra: list[str] = []
+        self.notes: Counter[str] = Counter()
         self.ends_itself = True
         self._stream = stream
         self._wanted = {name: column.source or name for name, column in columns.items()}

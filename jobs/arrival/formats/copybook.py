@@ -1,0 +1,572 @@
+"""Mainframe records by a COBOL copybook: EBCDIC or ASCII text, zoned, packed and binary numbers, record and block descriptor words.
+
+Numbers keep all digits of their picture (an account number of nineteen digits stays one), with a point where the picture implies it. Tables and
+groups arrive as compact JSON. Records of equal layout are decoded together, column by column. A field that is not what its picture says is an
+error of that record; record lengths that do not add up to the file are an error of the file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
+from typing import BinaryIO, ClassVar, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from jobs.arrival.encodings import EBCDIC, codec_name, decode, decode_wide
+from jobs.arrival.errors import Cut, Refused
+from jobs.arrival.records import Malformed, Rows
+from jobs.arrival.text import BLOCK, clear
+from jobs.contracts.copybook import Layout, Picture, Place
+from jobs.contracts.model import Column
+from jobs.contracts.source import CopybookFile
+
+DESCRIPTOR = 4  # bytes of a record or block descriptor word
+LONGEST = 1 << 20
+PADDING = " \0"
+SINGLE = {"ascii", "cp1250", "cp1252", "iso8859-1", "iso8859-2", "latin-1"}  # one byte a character
+Path = tuple[tuple[str, int | None], ...]
+
+
+class Kind(NamedTuple):
+    """What makes two records alike: their segment, and how many elements each table of variable length holds."""
+
+    segment: str | None
+    counts: tuple[int, ...] | None
+
+
+class Reader:
+    seeks: ClassVar[bool] = False
+
+    def __init__(self, stream: BinaryIO, fmt: CopybookFile, columns: Mapping[str, Column]):
+        self.header: dict[str, str] = {}
+        self.trailer: dict[str, str] = {}
+        self.extra: list[str] = []
+        self.notes: Counter[str] = Counter()
+        self.ends_itself = True
+        self._stream, self._fmt, self._book = stream, fmt, fmt.book
+        self._codec = codec_name(fmt.encoding)
+        self._ebcdic = self._codec in EBCDIC
+        self._paths = {name: fmt.book.find(column.source or name) for name, column in columns.items()}
+        segment = fmt.segment
+        self._segment_path = fmt.book.find(segment.field) if segment else None
+        self._groups = {value: fmt.book.find(group) for value, group in segment.groups.items()} if segment else {}
+        self._choices = [
+            (fmt.book.find(choice.field), {value: fmt.book.find(group) for value, group in choice.groups.items()})
+            for choice in fmt.choices
+        ]
+        self._carried = self._carried_columns()
+        self._last: dict[str, str | None] = {}
+        # A header or a trailer is no row.
+        self._edges = {e.segment: e for e in (fmt.header, fmt.trailer) if e}
+
+    def __iter__(self) -> Iterator[Rows]:
+        number = 1
+        for records in self._records():
+            rows = self._decode(records, number)
+            number += len(records)
+            if len(rows):
+                yield rows
+        if self._fmt.trailer and not self.trailer:
+            raise Cut(
+                f"The file ends after {number - 1} records without its trailer record {self._fmt.trailer.segment}. "
+                "Expected the trailer last; send the whole file again."
+            )
+
+    # --- records ------------------------------------------------------------------------------------------------------
+
+    def _records(self) -> Iterator[list[bytes]]:
+        """The records of the file, some at a time. Raises Refused(record_length) and Cut where lengths do not add up."""
+        data, offset, number, first = b"", 0, 1, True
+        pieces = clear(self._stream, self._fmt.compression, BLOCK)
+        ended = False
+        while not ended:
+            piece = next(pieces, None)
+            ended = piece is None
+            data += piece or b""
+            if first and len(data) >= self._fmt.skip_start:
+                data, offset, first = data[self._fmt.skip_start :], self._fmt.skip_start, False
+            body = data if self._fmt.skip_end == 0 else data[: max(0, len(data) - self._fmt.skip_end)]
+            records, used = self._cut(body, offset, number)
+            if records:
+                yield records
+            data, offset, number = data[used:], offset + used, number + len(records)
+        rest = len(data) - self._fmt.skip_end
+        if rest:
+            raise Cut(
+                f"The file ends in record {number}, which begins at byte {offset}: {max(rest, 0)} bytes are left of it. "
+                "Expected whole records; check the record length, or send the whole file again."
+            )
+
+    def _cut(self, data: bytes, offset: int, number: int) -> tuple[list[bytes], int]:
+        """(whole records at the beginning of `data`, bytes that they take)."""
+        if self._fmt.records == "fixed":
+            return self._cut_fixed(data)
+        records: list[bytes] = []
+        at = 0
+        while at + DESCRIPTOR <= len(data):
+            if self._fmt.records == "rdw":
+                end = at + self._length(data, at, offset, number + len(records))
+                if end > len(data):
+                    break
+                records.append(data[at + DESCRIPTOR : end])
+                at = end
+                continue
+            block_end = at + self._length(data, at, offset, number + len(records), "block")
+            if block_end > len(data):
+                break
+            at += DESCRIPTOR
+            while at < block_end:
+                end = (
+                    at + self._length(data, at, offset, number + len(records))
+                    if at + DESCRIPTOR <= block_end
+                    else block_end + 1
+                )
+                if end > block_end:
+                    raise _wrong_length(
+                        number + len(records), offset + at, f"it ends {end - block_end} bytes behind its block"
+                    )
+                records.append(data[at + DESCRIPTOR : end])
+                at = end
+        return records, at
+
+    def _cut_fixed(self, data: bytes) -> tuple[list[bytes], int]:
+        records: list[bytes] = []
+        if not (self._fmt.variable_tables and self._book.tables):
+            length = self._book.layout().length
+            whole = len(data) // length
+            return [data[n * length : (n + 1) * length] for n in range(whole)], whole * length
+        at = 0
+        while at < len(data):
+            counts = self._counts(data[at : at + LONGEST])
+            if counts is None:
+                break
+            end = at + self._book.layout(counts).length
+            if end > len(data):
+                break
+            records.append(data[at:end])
+            at = end
+        return records, at
+
+    def _length(self, data: bytes, at: int, offset: int, number: int, what: str = "record") -> int:
+        """Bytes from `at`, where a descriptor word stands, to the end of what it describes."""
+        how = self._fmt.lengths
+        word = data[at + how.at : at + how.at + 2]
+        stated = int.from_bytes(word, how.order)
+        length = stated if how.counts_itself else stated + DESCRIPTOR
+        if length < DESCRIPTOR or data[at + 2 - how.at : at + 4 - how.at] != b"\0\0":
+            raise _wrong_length(
+                number, offset + at, f"its descriptor word is {data[at : at + DESCRIPTOR].hex(' ')}", what
+            )
+        return length
+
+    def _counts(self, record: bytes) -> tuple[int, ...] | None:
+        """How many elements each table holds; None when the record is too short to say."""
+        counts: list[int] = []
+        tables = self._book.tables
+        for n, table in enumerate(tables):
+            layout = self._book.layout((*counts, *[0] * (len(tables) - n)))
+            place = next(p for path, p in layout.places.items() if path[-1] == (table.counter, None))
+            field = record[place.start : place.end]
+            if len(field) < place.end - place.start:
+                return None
+            assert place.item.picture is not None
+            values, wrong = self._values(np.frombuffer(field, np.uint8).reshape(1, -1), place.item.picture)
+            number = values[0].as_py()
+            counts.append(min(int(number), table.times or 0) if number and not wrong[0] and number.isdigit() else 0)
+        return tuple(counts)
+
+    # --- decoding -----------------------------------------------------------------------------------------------------
+
+    def _decode(self, records: list[bytes], number: int) -> Rows:
+        lines = list(range(number, number + len(records)))
+        malformed: list[Malformed] = []
+        kinds: dict[Kind, list[int]] = {}
+        segments = self._segments(records)
+        for at, record in enumerate(records):
+            try:
+                kinds.setdefault(self._kind(record, segments[at]), []).append(at)
+            except _Wrong as wrong:
+                malformed.append(Malformed(lines[at], str(wrong), record))
+        order: list[int] = []
+        parts: list[dict[str, pa.Array]] = []
+        for kind, places in kinds.items():
+            good, columns = self._of_one_kind(kind, [records[p] for p in places], [lines[p] for p in places], malformed)
+            if kind.segment in self._edges:
+                continue
+            order += [places[g] for g in good]
+            parts.append(columns)
+        back = np.argsort(np.array(order, dtype=np.int64), kind="stable")
+        columns = {
+            name: pc.take(pa.concat_arrays([part[name] for part in parts]), pa.array(back))
+            if parts
+            else pa.array([], pa.string())
+            for name in self._paths
+        }
+        rows = [order[b] for b in back]
+        self._carry(columns, rows, segments)
+        return Rows(pa.array([lines[r] for r in rows], pa.int64()), columns, sorted(malformed))
+
+    def _segments(self, records: Sequence[bytes]) -> list[str | None]:
+        """The segment of each record; None where the file has none, or the record is too short to say or says nonsense."""
+        if self._segment_path is None:
+            return [None] * len(records)
+        place = self._book.layout().places[self._segment_path]
+        assert place.item.picture is not None
+        long_enough = [at for at, record in enumerate(records) if len(record) >= place.end]
+        field = b"".join(records[at][place.start : place.end] for at in long_enough)
+        values, wrong = self._values(
+            np.frombuffer(field, np.uint8).reshape(-1, place.end - place.start), place.item.picture
+        )
+        segments: list[str | None] = [None] * len(records)
+        for at, value, bad in zip(long_enough, values.to_pylist(), wrong, strict=True):
+            segments[at] = None if bad else value or ""
+        return segments
+
+    def _kind(self, record: bytes, segment: str | None) -> Kind:
+        """Raises _Wrong for a record that is of no known kind or not as long as its kind."""
+        if self._segment_path is not None and segment not in self._groups:
+            place = self._book.layout().places[self._segment_path]
+            found = record[place.start : place.end].hex(" ") if segment is None else segment
+            raise _Wrong(f"{place.item.name} is {found!r}: no segment of that name is declared")
+        counts = self._counts(record) if self._book.tables else None
+        if self._book.tables and counts is None:
+            raise _Wrong(f"{len(record)} bytes: the field that says how long a table is lies behind them")
+        layout = self._layout(counts)
+        own_end = segment is not None and not self._shared_tail(layout)
+        length = layout.places[self._groups[segment or ""]].end if own_end else layout.length
+        if len(record) != length:
+            raise _Wrong(f"{len(record)} bytes instead of {length}")
+        return Kind(segment, counts)
+
+    def _layout(self, counts: tuple[int, ...] | None) -> Layout:
+        return self._book.layout(counts if self._fmt.variable_tables else None)
+
+    def _shared_tail(self, layout: Layout) -> bool:
+        """Segments of records of one length, or with fields of all behind them."""
+        return self._fmt.records == "fixed" or any(
+            place.start >= max(layout.places[g].end for g in self._groups.values()) for place in layout.places.values()
+        )
+
+    def _of_one_kind(
+        self, kind: Kind, records: Sequence[bytes], lines: Sequence[int], malformed: list[Malformed]
+    ) -> tuple[np.ndarray, dict[str, pa.Array]]:
+        """(which of the records are good, their columns)."""
+        layout = self._layout(kind.counts)
+        table = np.frombuffer(b"".join(records), np.uint8).reshape(len(records), -1)
+        bad = np.zeros(len(records), bool)
+        columns: dict[str, pa.Array] = {}
+        for name, path in self._paths.items():
+            if not self._holds(kind, path):
+                columns[name] = pa.nulls(len(records), pa.string())
+                continue
+            values, wrong, why = self._column(layout, path, table, kind)
+            columns[name] = values
+            for at in np.flatnonzero(wrong & ~bad).tolist():
+                malformed.append(Malformed(lines[at], f"{name}: {why(at)}", records[at]))
+            bad |= wrong
+        edge = self._edges.get(kind.segment or "")
+        if edge is not None:
+            found = {
+                k: self._column(layout, self._book.find(f), table, kind)[0][-1].as_py() or ""
+                for k, f in edge.fields.items()
+            }
+            if edge is self._fmt.header:
+                self.header = found
+            if edge is self._fmt.trailer:
+                self.trailer = found
+        good = np.flatnonzero(~bad)
+        if bad.any():
+            columns = {name: pc.take(values, pa.array(good)) for name, values in columns.items()}
+        return good, columns
+
+    def _holds(self, kind: Kind, path: Path) -> bool:
+        """Whether records of this kind have the field: it is in no segment's group, or in that of theirs."""
+        if kind.segment is None:
+            return True
+        inside = {value for value, group in self._groups.items() if path[: len(group)] == group}
+        return not inside or kind.segment in inside
+
+    def _column(
+        self, layout: Layout, path: Path, table: np.ndarray, kind: Kind
+    ) -> tuple[pa.Array, np.ndarray, Callable[[int], str]]:
+        """(values, which are wrong, what is wrong with one of them) of one field of all records of a kind."""
+        place = layout.places.get(path)
+        beyond = np.zeros(len(table), bool) if place is None else self._beyond(path, kind, len(table))
+        if place is None or beyond.all():
+            return pa.nulls(len(table), pa.string()), np.zeros(len(table), bool), lambda _: ""
+        field = table[:, place.start : place.end]
+        if place.item.picture is not None and not (place.item.times and path[-1][1] is None):
+            values, wrong = self._values(field, place.item.picture)
+            for asked, groups in self._choices:
+                ways = [value for value, group in groups.items() if path[: len(group)] == group]
+                if ways:
+                    chosen = self._column(layout, asked, table, kind)[0]
+                    meant = pc.is_in(chosen, pa.array(ways, pa.string()))
+                    values = pc.if_else(meant, values, pa.scalar(None, pa.string()))
+                    wrong = wrong & meant.to_numpy(zero_copy_only=False)
+            where = f"{place.item.name} (bytes {place.start + 1} to {place.end})"
+            picture = place.item.picture
+            return (
+                values,
+                wrong,
+                lambda at: f"{where} is {field[at].tobytes()[:24].hex(' ')}: {self._expected(picture)}",
+            )
+        return self._json(layout, place, table, kind)
+
+    def _beyond(self, path: Path, kind: Kind, number: int) -> np.ndarray:
+        """The element does not exist: the table of all of these records holds fewer."""
+        if kind.counts is None:
+            return np.zeros(number, bool)
+        held = dict(zip((t.name for t in self._book.tables), kind.counts, strict=True))
+        gone = any(n is not None and n > held.get(step, n) for step, n in path)
+        return np.full(number, gone)
+
+    def _json(
+        self, layout: Layout, place: Place, table: np.ndarray, kind: Kind
+    ) -> tuple[pa.Array, np.ndarray, Callable[[int], str]]:
+        """A group or a table as JSON: numbers as they were written, fields in the order of the copybook."""
+        wrong = np.zeros(len(table), bool)
+        why: list[Callable[[int], str]] = []
+
+        def of(path: Path) -> list[str | None]:
+            here = layout.places[path]
+            item, steps = here.item, path[-1][1]
+            if item.times and steps is None:
+                elements = [
+                    of((*path[:-1], (path[-1][0], n)))
+                    for n in range(1, (item.times or 0) + 1)
+                    if self._exists(layout, (*path[:-1], (path[-1][0], n)), kind)
+                ]
+                return ["[" + ",".join(e[i] or "null" for e in elements) + "]" for i in range(len(table))]
+            if item.picture is not None:
+                values, bad, reason = self._column(layout, path, table, kind)
+                wrong[:] |= bad
+                if bad.any():
+                    why.append(lambda at, bad=bad, reason=reason: reason(at) if bad[at] else "")  # type: ignore[misc]
+                plain = item.picture.kind in ("zoned", "packed", "binary")
+                return [
+                    None if v is None else _number(v) if plain else json.dumps(v, ensure_ascii=False)
+                    for v in values.to_pylist()
+                ]
+            inner = {
+                c.name: of((*path, (c.name, None)))
+                for c in item.children
+                if c.name != "filler" and (*path, (c.name, None)) in layout.places
+            }
+            return [
+                "{" + ",".join(f"{json.dumps(name)}:{values[i] or 'null'}" for name, values in inner.items()) + "}"
+                for i in range(len(table))
+            ]
+
+        values = pa.array(of(place.path), pa.string())
+        return values, wrong, lambda at: next(filter(None, (reason(at) for reason in why)), "")
+
+    def _exists(self, layout: Layout, path: Path, kind: Kind) -> bool:
+        return path in layout.places and not self._beyond(path, kind, 1)[0]
+
+    def _values(self, field: np.ndarray, picture: Picture) -> tuple[pa.Array, np.ndarray]:
+        """(text of each value, which of them is not what the picture says)."""
+        if picture.kind == "packed":
+            return _packed(field, picture)
+        if picture.kind == "binary":
+            return _binary(field, picture)
+        if picture.kind == "zoned":
+            return _zoned(field, picture, ebcdic=self._ebcdic)
+        return self._texts(field, wide=picture.kind == "wide")
+
+    def _texts(self, field: np.ndarray, *, wide: bool) -> tuple[pa.Array, np.ndarray]:
+        points = None if wide else _code_points(self._codec)
+        if points is not None and field.size and (plain := points[field]).max() < 0x80:
+            return _plain_texts(plain.astype(np.uint8))
+        width = field.shape[1]
+        joined = np.ascontiguousarray(field).tobytes()
+        values: list[str | None] = []
+        wrong = np.zeros(len(field), bool)
+        for at in range(len(field)):
+            raw = joined[at * width : (at + 1) * width]
+            try:
+                text = decode_wide(raw, self._codec) if wide else decode(raw, self._codec)
+            except UnicodeError:
+                wrong[at] = True
+                values.append(None)
+                continue
+            text = text.strip(PADDING)
+            wrong[at] = "\0" in text
+            values.append(text or None)
+        return pa.array(values, pa.string()), wrong
+
+    def _expected(self, picture: Picture) -> str:
+        if picture.kind in ("text", "wide"):
+            return f"not {self._fmt.encoding}, or with a NUL inside"
+        words = {
+            "packed": "a packed decimal with its sign in the last half byte",
+            "zoned": "digits",
+            "binary": "a binary number",
+        }
+        return f"expected {words[picture.kind]} ({picture.digits} digits{', signed' if picture.signed else ''})"
+
+    # --- what stays ---------------------------------------------------------------------------------------------------
+
+    def _carried_columns(self) -> dict[str, set[str]]:
+        """Column -> segments of the records that tell it anew."""
+        if self._fmt.segment is None:
+            return {}
+        carried: dict[str, set[str]] = {}
+        for group in map(self._fmt.book.find, self._fmt.segment.carry):
+            own = {segment for segment, path in self._groups.items() if path == group}
+            carried |= {name: own for name, path in self._paths.items() if path[: len(group)] == group}
+        return carried
+
+    def _carry(self, columns: dict[str, pa.Array], rows: Sequence[int], segments: Sequence[str | None]) -> None:
+        """Values of a parent stay with the records after it, across blocks too; of a parent that could not be read nothing stays, nor
+        after a record that may have been one.
+        """
+        place = {record: at for at, record in enumerate(rows)}
+        for name, own in self._carried.items():
+            values, last = columns[name].to_pylist(), self._last.get(name)
+            for record, segment in enumerate(segments):
+                at = place.get(record)
+                if segment in own or segment not in self._groups:
+                    last = values[at] if at is not None else None
+                elif at is not None:
+                    values[at] = last
+            self._last[name] = last
+            columns[name] = pa.array(values, pa.string())
+
+
+class _Wrong(Exception):
+    """A record that cannot be decoded at all."""
+
+
+def column_names(stream: BinaryIO, fmt: CopybookFile) -> list[str]:
+    """The file names no columns; its copybook does."""
+    return fmt.book.addresses
+
+
+def _wrong_length(number: int, at: int, why: str, what: str = "record") -> Refused:
+    return Refused(
+        "record_length",
+        f"The {what} {number} at byte {at} has no possible length: {why}. Expected lengths that add up to the file; check "
+        "`records` and `lengths` of the source, or send the file again.",
+    )
+
+
+@cache
+def _code_points(codec: str) -> np.ndarray | None:
+    """Code point of each byte; None where a character may be of several bytes, or a byte of none."""
+    if codec not in EBCDIC | SINGLE or codec == "ibm1388":
+        return None
+    points = [bytes([byte]).decode(codec, errors="replace") for byte in range(256)]
+    return np.array([ord(point) for point in points], np.uint32)
+
+
+def _plain_texts(characters: np.ndarray) -> tuple[pa.Array, np.ndarray]:
+    """Texts of ASCII characters, one row each, without padding."""
+    number, width = characters.shape
+    ends = np.arange(number + 1, dtype=np.int32) * width
+    data = np.ascontiguousarray(characters)
+    values = pc.utf8_trim(pa.StringArray.from_buffers(number, pa.py_buffer(ends), pa.py_buffer(data)), PADDING)
+    holds_nul = (characters == 0).any(axis=1)
+    wrong = np.zeros(number, bool)
+    if holds_nul.any():
+        wrong = pc.match_substring(values, "\0").to_numpy(zero_copy_only=False)
+    return pc.if_else(pc.equal(values, ""), pa.scalar(None, pa.string()), values), wrong
+
+
+def _packed(field: np.ndarray, picture: Picture) -> tuple[pa.Array, np.ndarray]:
+    nibbles = np.stack([field >> 4, field & 0x0F], axis=2).reshape(len(field), -1)
+    digits, sign = nibbles[:, :-1], nibbles[:, -1]
+    wrong = (digits > 9).any(axis=1) | (sign < 10)
+    return _numbers(digits[:, -picture.digits :], (sign == 0x0B) | (sign == 0x0D), picture, wrong), wrong
+
+
+def _zoned(field: np.ndarray, picture: Picture, *, ebcdic: bool) -> tuple[pa.Array, np.ndarray]:
+    """Digits, one a byte. A program that moves text there leaves it padded with blanks or low values: the digits count."""
+    blank, zero = (0x40, 0xF0) if ebcdic else (0x20, 0x30)
+    padding = (field == blank) | (field == 0)
+    absent = padding.all(axis=1)
+    padded = padding.any(axis=1) & ~absent
+    if padded.any():
+        field = field.copy()
+        for at in np.flatnonzero(padded).tolist():
+            given = field[at].tobytes().strip(bytes([blank, 0]))
+            field[at] = np.frombuffer(given.rjust(field.shape[1], bytes([zero])), np.uint8)
+    negative = wrong = np.zeros(len(field), bool)
+    body = field
+    if picture.sign.endswith("separate"):
+        leading = picture.sign.startswith("leading")
+        mark = field[:, 0] if leading else field[:, -1]
+        body = field[:, 1:] if leading else field[:, :-1]
+        plus, minus = (0x4E, 0x60) if ebcdic else (0x2B, 0x2D)
+        negative, wrong = mark == minus, (mark != minus) & (mark != plus)
+    digits = body - np.uint8(zero)
+    if picture.signed and not picture.sign.endswith("separate"):
+        at = 0 if picture.sign == "leading" else -1
+        digit, negative, wrong = _overpunched(body[:, at], ebcdic=ebcdic)
+        digits[:, at] = digit
+    wrong = (wrong | (digits > 9).any(axis=1)) & ~absent
+    return _numbers(digits, negative, picture, wrong | absent), wrong
+
+
+def _overpunched(last: np.ndarray, *, ebcdic: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(digit, is it negative, is it no signed digit) of the byte that holds a digit and the sign."""
+    if ebcdic:
+        zone, digit = last >> 4, last & 0x0F
+        return digit, (zone == 0x0B) | (zone == 0x0D), (zone < 0x0A) | (digit > 9)
+    table = np.full(256, 0xFF, np.uint8)
+    minus = np.zeros(256, bool)
+    for n in range(10):
+        table[[0x30 + n, ord("{ABCDEFGHI"[n])]] = n
+        table[[0x70 + n, ord("}JKLMNOPQR"[n])]] = n
+        minus[[0x70 + n, ord("}JKLMNOPQR"[n])]] = True
+    return table[last], minus[last], table[last] > 9
+
+
+def _binary(field: np.ndarray, picture: Picture) -> tuple[pa.Array, np.ndarray]:
+    kind = f">{'i' if picture.signed else 'u'}{picture.length}"
+    numbers = np.ascontiguousarray(field).view(kind).reshape(-1)
+    texts = []
+    for number in numbers.tolist():
+        digits = str(abs(number)).rjust(max(picture.digits, picture.scale + 1), "0")
+        texts.append(("-" if number < 0 else "") + _pointed(digits, picture.scale))
+    return pa.array(texts, pa.string()), np.zeros(len(field), bool)
+
+
+def _numbers(digits: np.ndarray, negative: np.ndarray, picture: Picture, absent: np.ndarray) -> pa.Array:
+    """Text of numbers given as digits, one row each; null where `absent`."""
+    number, width = digits.shape
+    characters = digits.astype(np.uint8) + np.uint8(0x30)
+    if picture.scale < 0:
+        characters = np.concatenate([characters, np.full((number, -picture.scale), 0x30, np.uint8)], axis=1)
+    elif picture.scale > 0:
+        if picture.scale >= width:
+            characters = np.concatenate(
+                [np.full((number, picture.scale + 1 - width), 0x30, np.uint8), characters], axis=1
+            )
+        at = characters.shape[1] - picture.scale
+        characters = np.insert(characters, at, 0x2E, axis=1)
+    characters = np.insert(characters, 0, 0x2D, axis=1)
+    shown = np.ones(characters.shape, bool)
+    shown[:, 0] = negative
+    shown[absent] = False
+    ends = np.concatenate([[0], np.cumsum(shown.sum(axis=1))]).astype(np.int32)
+    made = pa.StringArray.from_buffers(number, pa.py_buffer(ends), pa.py_buffer(characters[shown]))
+    return pc.if_else(pa.array(absent), pa.scalar(None, pa.string()), made) if absent.any() else made
+
+
+def _pointed(digits: str, scale: int) -> str:
+    if scale < 0:
+        return digits + "0" * -scale
+    return f"{digits[:-scale]}.{digits[-scale:]}" if scale else digits
+
+
+def _number(text: str) -> str:
+    """As JSON writes it: without zeros in front."""
+    sign, plain = ("-", text[1:]) if text.startswith("-") else ("", text)
+    whole, point, rest = plain.partition(".")
+    return f"{sign}{whole.lstrip('0') or '0'}{point}{rest}"

@@ -1,0 +1,200 @@
+"""XML: one row for each element of a path, such as the entries of an ISO 20022 statement (camt.053).
+
+A column is a path from that element: `Amt`, `Amt/@Ccy`, `NtryDtls/TxDtls/Refs/EndToEndId`; `../Acct/Id/IBAN` begins one element further out and
+gives what stood there so far. Namespaces are not part of names; the file's own is checked where the source names one. What stands there several
+times arrives as a JSON array. The file is read as a stream; document types, which may define entities, are refused.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from decimal import Decimal, InvalidOperation
+from typing import BinaryIO, ClassVar
+from xml.parsers import expat
+
+import pyarrow as pa
+
+from jobs.arrival.encodings import codec_name
+from jobs.arrival.errors import Cut, Refused
+from jobs.arrival.forbidden import check_names
+from jobs.arrival.records import Rows, text_array
+from jobs.arrival.text import beginning, transcoded
+from jobs.contracts.model import Column
+from jobs.contracts.source import XmlFile
+
+ROWS = 16_384
+BITE = 64 << 10
+DEEPEST = 200
+TAG = re.compile(r"<([A-Za-z_][\w.:-]*)([^<>]*)")
+ATTRIBUTE = re.compile(r"([A-Za-z_][\w.:-]*)\s*=")
+Path = tuple[str, ...]
+
+
+class Reader:
+    seeks: ClassVar[bool] = False
+
+    def __init__(self, stream: BinaryIO, fmt: XmlFile, columns: Mapping[str, Column]):
+        self.header: dict[str, str] = {}
+        self.trailer: dict[str, str] = {}
+        self.extra: list[str] = []
+        self.notes: Counter[str] = Counter()
+        self.ends_itself = True
+        self._stream, self._fmt, self._codec = stream, fmt, codec_name(fmt.encoding)
+        self._record: Path = tuple(fmt.record.split("/"))
+        self._columns = {name: fmt.path(column.source or name) for name, column in columns.items()}
+        self._edges = {
+            (part, key): tuple(path.strip("/").split("/"))
+            for part, fields in (("header", fmt.header), ("trailer", fmt.trailer))
+            for key, path in fields.items()
+        }
+        self._wanted = {*self._columns.values(), *self._edges.values()}
+        # Which of them are told anew when an element of a path begins.
+        self._inside: dict[Path, list[Path]] = {}
+        for path in set(self._columns.values()):
+            for length in range(1, len(path) + 1):
+                self._inside.setdefault(path[:length], []).append(path)
+        self._open: list[str] = []
+        self._texts: list[list[str] | None] = []
+        self._found: dict[Path, list[str]] = {}
+        self._begun = 0
+        self._lines: list[int] = []
+        self._rows: list[list[str | None]] = []
+        self._harmless: set[str] = set()
+
+    def __iter__(self) -> Iterator[Rows]:
+        self._parser = parser = expat.ParserCreate("utf-8", namespace_separator=" ")
+        parser.buffer_text = True
+        parser.StartElementHandler = self._start
+        parser.EndElementHandler = self._end
+        parser.CharacterDataHandler = self._text
+        parser.StartDoctypeDeclHandler = self._doctype
+        for data in transcoded(self._stream, self._fmt.compression, self._codec, self.notes):
+            for at in range(0, len(data), BITE):
+                self._parse(data[at : at + BITE], last=False)
+                if len(self._lines) >= ROWS:
+                    yield self._batch()
+            self._tell_edges()
+        self._parse(b"", last=True)
+        self._tell_edges()
+        if self._lines:
+            yield self._batch()
+
+    # --- parsing ------------------------------------------------------------------------------------------------------
+
+    def _parse(self, data: bytes, *, last: bool) -> None:
+        try:
+            self._parser.Parse(data, last)
+        except expat.ExpatError as error:
+            what = expat.errors.messages[error.code]
+            where = f"line {error.lineno}, column {error.offset + 1}"
+            if last:
+                raise Cut(
+                    f"The XML ends at {where} before its elements do ({what}). Expected a whole document; send it again."
+                ) from error
+            raise Refused(
+                "bad_xml",
+                f"The file is no XML at {where}: {what}. Expected a well-formed document; correct it and send it again.",
+            ) from error
+
+    def _start(self, name: str, attributes: dict[str, str]) -> None:
+        namespace, _, local = name.rpartition(" ")
+        if not self._open:
+            self._check_root(namespace, local)
+        if len(self._open) >= DEEPEST:
+            raise Refused(
+                "bad_xml",
+                f"Line {self._parser.CurrentLineNumber}: more than {DEEPEST} elements inside each other. Expected an ordinary "
+                "document; ask the sender what this is.",
+            )
+        names = [local, *(key.rpartition(" ")[2] for key in attributes)]
+        if not self._harmless.issuperset(names):
+            check_names(names, f"line {self._parser.CurrentLineNumber}")
+            self._harmless.update(names)
+        self._open.append(local)
+        path = tuple(self._open)
+        for gone in self._inside.get(path, ()):
+            # What an element before this one said, unless both are inside one record: then it stands there twice.
+            if path[: len(self._record)] != self._record or path == self._record:
+                self._found.pop(gone, None)
+        if path == self._record:
+            self._begun = self._parser.CurrentLineNumber
+        self._texts.append([] if path in self._wanted else None)
+        for key, value in zip(names[1:], attributes.values(), strict=True):
+            self._note((*path, f"@{key}"), value)
+
+    def _text(self, data: str) -> None:
+        if self._texts and (text := self._texts[-1]) is not None:
+            text.append(data)
+
+    def _end(self, _: str) -> None:
+        path, text = tuple(self._open), self._texts.pop()
+        self._open.pop()
+        if text is not None:
+            self._note(path, "".join(text).strip())
+        if path == self._record:
+            self._lines.append(self._begun)
+            self._rows.append([_one(self._found.get(p)) for p in self._columns.values()])
+
+    def _note(self, path: Path, value: str) -> None:
+        if path in self._wanted and value:
+            self._found.setdefault(path, []).append(value)
+
+    def _doctype(self, *_: object) -> None:
+        raise Refused(
+            "xml_doctype",
+            f"Line {self._parser.CurrentLineNumber} declares a document type. Expected a document without one: it may define "
+            "entities that read other files or grow without end; ask the sender to leave it out.",
+        )
+
+    def _check_root(self, namespace: str, local: str) -> None:
+        if local != self._record[0]:
+            raise Refused(
+                "wrong_document",
+                f"The root element is {local}. Expected {self._record[0]}, as {self._fmt.record} begins; ask the sender for the "
+                "right document.",
+            )
+        if self._fmt.namespace and namespace != self._fmt.namespace:
+            raise Refused(
+                "wrong_namespace",
+                f"The document is of the namespace {namespace or '(none)'}. Expected {self._fmt.namespace}; ask the sender for that "
+                "version, or change the source with the contract's consumers.",
+            )
+
+    # --- what was found -----------------------------------------------------------------------------------------------
+
+    def _tell_edges(self) -> None:
+        for (part, key), path in self._edges.items():
+            values = self._found.get(path)
+            if values:
+                (self.header if part == "header" else self.trailer)[key] = _together(key, values)
+
+    def _batch(self) -> Rows:
+        lines, rows = self._lines, self._rows
+        self._lines, self._rows = [], []
+        columns = {name: text_array([row[i] for row in rows]) for i, name in enumerate(self._columns)}
+        return Rows(pa.array(lines, pa.int64()), columns)
+
+
+def column_names(stream: BinaryIO, fmt: XmlFile) -> list[str]:
+    """Names of the elements and attributes at the beginning."""
+    head = beginning(stream, fmt.compression, codec_name(fmt.encoding))
+    found = [name for tag, rest in TAG.findall(head) for name in (tag, *ATTRIBUTE.findall(rest))]
+    return sorted({name.rpartition(":")[2] for name in found})
+
+
+def _one(values: list[str] | None) -> str | None:
+    if not values:
+        return None
+    return values[0] if len(values) == 1 else json.dumps(values, ensure_ascii=False, separators=(",", ":"))
+
+
+def _together(key: str, values: list[str]) -> str:
+    """Totals of several parts (statements of one message) add up; of anything else the last counts."""
+    if len(values) > 1 and key in ("record_count", "amount_sum"):
+        with suppress(InvalidOperation):
+            return f"{sum((Decimal(v) for v in values), Decimal(0)):f}"
+    return values[-1]

@@ -1,0 +1,148 @@
+"""Archives (tar, tar.gz, zip): what is in them, one member after another, and what may not be in them.
+
+An archive is a hostile thing until it is looked at: a member's name may lead out of its folder, a few bytes may become many, a link may point
+anywhere. Nothing of it is ever written under a name of its own.
+"""
+
+from __future__ import annotations
+
+import io
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO, cast
+
+from jobs.arrival.errors import Cut, Refused
+from jobs.contracts.source import ArchiveFile
+
+RATIO = 1_000  # clear bytes a packed byte: DEFLATE cannot honestly do much better
+FREE = 64 << 20  # clear bytes for which the ratio is not looked at
+MOST_MEMBERS = 10_000
+MOST_BYTES = 64 << 30
+HELD = 1 << 17  # bytes at the beginning of a member that may be read again for nothing
+
+
+@dataclass(frozen=True)
+class Member:
+    """A file in an archive: its name as the archive has it, and its clear size in bytes."""
+
+    name: str
+    size: int
+
+
+def members(stream: BinaryIO, fmt: ArchiveFile) -> list[Member]:
+    """All files in the archive, in their order. Raises Refused for what an archive may not hold, Cut for one that ends too early."""
+    return [member for member, _ in _walk(stream, fmt)]
+
+
+def each(stream: BinaryIO, fmt: ArchiveFile) -> Iterator[tuple[Member, BinaryIO]]:
+    """Each file with its bytes, which are to be read before the next one is asked for."""
+    for member, content in _walk(stream, fmt):
+        with io.BufferedReader(content, HELD) as buffered:  # type: ignore[type-var]
+            yield member, cast(BinaryIO, buffered)
+
+
+def check_zip(archive: zipfile.ZipFile, packed: int) -> None:
+    """Raises Refused for names that lead elsewhere, for too many members, and for few bytes that become many."""
+    guard = _Guard(packed)
+    for entry in archive.infolist():
+        guard.see(entry.filename, entry.file_size)
+        if entry.flag_bits & 1:
+            raise Refused(
+                "encrypted_member",
+                f"The member {entry.filename} is encrypted with a password. Expected members that can be read; encrypt the whole "
+                "file with PGP instead, and send it again.",
+            )
+
+
+class _Guard:
+    """Looks at each member before anything of it is read."""
+
+    def __init__(self, packed: int):
+        self._packed, self._number, self._clear = packed, 0, 0
+        self._names: set[str] = set()
+
+    def see(self, name: str, size: int) -> None:
+        self._number += 1
+        self._clear += size
+        parts = name.replace("\\", "/").split("/")
+        if name.startswith(("/", "\\")) or ".." in parts or ":" in parts[0] or "\0" in name:
+            raise Refused(
+                "unsafe_member",
+                f"The member {name!r} would be written outside of its folder. Expected plain names; treat this as an attack until the "
+                "sender explains it.",
+            )
+        if name in self._names:
+            raise Refused(
+                "member_twice",
+                f"The archive holds {name} twice. Expected each member once; pack it again and send it again.",
+            )
+        self._names.add(name)
+        if self._number > MOST_MEMBERS:
+            raise Refused(
+                "bomb",
+                f"The archive holds more than {MOST_MEMBERS} members. Expected fewer; ask the sender what this is.",
+            )
+        if self._clear > MOST_BYTES or (self._clear > FREE and self._clear > self._packed * RATIO):
+            raise Refused(
+                "bomb",
+                f"{self._packed} packed bytes say that they become {self._clear} at the member {name}. Expected at most {RATIO} to 1 and "
+                f"{MOST_BYTES >> 30} GiB in all; ask the sender what this is.",
+            )
+
+
+def _walk(stream: BinaryIO, fmt: ArchiveFile) -> Iterator[tuple[Member, BinaryIO]]:
+    stream.seek(0, 2)
+    size = stream.tell()
+    stream.seek(0)
+    try:
+        if fmt.container == "zip":
+            yield from _zip(stream, size)
+        else:
+            yield from _tar(stream, fmt, size)
+    except (tarfile.ReadError, zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the disk's, not the file's
+        what = f"The {fmt.container} archive of {size} bytes"
+        if (
+            isinstance(error, EOFError)
+            or "end of" in str(error)
+            or "truncated" in str(error)
+            or isinstance(error, zipfile.BadZipFile)
+        ):
+            raise Cut(
+                f"{what} ends too early, or is no archive: {error}. Expected a whole {fmt.container}; send it again."
+            ) from error
+        raise Refused(
+            "bad_archive",
+            f"{what} cannot be read: {error}. Expected a {fmt.container}; pack it again and send it again.",
+        ) from error
+
+
+def _zip(stream: BinaryIO, size: int) -> Iterator[tuple[Member, BinaryIO]]:
+    with zipfile.ZipFile(stream) as archive:
+        check_zip(archive, size)
+        for entry in archive.infolist():
+            if not entry.is_dir():
+                with archive.open(entry) as content:
+                    yield Member(entry.filename, entry.file_size), cast(BinaryIO, content)
+
+
+def _tar(stream: BinaryIO, fmt: ArchiveFile, size: int) -> Iterator[tuple[Member, BinaryIO]]:
+    guard = _Guard(size)
+    with tarfile.open(fileobj=stream, mode="r:gz" if fmt.container == "tar.gz" else "r:") as archive:
+        for entry in archive:
+            guard.see(entry.name, entry.size)
+            if entry.isdir():
+                continue
+            content = archive.extractfile(entry) if entry.isreg() else None
+            if content is None:
+                raise Refused(
+                    "unsafe_member",
+                    f"The member {entry.name} is no file but a link or a device. Expected plain files only; treat this as an attack "
+                    "until the sender explains it.",
+                )
+            with content:
+                yield Member(entry.name, entry.size), cast(BinaryIO, content)

@@ -1,0 +1,303 @@
+"""Archives: each member a delivery of its own; what may not be in one; a run that dies in between; the same archive again."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import tarfile
+import zipfile
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jobs.arrival import packed
+from jobs.arrival.errors import Refused
+from jobs.contracts.source import ArchiveFile
+from jobs.ledger import deliveries
+from tests.arrival.conftest import DAY, Bank, movements, source
+
+FIRST, SECOND = f"CORE_b01_TXN_{DAY}_1.txt", f"CORE_b02_TXN_{DAY}_1.txt"
+ARCHIVE = f"CORE_HO_ALL_{DAY}_1.tar.gz"
+
+
+def tar(*members: tuple[str, bytes], mode: str = "w:gz") -> bytes:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode=mode) as archive:
+        for name, content in members:
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+    return file.getvalue()
+
+
+def zipped(*members: tuple[str, bytes]) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members:
+            archive.writestr(name, content)
+    return file.getvalue()
+
+
+@pytest.fixture
+def packing(bank: Bank) -> Bank:
+    """The bank, with a head office that packs what its branches send."""
+    new = [
+        source(
+            "core_all",
+            "CORE_{entity}_ALL_{date}_{seq}.tar.gz",
+            {"kind": "archive", "container": "tar.gz"},
+            schedule={"required": False},
+        ),
+        source(
+            "core_zip",
+            "CORE_{entity}_ALL_{date}_{seq}.zip",
+            {"kind": "archive", "container": "zip"},
+            schedule={"required": False},
+        ),
+    ]
+    sources = {**bank.catalog.sources, **{s.feed: s for s in new}}
+    return replace(bank, catalog=replace(bank.catalog, sources=sources))
+
+
+def b01(*rows: tuple[str, str, str], **more: Any) -> bytes:
+    return movements(*rows or (("1", "10.00", "rent"),), branch="b01", **more)
+
+
+def b02(*rows: tuple[str, str, str], **more: Any) -> bytes:
+    return movements(*rows or (("7", "2.50", "tea"),), branch="b02", **more)
+
+
+def test_each_member_is_a_delivery_of_its_own(packing: Bank) -> None:
+    packing.send("core_all", tar((FIRST, b01()), (f"sub/{SECOND}", b02())), ARCHIVE, entity="HO")
+    landed = packing.land()
+    assert [(one.feed, one.entity, one.state, one.rows) for one in landed] == [
+        ("movements", "b01", "verified", 1),
+        ("movements", "b02", "verified", 1),
+        ("core_all", "HO", "loaded", None),
+    ]
+    assert landed[2].reason == "unpacked: 2 members"
+    archive, first = packing.delivery(landed[2]), packing.delivery(landed[0])
+    assert first.part_of == archive.delivery_id
+    assert first.uri == f"{archive.uri}!/{FIRST}"
+    assert packing.rows(landed[1])[0]["amount"] == "2.50"
+    assert packing.waiting() == []
+
+
+@pytest.mark.parametrize("inside", [True, False], ids=["a signal in the archive", "a signal of the archive"])
+def test_a_member_is_compared_with_what_a_signal_says_of_it(packing: Bank, inside: bool) -> None:
+    said = f"{FIRST}|1|10.00|\n{SECOND}|2|2.50|\n"  # the second has one record
+    members = [(FIRST, b01()), (SECOND, b02())]
+    content = tar(*members, *([("members.OK", said.encode())] if inside else []))
+    packing.send("core_all", content, ARCHIVE, entity="HO", signal="" if inside else said)
+    landed = packing.land()
+    assert [(one.entity, one.state, one.cause) for one in landed] == [
+        ("b01", "verified", None),
+        ("b02", "refused", "signal_count"),
+        ("HO", "partly_loaded", None),
+    ]
+    assert landed[2].reason == "unpacked: 2 members, 1 of them refused"
+
+
+def test_the_archive_itself_is_compared_with_its_signal(packing: Bank) -> None:
+    content = tar((FIRST, b01()))
+    packing.send("core_all", content, ARCHIVE, entity="HO", signal=f"{ARCHIVE}|2||")
+    [landed] = packing.land()
+    assert (landed.state, landed.cause) == ("refused", "signal_count")
+    packing.send("core_all", content, ARCHIVE, entity="HO", signal=f"{ARCHIVE}|||{'0' * 64}")
+    [landed] = packing.land()
+    assert (landed.state, landed.cause) == ("refused", "ok_hash")
+    assert len(packing.cases()) == 2
+    packing.send("core_all", content, ARCHIVE, entity="HO")
+    assert [one.state for one in packing.land()] == ["verified", "loaded"]
+    assert packing.cases() == []  # both were settled by the good one
+
+
+def test_a_member_that_nobody_knows_or_that_is_an_archive_is_refused_alone(packing: Bank) -> None:
+    nested = tar((FIRST, b01()))
+    content = zipped((FIRST, b01()), ("readme.txt", b"hello"), (ARCHIVE, nested))
+    packing.send("core_zip", content, f"CORE_HO_ALL_{DAY}_1.zip", entity="HO")
+    assert [(one.file_name, one.state, one.cause) for one in packing.land()] == [
+        (FIRST, "verified", None),
+        ("readme.txt", "refused", "unknown_file"),
+        (ARCHIVE, "refused", "nested_archive"),
+        (f"CORE_HO_ALL_{DAY}_1.zip", "partly_loaded", None),
+    ]
+
+
+def test_the_same_archive_again_changes_nothing(packing: Bank) -> None:
+    content = tar((FIRST, b01()), (SECOND, b02()))
+    packing.send("core_all", content, ARCHIVE, entity="HO")
+    packing.land()
+    packing.send("core_all", content, f"CORE_HO_ALL_{DAY}_2.tar.gz", entity="HO")
+    assert [one.state for one in packing.land("run-2")] == ["ignored_duplicate", "ignored_duplicate", "loaded"]
+
+
+def test_a_corrected_archive_brings_only_what_changed(packing: Bank) -> None:
+    packing.send("core_all", tar((FIRST, b01()), (SECOND, b02(count=5))), ARCHIVE, entity="HO")
+    assert [one.state for one in packing.land()] == ["verified", "refused", "partly_loaded"]
+    packing.send("core_all", tar((FIRST, b01()), (SECOND, b02())), ARCHIVE, entity="HO")
+    assert [one.state for one in packing.land("run-2")] == ["ignored_duplicate", "verified", "loaded"]
+
+
+def test_a_run_that_dies_between_two_members_is_gone_on_with(packing: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    packing.send("core_all", tar((FIRST, b01()), (SECOND, b02())), ARCHIVE, entity="HO")
+
+    class Died(BaseException):
+        pass
+
+    def progress(landed: Any) -> None:
+        raise Died
+
+    with pytest.raises(Died):
+        packing.land(progress=progress)
+    with packing.ledger.begin() as db:
+        assert [(d.entity, d.state) for d in deliveries.find(db)] == [("HO", "arriving"), ("b01", "verified")]
+    assert [(one.entity, one.state) for one in packing.land("run-2")] == [
+        ("b01", "verified"),
+        ("b02", "verified"),
+        ("HO", "loaded"),
+    ]
+    with packing.ledger.begin() as db:
+        assert len(deliveries.find(db)) == 3
+
+
+def test_members_vanish_with_their_archive(packing: Bank) -> None:
+    path = packing.send("core_all", tar((FIRST, b01()), (SECOND, b02())), ARCHIVE, entity="HO")
+
+    class Died(BaseException):
+        pass
+
+    def after_the_claim(landed: Any) -> None:
+        raise Died
+
+    with pytest.raises(Died):
+        packing.land(progress=after_the_claim)
+    with packing.ledger.begin() as db:
+        member = deliveries.find(db, entity="b01")[0]
+        deliveries.set_state(db, member.delivery_id, "arriving", "run-1")  # as if it had died a moment earlier
+    path.unlink()
+    path.with_name(path.name + ".ok").unlink()
+    assert [(one.entity, one.state, one.cause) for one in packing.land("run-2")] == [
+        ("HO", "refused", "vanished"),
+        ("b01", "refused", "vanished"),
+    ]
+    packing.send("core_all", tar((FIRST, b01()), (SECOND, b02())), ARCHIVE, entity="HO")
+    assert [(one.entity, one.state) for one in packing.land("run-3")][-1] == ("HO", "loaded")
+
+
+def test_nothing_of_an_archive_with_a_forbidden_column_is_kept(packing: Bank) -> None:
+    events = gzip.compress(b'{"event_id":"e1","payload":{"cvv2":"123"}}\n')
+    packing.send("core_all", tar((FIRST, b01()), (f"APP_app_EVT_{DAY}_1.jsonl.gz", events)), ARCHIVE, entity="HO")
+    landed = packing.land()
+    assert [(one.state, one.cause) for one in landed] == [
+        ("verified", None),
+        ("refused", "c3_column"),
+        ("partly_loaded", None),
+    ]
+    assert packing.delivery(landed[2]).raw_uri is None
+    assert packing.stored() == sorted([f"{landed[0].delivery_id}.sealed", f"{landed[0].delivery_id}.parquet"])
+
+
+# --- what may not be in an archive ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["../../etc/x", "/etc/x", "a/../../x", "C:\\x", "..\\x"])
+@pytest.mark.parametrize("pack", [tar, zipped])
+def test_a_name_that_leads_out_is_refused(packing: Bank, name: str, pack: Any) -> None:
+    feed, ending = ("core_all", "tar.gz") if pack is tar else ("core_zip", "zip")
+    packing.send(feed, pack((FIRST, b01()), (name, b"x")), f"CORE_HO_ALL_{DAY}_1.{ending}", entity="HO")
+    [landed] = packing.land()
+    assert (landed.state, landed.cause) == ("refused", "unsafe_member")
+    assert "would be written outside" in str(landed.reason)
+    with packing.ledger.begin() as db:
+        assert len(deliveries.find(db)) == 1  # not even the good member was taken
+
+
+def test_links_and_devices_are_refused() -> None:
+    for kind in (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE):
+        file = io.BytesIO()
+        with tarfile.open(fileobj=file, mode="w") as archive:
+            entry = tarfile.TarInfo("a.txt")
+            entry.type, entry.linkname = kind, "/etc/passwd"
+            archive.addfile(entry)
+        with pytest.raises(Refused, match=r"a\.txt is no file but a link or a device"):
+            members(file.getvalue(), "tar")
+
+
+def test_bombs_are_refused_before_they_burst() -> None:
+    zeros = b"\0" * (80 << 20)
+    for content, container in ((zipped(("a", zeros)), "zip"), (tar(("a", zeros)), "tar.gz")):
+        with pytest.raises(Refused) as refusal:
+            members(content, container)
+        assert refusal.value.cause == "bomb"
+
+
+def test_too_many_members_and_the_same_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packed, "MOST_MEMBERS", 3)
+    with pytest.raises(Refused, match="more than 3 members"):
+        members(tar(*[(f"m{n}", b"") for n in range(4)]), "tar.gz")
+    with pytest.raises(Refused, match="holds a twice"):
+        members(tar(("a", b"1"), ("a", b"2")), "tar.gz")
+
+
+def test_an_encrypted_zip_is_refused() -> None:
+    content = bytearray(zipped(("a", b"1")))
+    for signature, flags in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+        content[content.index(signature) + flags] |= 1
+    with pytest.raises(Refused, match="encrypted with a password"):
+        members(bytes(content), "zip")
+
+
+def test_a_cut_archive_waits_and_is_then_refused(packing: Bank) -> None:
+    content = tar((FIRST, b01(*[(str(n), "1.00", f"remark {n * 7919}") for n in range(400)])))
+    packing.send("core_all", content[: len(content) // 2], ARCHIVE, entity="HO", signal=f"{ARCHIVE}|||")
+    assert [one.state for one in packing.land(settle_seconds=60.0)] == ["arriving"]
+    [landed] = packing.land()
+    assert (landed.state, landed.cause) == ("refused", "truncated")
+
+
+def members(content: bytes, container: str) -> list[str]:
+    fmt = ArchiveFile.model_validate({"kind": "archive", "container": container})
+    return [m.name for m in packed.members(io.BytesIO(content), fmt)]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.binary(max_size=200),
+    st.sampled_from(["zip", "tar", "tar.gz"]),
+    st.sampled_from([b"", b"PK\3\4", b"\x1f\x8b\x08", b"PK\5\6"]),
+)
+def test_random_bytes_never_crash_it(content: bytes, container: str, begin: bytes) -> None:
+    try:
+        members(begin + content, container)
+    except Refused as refusal:
+        assert refusal.cause in (
+            "truncated",
+            "bad_archive",
+            "unsafe_member",
+            "bomb",
+            "member_twice",
+            "encrypted_member",
+        )
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.dictionaries(
+        st.text("abc/", min_size=1, max_size=6).filter(lambda n: n.strip("/") == n and "//" not in n),
+        st.binary(max_size=300),
+        max_size=5,
+    )
+)
+def test_what_was_packed_is_unpacked(content: dict[str, bytes]) -> None:
+    for container, made in (
+        ("zip", zipped(*content.items())),
+        ("tar", tar(*content.items(), mode="w:")),
+        ("tar.gz", tar(*content.items())),
+    ):
+        fmt = ArchiveFile.model_validate({"kind": "archive", "container": container})
+        found = {m.name: stream.read() for m, stream in packed.each(io.BytesIO(made), fmt)}
+        assert found == content

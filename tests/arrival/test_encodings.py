@@ -1,0 +1,198 @@
+"""Encodings other than those that may be cut into lines: UTF-16, mainframe code pages; private-use characters; plain digits."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import subprocess
+from collections import Counter
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jobs.arrival import text
+from jobs.arrival.encodings import decode, encode, ibm1388, make_table
+from jobs.arrival.errors import Cut, Refused
+from jobs.arrival.formats import format_module
+from jobs.arrival.plain import plainly
+from jobs.arrival.records import Rows
+from jobs.contracts.model import Column
+from jobs.contracts.source import Delimited, JsonLines
+from tests.arrival.conftest import bronze
+
+AB = {n: Column(type="string", classification="C1/2") for n in ("a", "b")}
+
+
+def read(fmt: Any, content: bytes) -> tuple[list[tuple[Any, ...]], Any]:
+    reader = format_module(fmt.kind).Reader(io.BytesIO(content), fmt, AB)
+    rows = [
+        row
+        for part in reader
+        for row in zip(part.lines.to_pylist(), *(part.columns[n].to_pylist() for n in AB), strict=True)
+    ]
+    return rows, reader
+
+
+def delimited(encoding: str, **more: Any) -> Delimited:
+    return Delimited.model_validate({"kind": "delimited", "separator": "|", "encoding": encoding, **more})
+
+
+# U+0A41 and others hold the byte 0A, U+007C7C two bytes that look like separators.
+WORDS = st.text("张三億誠AB0ੁ簼", max_size=5)
+
+
+@settings(max_examples=120, deadline=None)
+@given(
+    st.lists(st.tuples(WORDS, WORDS), min_size=1, max_size=8),
+    st.sampled_from(["utf-16", "utf-16-le", "utf-16-be", "utf-8-sig"]),
+    st.integers(1, 40),
+)
+def test_text_of_any_encoding_is_read_back(table: list[tuple[str, str]], encoding: str, block: int) -> None:
+    content = "".join(f"{a}|{b}\r\n" for a, b in table).encode(encoding)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(text, "BLOCK", block)
+        rows, _ = read(delimited(encoding), content)
+    assert rows == [(n, a or None, b or None) for n, (a, b) in enumerate(table, 1)]
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    st.lists(st.tuples(st.text("张三工商ABC019 ", max_size=5), st.text("AB.-", max_size=3)), min_size=1, max_size=8),
+    st.sampled_from([b"\x15", b"\x25"]),
+    st.integers(1, 30),
+)
+def test_lines_of_a_mainframe_are_read_back(table: list[tuple[str, str]], end: bytes, block: int) -> None:
+    content = b"".join(encode(f"{a};{b}", "ibm1388") + end for a, b in table)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(text, "BLOCK", block)
+        rows, _ = read(delimited("ibm1388", separator=";"), content)
+    assert rows == [(n, a or None, b or None) for n, (a, b) in enumerate(table, 1)]
+
+
+def test_json_lines_in_utf_16() -> None:
+    rows, _ = read(JsonLines(kind="json_lines", encoding="utf-16"), '{"a":"张"}\n{"b":12.50}\n'.encode("utf-16"))
+    assert rows == [(1, "张", None), (2, None, "12.50")]
+
+
+def test_half_a_character_is_a_cut_file_and_a_half_of_a_pair_a_bad_byte() -> None:
+    content = "a|b\nc|d\n".encode("utf-16-le")
+    with pytest.raises(Cut, match=r"ends within a character \(byte 15\)"):
+        read(delimited("utf-16-le"), content[:-1])
+    with pytest.raises(Refused, match=r"Bytes 00 d8 .* at byte 8 \(line 2, byte"):
+        read(delimited("utf-16-le"), content[:8] + b"\x00\xd8" + content[8:])
+
+
+def test_bytes_that_a_code_page_does_not_have_are_refused() -> None:
+    for raw, told in (
+        (b"\x0e\x41", "no shift-in|no such character"),
+        (b"\x0e\x0e\x0f", "already"),
+        (b"\x0e\xff\xff\x0f", "no such character"),
+        (b"\x0f", "already"),
+    ):
+        with pytest.raises(UnicodeDecodeError, match=told):
+            decode(raw, "ibm1388")
+    with pytest.raises(UnicodeEncodeError, match="no such character"):
+        encode("😀", "ibm1388")
+    with pytest.raises(Refused, match="are not ibm1388"):
+        read(delimited("ibm1388"), b"\xc1\x4f\xc2\x25\x0e\xff\xff\x0f\x25")
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.binary(max_size=40))
+def test_what_is_decoded_is_encoded_again_or_refused(content: bytes) -> None:
+    try:
+        shown = decode(content, "ibm1388")
+    except UnicodeDecodeError:
+        return
+    assert decode(encode(shown, "ibm1388"), "ibm1388") == shown
+
+
+@pytest.mark.skipif(shutil.which("iconv") is None, reason="no iconv here to compare with")
+def test_the_shipped_table_is_iconvs() -> None:
+    known = subprocess.run(["iconv", "-l"], capture_output=True, text=True, check=False).stdout
+    if "IBM1388" not in known:
+        pytest.skip("this iconv has no IBM1388")
+    table = ibm1388()
+    shipped = {f"{code:02x}": c for code, c in table.single.items()} | {
+        f"{code:04x}": c for code, c in table.double.items()
+    }
+    assert shipped == {code: chr(int(point, 16)) for code, point in make_table.table()}
+
+
+def test_one_table_of_private_use_characters_for_all_encodings() -> None:
+    # FE59 was private use in the standard of 2000 and is a character since.
+    for encoding, raw in (("gb18030", b"\xfe\x59"), ("gbk", "龴".encode("gb18030")), ("utf-8", "\ue81e".encode())):
+        if encoding == "gbk":
+            continue  # GBK has no code for it
+        rows, reader = read(delimited(encoding), b"x|" + raw + b"\n")
+        assert rows == [(1, "x", "\u9fb4")]
+        assert reader.notes == Counter()
+
+
+def test_private_use_characters_that_nobody_knows_are_noted() -> None:
+    rows, reader = read(delimited("utf-8"), "\ue123张|\ue123\n".encode())
+    assert rows == [(1, "\ue123张", "\ue123")]
+    assert reader.notes == Counter({"private-use character U+E123": 2})
+
+
+# --- numbers in plain digits ------------------------------------------------------------------------------------------
+
+TYPED = bronze(
+    "t",
+    ["a"],
+    {
+        "a": ["string!", {"classification": "C1/2"}],
+        "amount": ["decimal(18,2)", {"classification": "C1/2"}],
+        "signed": ["decimal(18,2)", {"classification": "C1/2", "parse": "zoned implied(2)"}],
+        "phone": ["string", {"classification": "C2/3", "identifies": "phone"}],
+    },
+)
+
+
+def plain(**given_values: list[str | None]) -> tuple[dict[str, list[str | None]], Counter[str]]:
+    number = len(next(iter(given_values.values())))
+    columns = {n: pa.array(given_values.get(n, [None] * number), pa.string()) for n in TYPED.columns}
+    notes: Counter[str] = Counter()
+    rows = Rows(pa.array(range(number)), columns)
+    plainly(rows, TYPED, notes)
+    return {n: rows.columns[n].to_pylist() for n in given_values}, notes
+
+
+def test_full_width_digits_are_plain_where_a_number_is_expected() -> None:
+    found, notes = plain(a=["１２"], amount=["－１２．５０"], phone=["１３８ 0013\u200b8000"])
+    assert found == {"a": ["１２"], "amount": ["-12.50"], "phone": ["138 00138000"]}
+    assert notes == Counter(
+        {
+            "full-width characters made plain in amount": 1,
+            "full-width characters made plain in phone": 1,
+            "marks of no width taken out of phone": 1,
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("shown", "read_as"),
+    [
+        ("123D", "1234"),
+        ("123M", "-1234"),
+        ("12{", "120"),
+        ("12}", "-120"),
+        ("00q", "-001"),
+        ("129", "129"),
+        ("1A2B", "1A2B"),
+        ("", ""),
+        (None, None),
+    ],
+)
+def test_zoned_digits(shown: str | None, read_as: str | None) -> None:
+    assert plain(signed=[shown])[0] == {"signed": [read_as]}
+
+
+@given(st.integers(-(10**12), 10**12))
+def test_every_zoned_number_is_read_back(number: int) -> None:
+    digits = str(abs(number))
+    last = ("}JKLMNOPQR" if number < 0 else "{ABCDEFGHI")[int(digits[-1])]
+    assert int(plain(signed=[digits[:-1] + last])[0]["signed"][0] or "x") == number
