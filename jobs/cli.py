@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from jobs.commands import contracts, demo, files, gates, kpi, lanes, quarantine, releases, services
+from jobs.commands import contracts, demo, files, gates, keys, kpi, lanes, quarantine, releases, services
 from jobs.commands.output import Bad, errors
 
 app = typer.Typer(
@@ -19,7 +19,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     help="Ledgerlake: a bank's data, from the branch's file to the KPI report.\n\nEvery command takes `--help`, which ends with an example.",
 )
-for module in (services, demo, files, lanes, gates, quarantine, releases, kpi):
+for module in (services, demo, files, lanes, gates, quarantine, releases, kpi, keys):
     module.register(app)
 app.add_typer(contracts.app, name="contracts")
 
@@ -50,6 +50,7 @@ def _explained(error: Exception) -> tuple[int, str | None]:
     from jobs.contracts import ContractError
     from jobs.lake import DiskFull, SparkUnavailable
     from jobs.ledger import LedgerUnavailable
+    from jobs.privacy.keys import KeysUnavailable
     from jobs.schema_change import NotNow
 
     if isinstance(error, typer.TyperException):
@@ -58,7 +59,7 @@ def _explained(error: Exception) -> tuple[int, str | None]:
         return 2, f"{said}\nTry `{where} --help`." if said else ""
     if isinstance(error, ContractError | NotNow):
         return 1, str(error)
-    if isinstance(error, LedgerUnavailable | SparkUnavailable | DiskFull | ServicesError):
+    if isinstance(error, LedgerUnavailable | SparkUnavailable | DiskFull | ServicesError | KeysUnavailable):
         return 3, str(error)
     if isinstance(error, FileNotFoundError) and "secrets" in str(error.filename):
         return 3, "The services were never started here. Run `ledgerlake up` (or `make demo`) first."

@@ -259,7 +259,8 @@ def _settle(
             }
             for d in measured.by_date.get(delivery.delivery_id, [])
         ]
-        deliveries.go_live(db, delivery.delivery_id, batch_id, run_id, dates=dates, totals=totals)
+        is_read = bool(table.conforms)
+        deliveries.go_live(db, delivery.delivery_id, batch_id, run_id, dates=dates, totals=totals, is_read=is_read)
         days.mark_changed(db, delivery, measured.affects.get(delivery.delivery_id, []))
         return deliveries.get(db, delivery.delivery_id).state
 

@@ -36,6 +36,9 @@ class Settings(BaseSettings):
     inbox: str | None = Field(None, description="s3://bucket/prefix, or a folder; the bank's own folder when empty")
     s3_endpoint: str | None = Field(None, description="an S3-compatible endpoint; Amazon's own when empty")
     sqs_queue: str | None = Field(None, description="URL of the queue that announces objects of an s3:// inbox")
+    pgp_key_file: Path | None = Field(
+        None, description="the bank's OpenPGP key pair; made at first use (mode 0600) when empty"
+    )
     key_file: Path | None = Field(None, description="data keys; made at first start (mode 0600) when empty")
 
     @property

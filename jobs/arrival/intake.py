@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import collections
 import hashlib
+import secrets
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -24,12 +25,15 @@ from jobs.arrival.records import Reader, Rows
 from jobs.arrival.rows import RowsWriter
 from jobs.arrival.totals import Counter, Stated, Totals, stated_in_trailer
 from jobs.contracts.model import Table
+from jobs.privacy import pgp
 from jobs.privacy.identify import Identifier
 from jobs.privacy.keys import Keys
+from jobs.privacy.pgp import NotForUs
 from jobs.privacy.seal import SealedWriter, open_sealed
 from jobs.privacy.vault import Vault
 
 DRAIN = 8 << 20
+CLEAR = "clear"  # in the name of what holds decrypted bytes, sealed under our own key, while they are read
 
 
 @dataclass
@@ -96,18 +100,48 @@ def take_in(
     fmt = lane.source.format
     check_contract(table)
     module = format_module(fmt.kind)
-    _check_own_names(module, stream, lane)
-    stream.seek(0)
+    is_encrypted = lane.source.files.encrypted is not None
+    if not is_encrypted:
+        _check_own_names(module, stream, lane)
+        stream.seek(0)
+    identifier = Identifier(table, lane.source.system, lane.business_date, keys, vault)
     with _sealed(stream, raw, keys) as tee:
-        identifier = Identifier(table, lane.source.system, lane.business_date, keys, vault)
-        if not module.Reader.seeks:
+        if not (module.Reader.seeks or is_encrypted):
             reader = module.Reader(tee, fmt, table.columns)
             return _read(reader, tee, lane, table, RowsWriter(rows, table, delivery_id, identifier, keys), keep)
         # Read from the sealed copy, so that the sender's bytes are still read only once and nothing clear is written anywhere.
         tee.close()
-        with open_sealed(raw, keys) as copy:
-            reader = module.Reader(copy, fmt, table.columns)
-            return _read(reader, tee, lane, table, RowsWriter(rows, table, delivery_id, identifier, keys), keep)
+        try:
+            with opened_copy(raw, lane, keys) as copy:
+                if is_encrypted:
+                    _check_own_names(module, copy, lane)
+                    copy.seek(0)
+                reader = module.Reader(copy, fmt, table.columns)
+                return _read(reader, tee, lane, table, RowsWriter(rows, table, delivery_id, identifier, keys), keep)
+        except NotForUs as error:
+            intake = Intake(tee.sha256, tee.size, ends_itself=True, refusal=not_for_us(error))
+            intake.refusal = keep(intake)
+            return intake
+
+
+@contextmanager
+def opened_copy(raw: Path, lane: Lane, keys: Keys) -> Iterator[BinaryIO]:
+    """The sealed copy's bytes, decrypted where the sender encrypted them. Raises NotForUs."""
+    with open_sealed(raw, keys) as copy:
+        if lane.source.files.encrypted is None:
+            yield copy
+            return
+        draft = raw.with_name(f"{raw.stem}.{CLEAR}.{secrets.token_hex(4)}")
+        with pgp.clear(copy, draft, keys) as stream:
+            yield stream
+
+
+def not_for_us(error: NotForUs) -> Refused:
+    return Refused(
+        "not_decrypted",
+        f"The file cannot be decrypted: {error}. Expected an OpenPGP message for the bank's key; give the sender the output of "
+        "`ledgerlake pgp-key`, and ask for the file again.",
+    )
 
 
 def keep_unread(stream: BinaryIO, raw: Path, keys: Keys) -> Intake:
@@ -188,4 +222,4 @@ def _check_any_row_fits(totals: Totals, reasons: set[str]) -> None:
         )
 
 
-__all__ = ["Intake", "Rows", "keep_unread", "take_in"]
+__all__ = ["Intake", "Rows", "keep_unread", "not_for_us", "opened_copy", "take_in"]

@@ -24,7 +24,7 @@ from jobs.arrival.doorbell import SETTLE_SECONDS, has_settled, is_ready
 from jobs.arrival.errors import Cut, Refused
 from jobs.arrival.forbidden import C3_COLUMN
 from jobs.arrival.inbox import SIGNAL_BYTES, Arrived, Gone, Inbox, Signal, is_signal
-from jobs.arrival.intake import Intake, keep_unread, take_in
+from jobs.arrival.intake import CLEAR, Intake, keep_unread, not_for_us, opened_copy, take_in
 from jobs.arrival.naming import UNKNOWN, Lane, lane_of
 from jobs.arrival.outcomes import Landed, Outcomes, landed_as
 from jobs.arrival.totals import Stated, compare, stated_in_signal
@@ -32,7 +32,7 @@ from jobs.contracts.catalog import Catalog
 from jobs.contracts.source import ArchiveFile
 from jobs.ledger import Ledger, batches, clock, deliveries
 from jobs.privacy.keys import Keys, load_keys
-from jobs.privacy.seal import open_sealed
+from jobs.privacy.pgp import NotForUs
 from jobs.privacy.vault import Vault
 from jobs.seams import seam
 from jobs.settings import settings
@@ -260,7 +260,7 @@ class _Landing:
         try:
             self._check_environment(lane)
             intake.ends_itself = True
-            with open_sealed(raw, self.keys) as copy:
+            with opened_copy(raw, lane, self.keys) as copy:
                 found = packed.members(copy, fmt)
                 signals = _signals_inside(copy, fmt, found) + ([arrived.signal] if arrived.signal else [])
                 intake.totals.rows = sum(not is_signal(member.name) for member in found)
@@ -274,7 +274,8 @@ class _Landing:
                         states.append(landed.state)
                         forbidden |= landed.cause == C3_COLUMN
                         yield landed
-        except Refused as refusal:
+        except (Refused, NotForUs) as error:
+            refusal = not_for_us(error) if isinstance(error, NotForUs) else error
             intake.refusal = refusal
             try:
                 self._compare(intake, announced)  # still being written?
@@ -381,8 +382,8 @@ class _Landing:
 
     def _sweep_drafts(self, delivery: Row[Any]) -> None:
         """Drafts of a run that died on this delivery: we hold its lock, so nobody writes them any more."""
-        for kind in ("raw", "rows"):
-            for draft in (self.home / kind / delivery.feed).glob(f".{delivery.delivery_id}.*.part"):
+        for kind, pattern in (("raw", ".{}.*.part"), ("rows", ".{}.*.part"), ("raw", f"{{}}.{CLEAR}.*")):
+            for draft in (self.home / kind / delivery.feed).glob(pattern.format(delivery.delivery_id)):
                 draft.unlink(missing_ok=True)
 
 

@@ -98,7 +98,7 @@ class Layout:
     length: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Copybook:
     """The record that a copybook describes."""
 

@@ -34,6 +34,7 @@ class Files(Strict):
 
     pattern: str
     signal: Literal["ok", "none"] = Field("ok", description="`ok`: read only what a `.ok` file announces")
+    encrypted: Literal["pgp"] | None = Field(None, description="the file is an OpenPGP message for the bank's key")
 
     def regex(self) -> re.Pattern[str]:
         """File name -> entity, date, seq (the last two are digits)."""
@@ -176,6 +177,10 @@ class CopybookFile(Strict):
 
     @model_validator(mode="after")
     def _edges_are_segments(self) -> CopybookFile:
+        if self.variable_tables and self.segment and self.records == "fixed":
+            raise ValueError(
+                "records of several kinds with tables of variable length need their length before them: records: rdw"
+            )
         for edge in (self.header, self.trailer):
             if edge and (self.segment is None or edge.segment not in self.segment.groups):
                 raise ValueError(f"{edge.segment} is no segment; list it under segment.groups")

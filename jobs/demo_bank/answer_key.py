@@ -208,9 +208,10 @@ class AnswerKey:
         for feed in FEEDS.values():
             if feed.sender == "configuration":
                 continue
-            entities = [b.branch_id for b in self.bank.people.outlets] if feed.sender == "branch" else [feed.entity]
-            for entity in entities:
+            for entity in feed.senders(self.bank.people):
                 items = feed.items(self.bank.people, day, entity)
+                if not items and feed.is_silent:
+                    continue
                 money = feed.money or (lambda item: 0)
                 received, fen = len(items), sum(map(money, items))
                 lane = told.setdefault(feed.name, {})[entity] = {"state": "loaded"}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
+import tarfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -14,7 +16,7 @@ from typing import Any, BinaryIO
 from jobs.demo_bank import activity, dealings
 from jobs.demo_bank.encoding import Writer, yuan
 from jobs.demo_bank.faults import Plan, Spoilt, plan, spoil
-from jobs.demo_bank.feeds import FEEDS, ONCE_AT_TAKE_ON, Feed
+from jobs.demo_bank.feeds import ARCHIVES, FEEDS, ONCE_AT_TAKE_ON, Feed
 from jobs.demo_bank.population import Population
 from jobs.demo_bank.scale import LAST_DAY_OF_HISTORY, SCALES
 from jobs.demo_bank.truth import Day, Transaction
@@ -41,6 +43,7 @@ class Sent:
     money: int | None
     fault: str | None = None
     replaces: str | None = None
+    members: tuple[Sent, ...] = ()  # of an archive
 
     @property
     def path(self) -> Path:
@@ -169,15 +172,20 @@ class DemoBank:
         told = self.day(day)
         planned = self.plan(day, faults)
         later: list[Sent] = []
+        packed: dict[str, list[Sent]] = {name: [] for name in ARCHIVES}
         for feed in FEEDS.values():
             if feed.sender == "configuration":
                 continue
-            for entity in [b.branch_id for b in self.people.outlets] if feed.sender == "branch" else [feed.entity]:
+            if feed.sender == "branch":
+                yield from _archives(packed)
+            for entity in feed.senders(self.people):
                 if branch not in (None, entity):
                     continue
                 for seq in range(1, feed.parts + 1):
                     for n, sent in enumerate(self._files(feed, entity, seq, told, planned)):
-                        if n:
+                        if feed.packed_in:
+                            packed[feed.packed_in].append(sent)
+                        elif n:
                             later.append(sent)
                         else:
                             yield sent
@@ -211,8 +219,8 @@ class DemoBank:
         items = list(feed.items(self.people, day, entity))
         if feed.hour is not None:
             items = [i for i in items if feed.hour(i) * feed.parts // 24 == seq - 1]
-            if not items:
-                return  # a stream with nothing to tell sends nothing
+        if not items and (feed.hour is not None or feed.is_silent):
+            return  # a stream with nothing to tell sends nothing
         yesterday = self._told.get(day.date - ONE_DAY)
         before = list(feed.items(self.people, yesterday, entity)) if yesterday else []
         for spoilt in spoil(planned, feed.name, entity, seq, items, before):
@@ -243,6 +251,35 @@ class DemoBank:
         )
 
 
+def _archives(packed: dict[str, list[Sent]]) -> Iterator[Sent]:
+    """What head office packed, each archive with the signal of its members inside; each is given once."""
+    for name, members in packed.items():
+        if members:
+            yield _archive(name, members)
+    packed.clear()
+
+
+def _archive(name: str, members: list[Sent]) -> Sent:
+    first = members[0]
+    file_name = ARCHIVES[name].format(entity=first.entity, date=f"{first.business_date:%Y%m%d}", seq=1)
+    said = "".join(member.signal or "" for member in members).encode()
+    out = io.BytesIO()
+    # No times: equal content gives equal bytes.
+    with (
+        gzip.GzipFile(filename="", mode="wb", fileobj=out, mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w") as archive,
+    ):
+        for path, content in [*((m.file_name, m.data) for m in members), (f"{name}.OK", said)]:
+            entry = tarfile.TarInfo(path)
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+    data = out.getvalue()
+    signal = f"{file_name}|{len(members)}||{hashlib.sha256(data).hexdigest()}\n"
+    return Sent(
+        name, first.entity, first.business_date, 1, file_name, data, signal, len(members), None, members=tuple(members)
+    )
+
+
 class _Stream:
     """One feed's take-on file while it grows day by day."""
 
@@ -256,8 +293,7 @@ class _Stream:
 
     def add(self, bank: DemoBank, day: Day) -> None:
         people, feed = bank.people, self.feed
-        entities = [b.branch_id for b in people.outlets] if feed.sender == "branch" else [feed.entity]
-        items: list[Any] = [item for entity in entities for item in feed.items(people, day, entity)]
+        items: list[Any] = [item for entity in feed.senders(people) for item in feed.items(people, day, entity)]
         self._writer.add([feed.row(people, item, day.date) for item in items])
         self.count += len(items)
         self.money += sum(map(feed.money, items)) if feed.money else 0

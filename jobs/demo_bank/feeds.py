@@ -10,8 +10,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from jobs.demo_bank import rows
+from jobs.demo_bank import mainframe, other_systems, rows
 from jobs.demo_bank.codes import PRODUCTS
+from jobs.demo_bank.documents import CostSheets, Statement
 from jobs.demo_bank.encoding import Delimited, Encoder, FixedWidth, JsonLines, Parquet, Row
 from jobs.demo_bank.population import Population
 from jobs.demo_bank.truth import (
@@ -45,6 +46,15 @@ class Feed:
     entity: str = "HO"
     parts: int = 1
     hour: Callable[[Any], int] | None = None
+    provinces: int = 0  # so many provinces send a file each, not head office
+    packed_in: str | None = None  # the archive in which head office sends it
+    is_silent: bool = False  # sends nothing where there is nothing to tell
+
+    def senders(self, people: Population) -> list[str]:
+        """Who sends a file a day."""
+        if self.sender == "branch":
+            return [branch.branch_id for branch in people.outlets]
+        return list(people.scale.provinces[: self.provinces]) if self.provinces else [self.entity]
 
     def fen(self, item: Any) -> int:
         """What one item adds to the control sum; 0 where the feed states none."""
@@ -163,6 +173,7 @@ FEEDS: dict[str, Feed] = {
             PARAMETERS,
             lambda people, day, entity: PRODUCTS,
             rows.product,
+            packed_in="core_params",
         ),
         Feed(
             "core_branches",
@@ -171,6 +182,7 @@ FEEDS: dict[str, Feed] = {
             PARAMETERS,
             lambda people, day, entity: people.branches,
             rows.branch,
+            packed_in="core_params",
         ),
         Feed(
             "core_rates",
@@ -179,6 +191,7 @@ FEEDS: dict[str, Feed] = {
             PARAMETERS,
             lambda people, day, entity: list(day.rates.items()),
             rows.rate,
+            packed_in="core_params",
         ),
         Feed(
             "core_hours",
@@ -187,6 +200,7 @@ FEEDS: dict[str, Feed] = {
             PARAMETERS,
             lambda people, day, entity: [(b, w) for b in people.outlets for w in range(1, 8)],
             rows.hours,
+            packed_in="core_params",
         ),
         Feed(
             "loan_contracts",
@@ -229,6 +243,55 @@ FEEDS: dict[str, Feed] = {
             lambda s: s.balance,
         ),
         Feed(
+            "core_legacy",
+            "LEGA_{entity}_ACCT_{date}_{seq}.dat",
+            "head_office",
+            mainframe.Mainframe(),
+            other_systems.legacy_accounts,
+            lambda people, account, day: mainframe.row(account, day),
+            lambda account: account.balance,
+            provinces=2,
+        ),
+        Feed(
+            "card_transactions",
+            "CARD_{entity}_TXN_{date}_{seq}.dat",
+            "head_office",
+            FixedWidth((12, 6, 16, 6, 12, 1, 15, 12, 10, 3), "ascii", "card"),
+            other_systems.card_movements,
+            other_systems.card_row,
+            lambda m: m.fen,
+            parts=2,
+            hour=lambda m: m.at.hour,
+        ),
+        Feed(
+            "market_rates",
+            "MKT_{entity}_RATES_{date}_{seq}.csv",
+            "head_office",
+            Delimited(",", "utf-8", False, (), column_line=("\ufeffinstrument", "name", "rate", "business_date")),
+            other_systems.market_rates,
+            other_systems.market_row,
+        ),
+        Feed(
+            "clearing_statements",
+            "CLR_{entity}_CAMT053_{date}_{seq}.xml",
+            "head_office",
+            Statement(),
+            other_systems.clearing_entries,
+            other_systems.clearing_row,
+            lambda entry: entry[1],
+        ),
+        Feed(
+            "branch_costs",
+            "COST_{entity}_BRANCH_{date}_{seq}.xlsx",
+            "head_office",
+            CostSheets(("月份", "费用项目", "金额", "记账日期", "提交日期")),
+            other_systems.branch_costs,
+            other_systems.cost_row,
+            lambda cost: cost[2],
+            provinces=99,
+            is_silent=True,
+        ),
+        Feed(
             "core_customers",
             "CORE_{entity}_CUST_{date}_{seq}.txt",
             "branch",
@@ -259,5 +322,7 @@ FEEDS: dict[str, Feed] = {
         ),
     )
 }
+# Head office packs its parameters: archive -> pattern of its name.
+ARCHIVES = {"core_params": "CORE_{entity}_PARAMS_{date}_{seq}.tar.gz"}
 # Sent whole every day; a take-on needs them once.
 ONCE_AT_TAKE_ON = {"ref_channels", "calendar", "core_products", "core_branches", "core_hours"}

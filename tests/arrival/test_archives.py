@@ -7,8 +7,10 @@ import io
 import tarfile
 import zipfile
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import pysequoia
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,6 +19,8 @@ from jobs.arrival import packed
 from jobs.arrival.errors import Refused
 from jobs.contracts.source import ArchiveFile
 from jobs.ledger import deliveries
+from jobs.privacy import pgp
+from jobs.privacy.seal import open_sealed
 from tests.arrival.conftest import DAY, Bank, movements, source
 
 FIRST, SECOND = f"CORE_b01_TXN_{DAY}_1.txt", f"CORE_b02_TXN_{DAY}_1.txt"
@@ -60,6 +64,15 @@ def packing(bank: Bank) -> Bank:
     ]
     sources = {**bank.catalog.sources, **{s.feed: s for s in new}}
     return replace(bank, catalog=replace(bank.catalog, sources=sources))
+
+
+def for_the_bank(content: bytes) -> bytes:
+    return pysequoia.encrypt(content, recipients=[pysequoia.Cert.from_bytes(pgp.public_key().encode())], armor=False)
+
+
+def with_pgp(bank: Bank, feed: str) -> Bank:
+    files = bank.catalog.sources[feed].files
+    return bank.with_source(feed, files=files.model_copy(update={"encrypted": "pgp"}))
 
 
 def b01(*rows: tuple[str, str, str], **more: Any) -> bytes:
@@ -199,6 +212,44 @@ def test_nothing_of_an_archive_with_a_forbidden_column_is_kept(packing: Bank) ->
     ]
     assert packing.delivery(landed[2]).raw_uri is None
     assert packing.stored() == sorted([f"{landed[0].delivery_id}.sealed", f"{landed[0].delivery_id}.parquet"])
+
+
+# --- encrypted for the bank -------------------------------------------------------------------------------------------
+
+
+def test_an_encrypted_file_and_an_encrypted_archive(packing: Bank) -> None:
+    bank = with_pgp(with_pgp(packing, "core_all"), "tickets")
+    tickets = b'ticket_no,service,note\n1,loan,"a, b"\n'
+    bank.send("tickets", for_the_bank(tickets), f"QUE_b01_TIC_{DAY}_1.csv")
+    bank.send("core_all", for_the_bank(tar((FIRST, b01()))), ARCHIVE, entity="HO")
+    landed = bank.land()
+    assert [(one.feed, one.state) for one in landed] == [
+        ("movements", "verified"),
+        ("core_all", "loaded"),
+        ("tickets", "verified"),
+    ]
+    assert bank.rows(landed[2])[0]["note"] == "a, b"
+    # Kept is what was sent, and nothing that is clear.
+    with open_sealed(Path(bank.delivery(landed[2]).raw_uri), bank.keys) as kept:
+        assert kept.read() != tickets
+    assert not [name for name in bank.stored() if "clear" in name]
+
+
+def test_what_cannot_be_decrypted_is_refused(packing: Bank) -> None:
+    bank = with_pgp(with_pgp(packing, "core_all"), "tickets")
+    bank.send("tickets", b"ticket_no,service,note\n1,loan,x\n", f"QUE_b01_TIC_{DAY}_1.csv")
+    bank.send("core_all", for_the_bank(tar((FIRST, b01())))[:-50], ARCHIVE, entity="HO", signal=f"{ARCHIVE}|||")
+    landed = bank.land()
+    assert [(one.state, one.cause) for one in landed] == [("refused", "not_decrypted")] * 2
+    assert "give the sender the output of `ledgerlake pgp-key`" in str(landed[0].reason)
+
+
+def test_nothing_of_an_encrypted_file_with_a_forbidden_column_is_kept(packing: Bank) -> None:
+    bank = with_pgp(packing, "tickets")
+    bank.send("tickets", for_the_bank(b"ticket_no,service,note,cvv2\n1,loan,x,123\n"), f"QUE_b01_TIC_{DAY}_1.csv")
+    [landed] = bank.land()
+    assert (landed.state, landed.cause) == ("refused", "c3_column")
+    assert bank.stored() == []
 
 
 # --- what may not be in an archive ------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import tarfile
 from datetime import date, timedelta
 from decimal import Decimal
 from io import BytesIO
@@ -80,10 +81,14 @@ def test_figures_agree_with_the_files_read_by_another_engine(tmp_path: Path) -> 
     names += ["posting_date", "reverses", "after", "counterparty", "remark"]
     rows = _rows_of(tmp_path, "core_transactions")
     moves = pa.table({n: pa.array([r[i] for r in rows]) for i, n in enumerate(names)})
+    told = [path.read_bytes() for path in (tmp_path / "core_rates").rglob("*.txt")]
+    for path in (tmp_path / "core_params").rglob("*.tar.gz"):
+        with tarfile.open(path) as archive:
+            told += [archive.extractfile(e).read() for e in archive if "_RATE_" in e.name]  # type: ignore[union-attr]
     rates = {
         (r[0], r[1]): r[2]
-        for path in (tmp_path / "core_rates").rglob("*.txt")
-        for r in (line.split("|@|") for line in path.read_text("gb18030").splitlines()[:-1])
+        for raw in told
+        for r in (line.split("|@|") for line in raw.decode("gb18030").splitlines()[:-1])
     }
     rate = pa.table(
         {"currency": [c for c, _ in rates], "business_date": [d for _, d in rates], "rate": list(rates.values())}

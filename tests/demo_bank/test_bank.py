@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import hashlib
 import json
+import tarfile
 from collections import defaultdict
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from io import BytesIO
 from pathlib import Path
+from xml.etree import ElementTree
 
+import openpyxl
 import pyarrow.parquet as pq
 import pytest
 
@@ -104,19 +108,50 @@ def test_internal_transfers_have_two_sides(small_bank: DemoBank) -> None:
 
 
 def test_every_file_reads_back(small_bank: DemoBank) -> None:
-    for sent in small_bank.day_files(small_bank.first_live_day):
-        if sent.file_name.endswith(".parquet"):
-            rows = pq.read_table(BytesIO(sent.data)).num_rows
-        elif sent.file_name.endswith(".jsonl"):
-            rows = len([json.loads(line) for line in sent.data.decode().splitlines()])
-        else:
-            raw = gzip.decompress(sent.data) if sent.file_name.endswith(".gz") else sent.data
-            lines = raw.decode("gb18030").splitlines()
-            rows = len(lines) - (sent.feed not in {"core_products", "core_branches", "core_rates", "core_hours"}) - 1
-            if sent.feed in FIELDS:
-                separator = "\x1b" if sent.feed == "core_transactions" else "|+|"
-                assert {len(line.split(separator)) for line in lines[1:-1]} <= {FIELDS[sent.feed]}
-        assert rows == sent.rows, sent.path
+    fifth_working_day_of_september = date(2026, 9, 7)
+    bank = DemoBank(seed=small_bank.seed, scale="XS")
+    for day in (fifth_working_day_of_september, small_bank.first_live_day):
+        files = [part for sent in bank.day_files(day) for part in sent.members or (sent,)]
+        assert any(f.feed == "branch_costs" for f in files) == (day == fifth_working_day_of_september)
+        for sent in files:
+            assert _records(sent) == sent.rows, sent.path
+
+
+def _records(sent: Sent) -> int:
+    """How many there are, counted without any of the project's readers."""
+    if sent.feed == "core_legacy":
+        data, number = sent.data, 0
+        while data:
+            data, number = data[int.from_bytes(data[:2], "big") :], number + 1
+        return number - 2  # header and trailer
+    if sent.file_name.endswith(".parquet"):
+        return pq.read_table(BytesIO(sent.data)).num_rows
+    if sent.file_name.endswith(".jsonl"):
+        return len([json.loads(line) for line in sent.data.decode().splitlines()])
+    if sent.file_name.endswith(".xml"):
+        return len(ElementTree.fromstring(sent.data).findall(".//{*}Ntry"))
+    if sent.file_name.endswith(".xlsx"):
+        book = openpyxl.load_workbook(BytesIO(sent.data))
+        return sum(
+            isinstance(row[4], datetime) for sheet in book if sheet.sheet_state == "visible" for row in sheet.values
+        )
+    if sent.file_name.endswith(".csv"):
+        return len(list(csv.DictReader(sent.data.decode("utf-8-sig").splitlines())))
+    raw = gzip.decompress(sent.data) if sent.file_name.endswith(".gz") else sent.data
+    lines = raw.decode("gb18030").splitlines()
+    if sent.feed in FIELDS:
+        separator = "\x1b" if sent.feed == "core_transactions" else "|+|"
+        assert {len(line.split(separator)) for line in lines[1:-1]} <= {FIELDS[sent.feed]}
+    return len(lines) - (sent.feed not in {"core_products", "core_branches", "core_rates", "core_hours"}) - 1
+
+
+def test_parameters_come_in_one_archive_that_says_what_its_members_hold(small_bank: DemoBank) -> None:
+    [sent] = [f for f in small_bank.day_files(small_bank.first_live_day) if f.members]
+    with tarfile.open(fileobj=BytesIO(sent.data)) as archive:
+        content = {entry.name: archive.extractfile(entry).read() for entry in archive}  # type: ignore[union-attr]
+    said = content.pop("core_params.OK").decode().splitlines()
+    assert content == {m.file_name: m.data for m in sent.members}
+    assert [line.split("|")[:2] for line in said] == [[m.file_name, str(m.rows)] for m in sent.members]
 
 
 def test_file_names_are_those_that_the_sources_promise(small_bank: DemoBank) -> None:

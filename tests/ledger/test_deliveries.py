@@ -98,6 +98,14 @@ def test_going_live_twice_is_once(bank: TinyBank) -> None:
         assert len(deliveries.live_parts(db, ["payments"], DAY, DAY)) == 1
 
 
+def test_rows_of_which_no_table_is_built_leave_the_days_alone(bank: TinyBank) -> None:
+    delivery = bank.claim("payments", "b01", DAY)
+    with bank.ledger.begin() as db:
+        deliveries.go_live(db, delivery, 7, "r", dates=[part(DAY)], totals={}, is_read=False)
+    assert bank.delivery(delivery).state == "loaded"
+    assert bank.dirty() == []
+
+
 def test_two_copies_that_put_it_live_at_once_do_it_once(bank: TinyBank, both: Callable[..., list[Any]]) -> None:
     delivery = bank.claim("payments", "b01", DAY)
     both(lambda: live(bank, delivery, 7), lambda: live(bank, delivery, 7))

@@ -87,8 +87,7 @@ def told(sender: DemoBank, catalog: Catalog, until: date) -> dict[str, set[str]]
     for day in bank.days(bank.first, until):
         for name, column, kind in columns:
             feed, table = FEEDS[name], catalog.bronze(name)
-            entities = [b.branch_id for b in bank.people.outlets] if feed.sender == "branch" else [feed.entity]
-            for item in (item for entity in entities for item in feed.items(bank.people, day, entity)):
+            for item in (item for entity in feed.senders(bank.people) for item in feed.items(bank.people, day, entity)):
                 row = feed.row(bank.people, item, day.date)
                 if isinstance(row, dict):
                     value = _at(row, table.columns[column].source or column)

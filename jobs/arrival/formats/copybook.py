@@ -59,6 +59,12 @@ class Reader:
             (fmt.book.find(choice.field), {value: fmt.book.find(group) for value, group in choice.groups.items()})
             for choice in fmt.choices
         ]
+        places = fmt.book.layout().places
+        self._table_paths = [
+            next(path for path, p in places.items() if p.item is table and path[-1][1] is None)
+            for table in fmt.book.tables
+        ]
+        self._own_ends = self._ends_with_its_group()
         self._carried = self._carried_columns()
         self._last: dict[str, str | None] = {}
         # A header or a trailer is no row.
@@ -164,11 +170,14 @@ class Reader:
             )
         return length
 
-    def _counts(self, record: bytes) -> tuple[int, ...] | None:
-        """How many elements each table holds; None when the record is too short to say."""
+    def _counts(self, record: bytes, segment: str | None = None) -> tuple[int, ...] | None:
+        """How many elements each table holds, none where records of the segment have no such table; None when the record is too short to say."""
         counts: list[int] = []
         tables = self._book.tables
         for n, table in enumerate(tables):
+            if not self._holds(segment, self._table_paths[n]):
+                counts.append(0)
+                continue
             layout = self._book.layout((*counts, *[0] * (len(tables) - n)))
             place = next(p for path, p in layout.places.items() if path[-1] == (table.counter, None))
             field = record[place.start : place.end]
@@ -233,12 +242,11 @@ class Reader:
             place = self._book.layout().places[self._segment_path]
             found = record[place.start : place.end].hex(" ") if segment is None else segment
             raise _Wrong(f"{place.item.name} is {found!r}: no segment of that name is declared")
-        counts = self._counts(record) if self._book.tables else None
+        counts = self._counts(record, segment) if self._book.tables else None
         if self._book.tables and counts is None:
             raise _Wrong(f"{len(record)} bytes: the field that says how long a table is lies behind them")
         layout = self._layout(counts)
-        own_end = segment is not None and not self._shared_tail(layout)
-        length = layout.places[self._groups[segment or ""]].end if own_end else layout.length
+        length = layout.places[self._groups[segment or ""]].end if self._own_ends else layout.length
         if len(record) != length:
             raise _Wrong(f"{len(record)} bytes instead of {length}")
         return Kind(segment, counts)
@@ -246,11 +254,13 @@ class Reader:
     def _layout(self, counts: tuple[int, ...] | None) -> Layout:
         return self._book.layout(counts if self._fmt.variable_tables else None)
 
-    def _shared_tail(self, layout: Layout) -> bool:
-        """Segments of records of one length, or with fields of all behind them."""
-        return self._fmt.records == "fixed" or any(
-            place.start >= max(layout.places[g].end for g in self._groups.values()) for place in layout.places.values()
-        )
+    def _ends_with_its_group(self) -> bool:
+        """Records of each segment are as long as its group: not where all are of one length, nor where fields of all stand behind the groups."""
+        if self._fmt.records == "fixed" or not self._groups:
+            return False
+        places = self._book.layout().places
+        end = max(places[group].end for group in self._groups.values())
+        return all(place.start < end for place in places.values())
 
     def _of_one_kind(
         self, kind: Kind, records: Sequence[bytes], lines: Sequence[int], malformed: list[Malformed]
@@ -261,7 +271,7 @@ class Reader:
         bad = np.zeros(len(records), bool)
         columns: dict[str, pa.Array] = {}
         for name, path in self._paths.items():
-            if not self._holds(kind, path):
+            if not self._holds(kind.segment, path):
                 columns[name] = pa.nulls(len(records), pa.string())
                 continue
             values, wrong, why = self._column(layout, path, table, kind)
@@ -284,12 +294,12 @@ class Reader:
             columns = {name: pc.take(values, pa.array(good)) for name, values in columns.items()}
         return good, columns
 
-    def _holds(self, kind: Kind, path: Path) -> bool:
-        """Whether records of this kind have the field: it is in no segment's group, or in that of theirs."""
-        if kind.segment is None:
+    def _holds(self, segment: str | None, path: Path) -> bool:
+        """Whether records of this segment have the field: it is in no segment's group, or in that of theirs."""
+        if segment is None:
             return True
         inside = {value for value, group in self._groups.items() if path[: len(group)] == group}
-        return not inside or kind.segment in inside
+        return not inside or segment in inside
 
     def _column(
         self, layout: Layout, path: Path, table: np.ndarray, kind: Kind

@@ -1,0 +1,97 @@
+"""The old mainframe's file: EBCDIC records of three kinds, each with its length before it. Written by hand, byte by byte, and not by what reads it.
+
+The layout is expectations/sources/demo/core_legacy.cpy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import BinaryIO, NamedTuple
+
+from jobs.arrival.encodings import encode
+from jobs.demo_bank.encoding import Row, yuan
+
+TEXT = "cp037"
+DOTS = dict.fromkeys(map(ord, "·•・．"), "·")  # the code page has one
+
+
+class LegacyAccount(NamedTuple):
+    """An account of the old mainframe at the end of a day. Amounts in fen; `holds` are (reason, fen)."""
+
+    account_no: str
+    holder: str
+    opened_on: date
+    balance: int
+    overdraft: int
+    branch_no: int
+    status: str
+    holds: tuple[tuple[str, int], ...]
+
+
+def row(account: LegacyAccount, day: date) -> Row:
+    """In the order of the contract's columns; numbers as they show once they are read."""
+    holds = ",".join(f'{{"reason":"{reason}","amount":{yuan(fen)}}}' for reason, fen in account.holds)
+    return (
+        account.account_no,
+        account.holder.translate(DOTS),
+        f"{account.opened_on:%y%m%d}",
+        f"{day:%Y%m%d}",
+        "CNY",
+        yuan(account.balance),
+        yuan(account.overdraft),
+        str(account.branch_no),
+        account.status,
+        str(len(account.holds)),
+        f"[{holds}]",
+        account.holds,
+    )
+
+
+@dataclass(frozen=True)
+class Mainframe:
+    """Record descriptor words, code page 1388 for names, packed and zoned amounts."""
+
+    def open(self, out: BinaryIO, entity: str, day: date) -> _MainframeWriter:
+        return _MainframeWriter(out, entity, day)
+
+
+class _MainframeWriter:
+    def __init__(self, out: BinaryIO, entity: str, day: date) -> None:
+        self._out = out
+        self._record("H" + "LEGA" + entity.ljust(6) + f"{day:%Y%m%d}")
+
+    def add(self, rows: Sequence[Row]) -> None:
+        for number, holder, opened, as_of, currency, balance, overdraft, branch, status, count, _, holds in rows:
+            self._record(
+                f"A{number:<12}",
+                encode(holder, "ibm1388").ljust(40, b"\x40"),
+                opened + as_of + currency,
+                packed(balance, 13),
+                zoned(overdraft, 9),
+                int(branch).to_bytes(2, "big"),
+                status + f"{count:0>2}",
+                *(part for reason, fen in holds for part in (reason, packed(yuan(fen), 9))),
+            )
+
+    def close(self, count: int, stated: str) -> None:
+        self._record("T" + f"{count:08d}", packed(stated, 15))
+
+    def _record(self, *parts: str | bytes) -> None:
+        record = b"".join(part if isinstance(part, bytes) else part.encode(TEXT) for part in parts)
+        self._out.write((len(record) + 4).to_bytes(2, "big") + b"\0\0" + record)
+
+
+def packed(amount: str, digits: int) -> bytes:
+    """COMP-3 of an amount with two decimals: two digits a byte, the sign in the last half."""
+    fen = int(Decimal(amount).scaleb(2))
+    return bytes.fromhex(f"{abs(fen):0{digits + 1 - digits % 2}d}".zfill(digits | 1) + ("d" if fen < 0 else "c"))
+
+
+def zoned(amount: str, digits: int) -> bytes:
+    """DISPLAY of an amount with two decimals: a digit a byte, the sign in the zone of the last."""
+    fen = int(Decimal(amount).scaleb(2))
+    shown = f"{abs(fen):0{digits}d}"
+    return shown[:-1].encode(TEXT) + bytes([(0xD0 if fen < 0 else 0xC0) + int(shown[-1])])
