@@ -40,11 +40,12 @@ class Measured:
 
 def land(profile: str, run_id: str, progress: Callable[[Landed], None] | None = None) -> list[str]:
     """Claim, verify and decode all that waits. Returns `feed|wave` keys: a feed of which deliveries were verified, and the wave that will take them."""
-    from jobs.arrival.inbox import inbox_for
+    from jobs.arrival.inbox import inbox_of
     from jobs.arrival.land import land as land_all
 
     bank = open_bank(profile)
-    landed = land_all(bank.catalog, bank.ledger, inbox_for(profile), run_id, progress=progress)
+    inbox = inbox_of(bank.catalog, lambda: bank.ledger)
+    landed = land_all(bank.catalog, bank.ledger, inbox, run_id, progress=progress)
     with bank.ledger.begin() as db:
         return [
             f"{feed}|{deliveries.next_wave(db)}"

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, select
 
+from jobs.arrival.slices import take_due
 from jobs.bank import Bank, open_bank
 from jobs.ledger import batches, clock, days, deliveries
 from jobs.ledger.models import Delivery
@@ -60,8 +61,9 @@ def lanes(db: Connection, bank: Bank, day: date) -> list[LaneStatus]:
 
 
 def call(profile: str, run_id: str) -> dict[str, list[str]]:
-    """Alert once for each lane that is missing; start days at their `close_by`; ring again for waiting feeds and days. Returns the keys to ring."""
+    """Take slices of the sources that are to be looked at. Alert once for each lane that is missing; start days at their `close_by`; ring again for waiting feeds and days. Returns the keys to ring."""
     bank = open_bank(profile)
+    take_due(bank.catalog, bank.ledger)
     with bank.ledger.begin() as db:
         for day in _open_days(db, bank):
             days.touch(db, bank.catalog, day)

@@ -6,9 +6,9 @@ import os
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
@@ -93,3 +93,23 @@ def spark(spark_url: str) -> Iterator[SparkSession]:
     session = SparkSession.builder.remote(spark_url).create()
     yield session
     session.stop()
+
+
+@pytest.fixture
+def both() -> Callable[..., list[Any]]:
+    """Runs two functions at one moment, their results, or what they raised, in
+    order."""
+    from concurrent.futures import ThreadPoolExecutor
+    from threading import Barrier
+
+    def together(*actions: Callable[[], Any]) -> list[Any]:
+        gate = Barrier(len(actions))
+
+        def act(action: Callable[[], Any]) -> Any:
+            gate.wait(10)
+            return action()
+
+        with ThreadPoolExecutor(len(actions)) as pool:
+            return [future.result(timeout=60) for future in [pool.submit(act, action) for action in actions]]
+
+    return together

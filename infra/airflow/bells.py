@@ -83,9 +83,11 @@ class InboxDoorbell(BaseEventTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         from jobs.arrival.doorbell import waiting_count
-        from jobs.arrival.inbox import inbox_for
+        from jobs.arrival.inbox import inbox_of
+        from jobs.ledger import connect
 
-        box, catalog = inbox_for(self.profile), load(self.profile)
+        catalog = load(self.profile)
+        box = inbox_of(catalog, lambda: connect(self.profile))
         before, rung_at = 0, 0.0
         while True:
             waiting = await asyncio.to_thread(waiting_count, catalog, box)

@@ -4,11 +4,16 @@ knows.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import BinaryIO, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from jobs.settings import settings
+
+if TYPE_CHECKING:
+    from jobs.contracts.catalog import Catalog
+    from jobs.ledger import Ledger
 
 SIGNAL_ENDS = (".ok", ".OK")
 SIGNAL_BYTES = 1 << 20  # the most that is read of one
@@ -70,6 +75,45 @@ class Inbox(Protocol):
     def acknowledge(self) -> None:
         """The ledger knows all that `waiting` listed: notifications that led to it may go."""
         ...
+
+
+class Several:
+    """Inboxes as one: each file is opened and removed where it lies."""
+
+    def __init__(self, *inboxes: Inbox):
+        self._inboxes = inboxes
+        self._whose: dict[str, Inbox] = {}
+
+    def waiting(self) -> list[Arrived]:
+        found = []
+        for inbox in self._inboxes:
+            here = inbox.waiting()
+            self._whose |= {arrived.uri: inbox for arrived in here}
+            found += here
+        return sorted(found, key=lambda arrived: arrived.path)
+
+    def look(self) -> list[Arrived]:
+        return [arrived for inbox in self._inboxes for arrived in inbox.look()]
+
+    def open(self, arrived: Arrived) -> BinaryIO:
+        return self._whose[arrived.uri].open(arrived)
+
+    def remove(self, arrived: Arrived) -> None:
+        self._whose[arrived.uri].remove(arrived)
+
+    def acknowledge(self) -> None:
+        for inbox in self._inboxes:
+            inbox.acknowledge()
+
+
+def inbox_of(catalog: Catalog, ledger: Callable[[], Ledger]) -> Inbox:
+    """All that the bank's files come by: its inbox, and the slices of the sources that are pulled. The ledger is only asked for where there are such."""
+    own = inbox_for(catalog.profile.profile)
+    if not any(source.pull for source in catalog.sources.values()):
+        return own
+    from jobs.arrival.slices import Slices
+
+    return Several(own, Slices(catalog, ledger()))
 
 
 def inbox_for(profile: str) -> Inbox:

@@ -27,6 +27,7 @@ from jobs.arrival.inbox import SIGNAL_BYTES, Arrived, Gone, Inbox, Signal, is_si
 from jobs.arrival.intake import CLEAR, Intake, keep_unread, not_for_us, opened_copy, take_in
 from jobs.arrival.naming import UNKNOWN, Lane, lane_of
 from jobs.arrival.outcomes import Landed, Outcomes, landed_as
+from jobs.arrival.pulls import SourceDown
 from jobs.arrival.totals import Stated, compare, stated_in_signal
 from jobs.contracts.catalog import Catalog
 from jobs.contracts.source import ArchiveFile
@@ -198,6 +199,11 @@ class _Landing:
         except Gone as gone:
             self._sweep_kept(delivery)
             log.info("file_changed_while_landing", delivery=delivery_id, what=str(gone))
+            return
+        except SourceDown as down:
+            self._sweep_kept(delivery)
+            log.warning("source_down", delivery=delivery_id, reason=str(down))
+            yield landed_as(delivery, "arriving", reason=str(down))
             return
         except _StillWriting:
             self._sweep_kept(delivery)

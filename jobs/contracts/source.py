@@ -241,8 +241,42 @@ Format = Annotated[
 ]
 
 
+class PostgresTable(Strict):
+    """Rows of a table that changed since the last look, by a column that grows with each change."""
+
+    kind: Literal["postgres_table"]
+    connection: str = Field(pattern="^[a-z][a-z0-9_]*$", description="its address is LEDGERLAKE_SOURCE_<NAME>")
+    table: str = Field(description="schema.table")
+    watermark: str = Field(description="a timestamp or a number that each change makes larger, kept by the source")
+    every: int = Field(1440, gt=0, description="minutes between two looks")
+    overlap: int = Field(
+        60,
+        ge=0,
+        description="rows of so many seconds (or numbers) before the last look are read again: a transaction may commit late",
+    )
+
+    @field_validator("table")
+    @classmethod
+    def _qualified(cls, value: str) -> str:
+        if not re.fullmatch(r"[a-z_][a-z0-9_]*\.[a-z_][a-z0-9_]*", value):
+            raise ValueError(f"{value} is not schema.table in lower case")
+        return value
+
+
+class KafkaTopic(Strict):
+    """Records of a topic, in slices of explicit offsets that the ledger keeps; no consumer group."""
+
+    kind: Literal["kafka_topic"]
+    connection: str = Field(pattern="^[a-z][a-z0-9_]*$", description="its brokers are LEDGERLAKE_SOURCE_<NAME>")
+    topic: str
+    most: int = Field(200_000, gt=0, description="records of one slice")
+
+
+Pull = Annotated[PostgresTable | KafkaTopic, Field(discriminator="kind")]
+
+
 class Source(Strict):
-    """Who sends a feed, when, and how."""
+    """Who sends a feed, when, and how. A source that is pulled (`pull`) needs neither `files` nor `format`."""
 
     feed: str
     description: str
@@ -256,8 +290,21 @@ class Source(Strict):
     schedule: Schedule = Field(default_factory=Schedule)
     files: Files
     format: Format
+    pull: Pull | None = Field(None, description="where it is fetched from, when nobody sends it")
     control: dict[Literal["sum"], str] = Field(default_factory=dict, description="column whose sum the trailer states")
     synthetic: bool = Field(False, description="the data are invented or de-identified")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _slices_are_json_lines(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or data.get("pull") is None:
+            return data
+        if "files" in data or "format" in data:
+            raise ValueError("a source that is pulled says neither files nor format: its slices are JSON lines")
+        return data | {
+            "files": {"pattern": f"{data.get('feed')}_{{entity}}_{{date}}_{{seq}}.jsonl", "signal": "none"},
+            "format": {"kind": "json_lines"},
+        }
 
     def conforms_to_name(self, file_name: str) -> dict[str, Any] | None:
         match = self.files.regex().fullmatch(file_name)

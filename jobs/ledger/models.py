@@ -114,6 +114,32 @@ class Delivery(Base):
     part_of: Mapped[str | None]  # the archive that it is a member of
 
 
+class Pull(Base):
+    """When a source that is pulled was last looked at."""
+
+    __tablename__ = "pulls"
+    feed: Mapped[str] = mapped_column(primary_key=True)
+    asked_at: Mapped[dt.datetime]
+
+
+class Slice(Base):
+    """What one delivery of a pulled source holds: a table's rows, or a topic's records, from one position up to another.
+
+    Where a slice begins is unique, so that of two runs one takes it; the next begins where it ends."""
+
+    __tablename__ = "slices"
+    __table_args__ = (UniqueConstraint("feed", "part", "begins"), Index("slices_waiting", "state"))
+    slice_id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    feed: Mapped[str]
+    part: Mapped[str]
+    begins: Mapped[str]
+    ends: Mapped[str]
+    business_date: Mapped[dt.date]
+    seq: Mapped[int]
+    state: Mapped[str]  # waiting, done
+    taken_at: Mapped[dt.datetime]
+
+
 class DeliveryEvent(Base):
     """Each change of state of a delivery, never changed afterwards."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -181,23 +181,3 @@ def running(bank: TinyBank) -> TinyBank:
     bank.take_on()
     bank.clock(DAY, "08:00")
     return bank
-
-
-@pytest.fixture
-def both(ledger: Ledger) -> Callable[..., list[Any]]:
-    """Runs two functions at one moment, each on a connection of its own; their results, or what they raised, in
-    order."""
-    from concurrent.futures import ThreadPoolExecutor
-    from threading import Barrier
-
-    def together(*actions: Callable[[], Any]) -> list[Any]:
-        gate = Barrier(len(actions))
-
-        def act(action: Callable[[], Any]) -> Any:
-            gate.wait(10)
-            return action()
-
-        with ThreadPoolExecutor(len(actions)) as pool:
-            return [future.result(timeout=60) for future in [pool.submit(act, action) for action in actions]]
-
-    return together

@@ -1,0 +1,108 @@
+"""Sources that are fetched: one module a kind. The name is the address: `pull.kind: kafka_topic` of a source is
+jobs/arrival/pulls/kafka_topic.py.
+
+A puller says where slices could end now, and opens a slice as JSON lines. It keeps no state: which slices were taken stands in the ledger, so a slice is
+read again, from the same position up to the same position, until its delivery is settled.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from typing import BinaryIO, NamedTuple, Protocol, cast
+
+from jobs.contracts.model import Table
+from jobs.contracts.source import Source
+
+HELD = 1 << 20  # bytes at the beginning that may be read twice
+
+
+class SourceDown(Exception):
+    """The source does not answer, or answers otherwise than its contract says. One message: which, why, what to do."""
+
+
+class Span(NamedTuple):
+    """One part of a source (a table, a partition of a topic), from a position (inclusive) up to another (exclusive)."""
+
+    part: str
+    begins: str
+    ends: str
+
+
+class Puller(Protocol):
+    def __init__(self, source: Source, table: Table): ...
+
+    def spans(self, taken: Mapping[str, str]) -> list[Span]:
+        """What there is beyond `taken` (part -> where its last slice ended), nothing where nothing new is. Raises SourceDown."""
+        ...
+
+    def open(self, span: Span) -> BinaryIO:
+        """The records of a slice, one JSON object a line. Reading may raise SourceDown."""
+        ...
+
+
+def puller(source: Source, table: Table) -> Puller:
+    assert source.pull is not None
+    return cast(Puller, import_module(f"{__name__}.{source.pull.kind}").Puller(source, table))
+
+
+def address(connection: str) -> str:
+    """Where a connection leads: LEDGERLAKE_SOURCE_<NAME>. Raises SourceDown when nobody said."""
+    variable = f"LEDGERLAKE_SOURCE_{connection.upper()}"
+    found = os.environ.get(variable)
+    if not found:
+        raise SourceDown(
+            f"No address is known of the connection {connection}. Set {variable} for the services and start them again."
+        )
+    return found
+
+
+class _Lines(io.RawIOBase):
+    def __init__(self, lines: Iterator[bytes]):
+        self._lines, self._rest, self._at = lines, memoryview(b""), 0
+        self._begin = bytearray()  # all that was read, as long as it is little
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        if (offset, whence) != (0, io.SEEK_SET) or self._at > len(self._begin):
+            raise io.UnsupportedOperation(f"only the first {HELD} bytes may be read again, before more is read")
+        self._rest = memoryview(bytes(self._begin[: self._at]) + bytes(self._rest))
+        self._at = 0
+        return 0
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        filled = 0
+        while filled < len(buffer):
+            if not self._rest:
+                self._rest = memoryview(next(self._lines, b""))
+                if not self._rest:
+                    break
+            size = min(len(self._rest), len(buffer) - filled)
+            buffer[filled : filled + size] = self._rest[:size]
+            self._rest = self._rest[size:]
+            filled += size
+        if self._at == len(self._begin) and self._at + filled <= HELD:
+            self._begin += buffer[:filled]
+        self._at += filled
+        return filled
+
+    def close(self) -> None:
+        closing = getattr(self._lines, "close", None)
+        if closing is not None:
+            closing()  # ends the query, leaves the brokers
+        super().close()
+
+
+def stream_of(lines: Iterator[bytes]) -> BinaryIO:
+    """Lines, none of them empty, as a stream whose beginning may be read twice: names are looked at before anything is kept."""
+    return cast(BinaryIO, _Lines(lines))
+
+
+__all__ = ["Puller", "SourceDown", "Span", "address", "puller", "stream_of"]

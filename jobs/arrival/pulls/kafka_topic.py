@@ -1,0 +1,104 @@
+"""A topic of Kafka: the values of its records, JSON objects, in the order of their offsets; a part is a partition.
+
+Offsets are the ledger's: no consumer group commits any, so a slice is the same records whenever it is read. A record without a value (a tombstone) is an
+empty line, and no row; an offset that the topic no longer holds is a source that is down, never a gap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, BinaryIO
+
+from jobs.arrival.pulls import SourceDown, Span, address, stream_of
+from jobs.contracts.model import Table
+from jobs.contracts.source import KafkaTopic, Source
+
+WAIT = 10.0  # seconds for an answer of the brokers
+RECORDS = 5_000  # fetched at once
+
+
+class Puller:
+    def __init__(self, source: Source, table: Table):
+        assert isinstance(source.pull, KafkaTopic)
+        self._feed, self._pull = source.feed, source.pull
+
+    def spans(self, taken: Mapping[str, str]) -> list[Span]:
+        from confluent_kafka import KafkaException, TopicPartition
+
+        consumer = self._consumer()
+        try:
+            partitions = consumer.list_topics(self._pull.topic, timeout=WAIT).topics[self._pull.topic]
+            if partitions.error is not None:
+                raise self._down(partitions.error)
+            found = []
+            for number in sorted(partitions.partitions):
+                low, high = consumer.get_watermark_offsets(TopicPartition(self._pull.topic, number), timeout=WAIT)
+                begins = int(taken.get(str(number), low))
+                if begins < low:
+                    raise SourceDown(
+                        f"{self._feed}: partition {number} of {self._pull.topic} begins at offset {low}, and we were at {begins}: the topic dropped records "
+                        "before we read them. Restore them at the source, or ask it to send them again, and longer retention."
+                    )
+                if high > begins:
+                    found.append(Span(str(number), str(begins), str(min(high, begins + self._pull.most))))
+            return found
+        except KafkaException as error:
+            raise self._down(error) from error
+        finally:
+            consumer.close()
+
+    def open(self, span: Span) -> BinaryIO:
+        return stream_of(self._lines(span))
+
+    def _lines(self, span: Span) -> Iterator[bytes]:
+        from confluent_kafka import KafkaException, TopicPartition
+
+        at, end = int(span.begins), int(span.ends)
+        consumer = self._consumer()
+        try:
+            consumer.assign([TopicPartition(self._pull.topic, int(span.part), at)])
+            while at < end:
+                records = consumer.consume(min(RECORDS, end - at), timeout=WAIT)
+                if not records:
+                    # Offsets may be missing from a compacted or a transactional topic: where the broker stands tells.
+                    [position] = consumer.position([TopicPartition(self._pull.topic, int(span.part))])
+                    if position.offset >= end:
+                        return
+                    raise self._down(f"no record at offset {at} within {WAIT:.0f} s")
+                for record in records:
+                    if record.error() is not None:
+                        raise self._down(record.error())
+                    if record.offset() >= end:
+                        return
+                    at = record.offset() + 1
+                    yield _line(record.value())
+        except KafkaException as error:
+            raise self._down(error) from error
+        finally:
+            consumer.close()
+
+    def _consumer(self) -> Any:
+        from confluent_kafka import Consumer
+
+        return Consumer(
+            {
+                "bootstrap.servers": address(self._pull.connection),
+                "group.id": "ledgerlake",  # asked for by the library; nothing is committed to it
+                "enable.auto.commit": False,
+                "enable.auto.offset.store": False,
+                "auto.offset.reset": "error",
+                "isolation.level": "read_committed",
+                "log_level": 0,
+            }
+        )
+
+    def _down(self, error: object) -> SourceDown:
+        return SourceDown(
+            f"{self._feed}: the topic {self._pull.topic} cannot be read: {error}. Nothing was moved on; it is asked again by itself. Check the brokers, or their "
+            f"address LEDGERLAKE_SOURCE_{self._pull.connection.upper()}."
+        )
+
+
+def _line(value: bytes | None) -> bytes:
+    """One line a record: a line break in JSON stands between its parts only, where a space does as well."""
+    return (value or b"").replace(b"\r", b" ").replace(b"\n", b" ") + b"\n"

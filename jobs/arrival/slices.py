@@ -1,0 +1,111 @@
+"""The slices of pulled sources as an inbox: what roll-call took lies here until its delivery is settled."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import BinaryIO
+from zoneinfo import ZoneInfo
+
+import structlog
+
+from jobs.arrival.inbox import Arrived
+from jobs.arrival.pulls import SourceDown, Span, puller
+from jobs.contracts.catalog import Catalog
+from jobs.contracts.source import KafkaTopic, Source
+from jobs.ledger import Ledger, LedgerUnavailable, batches, clock, slices
+
+log = structlog.get_logger()
+LOOK_SECONDS = 2.0
+
+
+def take_due(catalog: Catalog, ledger: Ledger) -> int:
+    """Takes a slice of every pulled source that is due and has something new; returns how many. A source that does not answer is an alert, once a day, and no other waits
+    for it.
+    """
+    taken = 0
+    for source in catalog.sources.values():
+        if source.pull is None:
+            continue
+        try:
+            taken += _take(catalog, ledger, source)
+        except SourceDown as error:
+            log.warning("source_down", feed=source.feed, reason=str(error))
+            with ledger.begin() as db:
+                day = clock.now(db).date()
+                batches.alert(db, f"source_down|{source.feed}|{day}", "source_down", f"{error} Owner: {source.owner}.")
+    return taken
+
+
+def _take(catalog: Catalog, ledger: Ledger, source: Source) -> int:
+    with ledger.begin() as db:
+        now, asked = clock.now(db), slices.asked_at(db, source.feed)
+        before = slices.ends(db, source.feed)
+    # A topic is looked at each time.
+    every = (
+        timedelta(0)
+        if isinstance(source.pull, KafkaTopic) or source.pull is None
+        else timedelta(minutes=source.pull.every)
+    )
+    if asked is not None and now < asked + every:
+        return 0
+    spans = puller(source, catalog.bronze(source.feed)).spans(before)
+    with ledger.begin() as db:
+        day = clock.now(db).astimezone(ZoneInfo(catalog.profile.zone)).date()
+        taken = [slices.take(db, source.feed, span.part, span.begins, span.ends, day) for span in spans]
+        slices.note_asked(db, source.feed)
+    return sum(one is not None for one in taken)
+
+
+@dataclass
+class _Known:
+    source: Source
+    span: Span
+    slice_id: int
+
+
+class Slices:
+    """An inbox (see jobs/arrival/inbox.py) of what was taken and is not settled."""
+
+    def __init__(self, catalog: Catalog, ledger: Ledger, *, now: Callable[[], float] = time.monotonic):
+        self._catalog, self._ledger, self._now = catalog, ledger, now
+        self._known: dict[str, _Known] = {}
+        self._looked_at, self._seen = float("-inf"), list[Arrived]()
+
+    def waiting(self) -> list[Arrived]:
+        with self._ledger.begin() as db:
+            rows = slices.waiting(db)
+        found = []
+        for row in rows:
+            source = self._catalog.sources.get(row.feed)
+            if source is None or source.pull is None:
+                continue  # the source was taken out: its slices wait until it is back
+            name = source.files.name(entity=source.system, business_date=row.business_date, seq=row.seq)
+            path = f"{row.feed}/{source.system}/{row.business_date}/{name}"
+            uri = f"{source.pull.kind}:{source.pull.connection}/{row.part}?from={row.begins}&to={row.ends}"
+            found.append(Arrived(path, uri, 0, str(row.slice_id), None, None))
+            self._known[path] = _Known(source, Span(row.part, row.begins, row.ends), row.slice_id)
+        return found
+
+    def look(self) -> list[Arrived]:
+        """The doorbell asks twice a second; the ledger is asked less often."""
+        if self._now() - self._looked_at >= LOOK_SECONDS:
+            self._looked_at = self._now()
+            try:
+                self._seen = self.waiting()
+            except LedgerUnavailable:
+                self._seen = []  # the doorbell rings when it is back
+        return self._seen
+
+    def open(self, arrived: Arrived) -> BinaryIO:
+        known = self._known[arrived.path]
+        return puller(known.source, self._catalog.bronze(known.source.feed)).open(known.span)
+
+    def remove(self, arrived: Arrived) -> None:
+        with self._ledger.begin() as db:
+            slices.finish(db, self._known[arrived.path].slice_id)
+
+    def acknowledge(self) -> None:
+        """Nobody notified us."""
