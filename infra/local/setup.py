@@ -14,15 +14,33 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from jobs.settings import PROJECT, settings
 
 JAVA_NEEDED = 17
-JAR_LIST = PROJECT / "infra" / "spark" / "jars.xml"
 IVY_SETTINGS = PROJECT / "infra" / "spark" / "ivysettings.xml"
-CHECKSUMS = PROJECT / "infra" / "spark" / "jars.sha256"
+
+
+@dataclass(frozen=True)
+class Jars:
+    """Jars that are fetched together: which (`jars.xml`), and what they must be (`jars.sha256`), in a folder below infra/."""
+
+    folder: Path
+
+    @property
+    def wanted(self) -> Path:
+        return self.folder / "jars.xml"
+
+    @property
+    def digests(self) -> Path:
+        return self.folder / "jars.sha256"
+
+
+SPARK = Jars(PROJECT / "infra" / "spark")
+KAFKA = Jars(PROJECT / "infra" / "kafka")  # a broker for tests
 
 
 class SetupError(RuntimeError):
@@ -51,9 +69,9 @@ def java_binary() -> Path:
     return Path(found)
 
 
-def checksums(path: Path = CHECKSUMS) -> dict[str, str]:
+def checksums(jars: Jars = SPARK) -> dict[str, str]:
     """Jar file name -> SHA-256, as committed."""
-    lines = (line.split() for line in path.read_text().splitlines() if line.strip())
+    lines = (line.split() for line in jars.digests.read_text().splitlines() if line.strip())
     return {name: digest for digest, name in lines}
 
 
@@ -77,22 +95,22 @@ def listing(folder: Path) -> str:
     return "\n".join(f"{hashlib.sha256(jar.read_bytes()).hexdigest()}  {jar.name}" for jar in jars)
 
 
-def fetch_jars(folder: Path) -> bool:
-    """Puts the jars of jars.xml into `folder`. Returns whether anything was fetched; raises SetupError when they
+def fetch_jars(folder: Path, jars: Jars = SPARK) -> bool:
+    """Puts the jars of `jars` into `folder`. Returns whether anything was fetched; raises SetupError when they
     cannot be had or are not the committed ones (nothing is left in `folder` then).
     """
-    expected = checksums()
+    expected = checksums(jars)
     if not faults(folder, expected):
         return False
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix="jars-") as scratch:
         fetched = Path(scratch) / "jars"
-        _ivy(Path(scratch) / "cache", fetched)
+        _ivy(jars, Path(scratch) / "cache", fetched)
         wrong = faults(fetched, expected)
         if wrong:
             raise SetupError(
                 f"The downloaded jars are not the expected ones: {'; '.join(wrong)}. Nothing was installed. "
-                f"Unless {JAR_LIST.name} was changed on purpose, do not use this download; if it was, {CHECKSUMS.name} "
+                f"Unless {jars.wanted} was changed on purpose, do not use this download; if it was, {jars.digests.name} "
                 f"must read:\n{listing(fetched)}"
             )
         for name in expected:
@@ -100,19 +118,19 @@ def fetch_jars(folder: Path) -> bool:
     return True
 
 
-def _ivy(cache: Path, target: Path) -> None:
+def _ivy(jars: Jars, cache: Path, target: Path) -> None:
     """Resolves jars.xml with the Ivy that pyspark ships."""
     import pyspark
 
     (ivy,) = (Path(pyspark.__file__).parent / "jars").glob("ivy-*.jar")
     command = [str(java_binary()), *_proxy_options(os.environ), "-cp", str(ivy), "org.apache.ivy.Main"]
-    command += ["-settings", str(IVY_SETTINGS), "-ivy", str(JAR_LIST), "-cache", str(cache), "-confs", "default"]
+    command += ["-settings", str(IVY_SETTINGS), "-ivy", str(jars.wanted), "-cache", str(cache), "-confs", "default"]
     command += ["-types", "jar", "bundle", "-retrieve", str(target / "[organisation]_[artifact]-[revision].[ext]")]
     result = subprocess.run(command, capture_output=True, text=True)
     if result.returncode:
         tail = "\n".join((result.stdout + result.stderr).strip().splitlines()[-15:])
         raise SetupError(
-            f"The Spark jars of {JAR_LIST} could not be fetched from Maven Central. "
+            f"The jars of {jars.wanted} could not be fetched from Maven Central. "
             f"Check the network (and HTTPS_PROXY), then repeat. Ivy said:\n{tail}"
         )
 

@@ -1,0 +1,208 @@
+"""Topics of a real Kafka broker: slices by offsets that the ledger keeps, each record once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from jobs.arrival.inbox import Several
+from jobs.arrival.land import Landed
+from jobs.arrival.slices import Slices, take_due
+from jobs.contracts.source import Source
+from jobs.ledger import batches, deliveries
+from tests.arrival.conftest import PLAIN, Bank, bronze
+from tests.kafka import Broker, broker  # noqa: F401
+
+COLUMNS = {
+    "event_id": ["string!", PLAIN],
+    "phone": ["string", {"classification": "C2/3", "identifies": "phone"}],
+    "amount": ["decimal(18,2)", {**PLAIN, "from": "payload.amount"}],
+}
+
+
+class Stream:
+    """A topic, and the bank that reads it."""
+
+    def __init__(self, bank: Bank, running: Broker, topic: str, **pull: Any):
+        source = Source.model_validate(
+            {
+                "feed": "app",
+                "description": "d",
+                "system": "app",
+                "owner": "channels",
+                "sender": "stream",
+                "kind": "events",
+                "synthetic": True,
+                "pull": {"kind": "kafka_topic", "connection": "channels", "topic": topic, **pull},
+            }
+        )
+        tables = {**bank.catalog.tables, "bronze.app": bronze("app", ["event_id"], COLUMNS)}
+        self.bank = replace(
+            bank, catalog=replace(bank.catalog, tables=tables, sources={**bank.catalog.sources, "app": source})
+        )
+        self.running, self.topic = running, topic
+        self.bank = replace(self.bank, inbox=Several(bank.inbox, Slices(self.bank.catalog, bank.ledger)))  # type: ignore[arg-type]
+
+    def send(self, *ids: str, partition: int = 0) -> None:
+        self.running.send(self.topic, *(event(i) for i in ids), partition=partition)
+
+    def take(self) -> int:
+        return take_due(self.bank.catalog, self.bank.ledger)
+
+    def land(self, **how: Any) -> list[Landed]:
+        return self.bank.land(**how)
+
+    def fetched(self) -> list[list[str]]:
+        self.take()
+        return [[r["event_id"] for r in self.bank.rows(one)] for one in self.land() if one.state == "verified"]
+
+    def alerts(self) -> list[str]:
+        with self.bank.ledger.begin() as db:
+            return [a.message for a in batches.alerts(db)]
+
+
+def event(event_id: str, **more: Any) -> bytes:
+    return json.dumps({"event_id": event_id, "phone": "13800138000", "payload": {"amount": 1.10}, **more}).encode()
+
+
+@pytest.fixture
+def stream(
+    bank: Bank, broker: Broker, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Callable[..., Stream]:  # noqa: F811
+    monkeypatch.setenv("LEDGERLAKE_SOURCE_CHANNELS", broker.address)
+    monkeypatch.setattr("jobs.arrival.pulls.kafka_topic.WAIT", 5.0)
+
+    def new(partitions: int = 1, **pull: Any) -> Stream:
+        topic = f"t{abs(hash(request.node.name)) % 10**9}"
+        broker.topic(topic, partitions=partitions)
+        return Stream(bank, broker, topic, **pull)
+
+    return new
+
+
+def test_each_record_is_read_once_and_in_order(stream: Callable[..., Stream]) -> None:
+    app = stream()
+    app.send("e1", "e2", "e3")
+    assert app.fetched() == [["e1", "e2", "e3"]]
+    assert app.fetched() == []
+    app.send("e4")
+    assert app.fetched() == [["e4"]]
+    with app.bank.ledger.begin() as db:
+        assert [d.uri for d in deliveries.find(db)] == [
+            "kafka_topic:channels/0?from=0&to=3",
+            "kafka_topic:channels/0?from=3&to=4",
+        ]
+
+
+def test_each_partition_has_slices_of_its_own(stream: Callable[..., Stream]) -> None:
+    app = stream(partitions=3)
+    app.send("a1", "a2", partition=0)
+    app.send("c1", partition=2)
+    assert sorted(app.fetched()) == [["a1", "a2"], ["c1"]]
+    app.send("b1", partition=1)
+    app.send("c2", partition=2)
+    assert sorted(app.fetched()) == [["b1"], ["c2"]]
+
+
+def test_a_slice_holds_no_more_than_declared(stream: Callable[..., Stream]) -> None:
+    app = stream(most=2)
+    app.send("e1", "e2", "e3", "e4", "e5")
+    assert [app.fetched() for _ in range(4)] == [[["e1", "e2"]], [["e3", "e4"]], [["e5"]], []]
+
+
+def test_identifiers_are_tokens_before_anything_is_kept_and_numbers_are_exact(stream: Callable[..., Stream]) -> None:
+    app = stream()
+    app.running.send(app.topic, event("e1"), b'{"event_id":"e2",\n "payload":{"amount":9007199254740993.25}}')
+    app.take()
+    [landed] = app.land()
+    first, second = app.bank.rows(landed)
+    assert first["phone_token"] and "phone" not in first
+    assert (first["amount"], second["amount"]) == ("1.1", "9007199254740993.25")
+
+
+def test_what_is_no_record_is_a_malformed_row_and_a_tombstone_none(stream: Callable[..., Stream]) -> None:
+    app = stream()
+    app.running.send(app.topic, b"no json", None, event("e1"))
+    app.take()
+    [landed] = app.land()
+    assert [
+        (r["__line"], bool(r["__malformed"]), r["event_id"])
+        for r in sorted(app.bank.rows(landed), key=lambda r: r["__line"])
+    ] == [
+        (1, True, None),
+        (3, False, "e1"),
+    ]
+
+
+def test_a_run_that_dies_reads_the_same_slice_again(
+    stream: Callable[..., Stream], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = stream()
+    app.send("e1", "e2")
+    app.take()
+
+    class Died(BaseException):
+        pass
+
+    def die(*_: Any, **__: Any) -> None:
+        raise Died
+
+    with monkeypatch.context() as patch:
+        patch.setattr("jobs.arrival.outcomes.Outcomes.accept", die)
+        with pytest.raises(Died):
+            app.land()
+    app.send("e3")
+    [again] = app.land(run_id="run-2")
+    assert (again.state, again.rows) == ("verified", 2)
+    assert app.fetched() == [["e3"]]
+
+
+def test_only_what_was_committed_is_read(stream: Callable[..., Stream]) -> None:
+    from confluent_kafka import Producer
+
+    app = stream()
+    for transaction, ids, commit in (("t1", ("e1", "e2"), True), ("t2", ("no",), False), ("t3", ("e3",), True)):
+        producer = Producer({"bootstrap.servers": app.running.address, "transactional.id": transaction})
+        producer.init_transactions(30)
+        producer.begin_transaction()
+        for i in ids:
+            producer.produce(app.topic, event(i), partition=0)
+        producer.flush(30)
+        producer.commit_transaction(30) if commit else producer.abort_transaction(30)
+    found: list[str] = []
+    for _ in range(3):
+        found += [i for one in app.fetched() for i in one]
+    assert found == ["e1", "e2", "e3"]
+
+
+def test_records_that_the_topic_dropped_before_we_read_them_are_never_passed_over(
+    stream: Callable[..., Stream],
+) -> None:
+    app = stream()
+    app.send("e1")
+    assert app.fetched() == [["e1"]]
+    app.send("e2", "e3", "e4")
+    app.running.drop_before(app.topic, 0, 3)
+    assert app.fetched() == []
+    [told] = app.alerts()
+    assert "begins at offset 3, and we were at 1: the topic dropped records before we read them" in told
+
+
+def test_brokers_that_are_down_move_nothing(stream: Callable[..., Stream], monkeypatch: pytest.MonkeyPatch) -> None:
+    app = stream()
+    app.send("e1")
+    with monkeypatch.context() as patch:
+        patch.setenv("LEDGERLAKE_SOURCE_CHANNELS", "127.0.0.1:1")
+        patch.setattr("jobs.arrival.pulls.kafka_topic.WAIT", 0.5)
+        assert app.take() == 0
+        assert "cannot be read" in app.alerts()[0]
+    assert app.take() == 1
+    with monkeypatch.context() as patch:
+        patch.setenv("LEDGERLAKE_SOURCE_CHANNELS", "127.0.0.1:1")
+        patch.setattr("jobs.arrival.pulls.kafka_topic.WAIT", 0.5)
+        assert [one.state for one in app.land()] == ["arriving"]
+    assert app.fetched() == [["e1"]]
