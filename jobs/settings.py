@@ -33,7 +33,12 @@ class Settings(BaseSettings):
     moto_port: int = 15000
     database_url: str | None = Field(None, description="the ledger's PostgreSQL; the embedded one when empty")
     spark_remote: str | None = Field(None, description="a Spark Connect URL (sc://...); the local server when empty")
-    inbox: str | None = Field(None, description="s3://bucket/prefix, or a folder; the bank's own folder when empty")
+    inbox: str | None = Field(
+        None,
+        description="s3://bucket/prefix, sftp://user@host:port/path or a folder; several with commas between; the bank's own folder when empty",
+    )
+    sftp_key: Path | None = Field(None, description="private key that an sftp:// inbox is shown")
+    sftp_host_keys: Path | None = Field(None, description="known_hosts file with the host keys of sftp:// inboxes")
     s3_endpoint: str | None = Field(None, description="an S3-compatible endpoint; Amazon's own when empty")
     sqs_queue: str | None = Field(None, description="URL of the queue that announces objects of an s3:// inbox")
     pgp_key_file: Path | None = Field(

@@ -117,15 +117,26 @@ def inbox_of(catalog: Catalog, ledger: Callable[[], Ledger]) -> Inbox:
 
 
 def inbox_for(profile: str) -> Inbox:
-    """The bank's inbox: LEDGERLAKE_INBOX (`s3://bucket/prefix` or a folder), else the folder `inbox` of the bank."""
-    place = settings().inbox
-    if place and place.startswith("s3://"):
+    """The bank's inbox: what LEDGERLAKE_INBOX names (`s3://bucket/prefix`, `sftp://user@host/path`, a folder; several with commas between), else the folder
+    `inbox` of the bank.
+    """
+    named = [place.strip() for place in (settings().inbox or "").split(",") if place.strip()]
+    inboxes = [_inbox_at(place) for place in named or [str(settings().bank(profile) / "inbox")]]
+    return inboxes[0] if len(inboxes) == 1 else Several(*inboxes)
+
+
+def _inbox_at(place: str) -> Inbox:
+    if place.startswith("s3://"):
         from jobs.arrival.bucket import Bucket
 
         return Bucket(place)
+    if place.startswith("sftp://"):
+        from jobs.arrival.sftp import Sftp
+
+        return Sftp(place)
     from jobs.arrival.folder import Folder
 
-    return Folder(place or settings().bank(profile) / "inbox")
+    return Folder(place)
 
 
 def is_signal(name: str) -> bool:

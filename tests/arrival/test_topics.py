@@ -71,8 +71,11 @@ def event(event_id: str, **more: Any) -> bytes:
 
 @pytest.fixture
 def stream(
-    bank: Bank, broker: Broker, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
-) -> Callable[..., Stream]:  # noqa: F811
+    bank: Bank,
+    broker: Broker,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> Callable[..., Stream]:
     monkeypatch.setenv("LEDGERLAKE_SOURCE_CHANNELS", broker.address)
     monkeypatch.setattr("jobs.arrival.pulls.kafka_topic.WAIT", 5.0)
 

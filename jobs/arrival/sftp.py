@@ -1,0 +1,236 @@
+"""A folder on an SFTP server as inbox, for partners who send to a server of ours or let us fetch from theirs.
+
+The server's host key is pinned, and we show a key of our own: no password, no key that is trusted when it is first seen. The server keeps times by the second.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import secrets
+import stat
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from typing import Any, BinaryIO
+from urllib.parse import unquote, urlsplit
+
+from jobs.arrival.inbox import (
+    SIGNAL_BYTES,
+    SIGNAL_ENDS,
+    Arrived,
+    Gone,
+    InboxUnavailable,
+    Signal,
+    is_signal,
+    is_unfinished,
+)
+from jobs.settings import settings
+
+PORT = 22
+LOOK_SECONDS = 10.0  # nothing tells that a file came: the doorbell looks so often
+WAIT = 20.0  # seconds for an answer
+READ = 1 << 20
+
+
+class Sftp:
+    """Files below `sftp://user@host:port/path`, at any depth. Names that begin with a dot or end like `.part` are not looked at."""
+
+    def __init__(self, uri: str):
+        parts = urlsplit(uri)
+        if not parts.hostname or not parts.username or not parts.path.strip("/"):
+            raise InboxUnavailable(f"The inbox {uri} is no sftp://user@host:port/path. Correct LEDGERLAKE_INBOX.")
+        self.uri, self._host, self._port, self._user = (
+            uri.rstrip("/"),
+            parts.hostname,
+            parts.port or PORT,
+            parts.username,
+        )
+        self.root = unquote(parts.path).rstrip("/")
+        self._client: Any = None
+        self._lock = threading.RLock()  # one connection, and a doorbell that may look from another thread
+        self._looked_at, self._seen = float("-inf"), list[Arrived]()
+
+    def waiting(self) -> list[Arrived]:
+        with self._session() as sftp:
+            found = dict(self._walk(sftp, self.root, ""))
+            signals = {path for path in found if is_signal(path)}
+            files = []
+            for path in sorted(found.keys() - signals):
+                signal = next((s for end in SIGNAL_ENDS if (s := path + end) in signals), None)
+                told = self._signal(sftp, signal) if signal else None
+                changed = datetime.fromtimestamp(found[path].st_mtime, UTC)
+                files.append(
+                    Arrived(path, f"{self.uri}/{path}", found[path].st_size, _version(found[path]), changed, told)
+                )
+            return files
+
+    def look(self) -> list[Arrived]:
+        if time.monotonic() - self._looked_at >= LOOK_SECONDS:
+            self._looked_at, self._seen = time.monotonic(), self.waiting()
+        return self._seen
+
+    def open(self, arrived: Arrived) -> BinaryIO:
+        with self._session() as sftp:
+            try:
+                file = sftp.open(f"{self.root}/{arrived.path}", "rb")
+            except FileNotFoundError as error:
+                raise Gone(f"{arrived.uri} is no longer in the inbox") from error
+            if _version(file.stat()) != arrived.version:
+                file.close()
+                raise Gone(f"{arrived.uri} was written again")
+            file.prefetch(arrived.size)  # many requests at once: else each would wait for the one before
+            return io.BufferedReader(_File(self, file), READ)  # type: ignore[return-value]
+
+    def remove(self, arrived: Arrived) -> None:
+        with self._session() as sftp:
+            for end in SIGNAL_ENDS if arrived.signal else ():
+                signal = self._signal(sftp, arrived.path + end)
+                if signal is not None and signal != arrived.signal:
+                    return  # sent again, perhaps within the second: what lies there now is another file
+            self._remove(sftp, arrived.path, arrived.version)
+            for end in SIGNAL_ENDS if arrived.signal else ():
+                with suppress(FileNotFoundError):
+                    sftp.remove(f"{self.root}/{arrived.path}{end}")
+
+    def acknowledge(self) -> None:
+        """A server notifies nobody."""
+
+    def _walk(self, sftp: Any, folder: str, prefix: str) -> Iterator[tuple[str, Any]]:
+        for entry in sftp.listdir_attr(folder):
+            if is_unfinished(entry.filename):
+                continue
+            if stat.S_ISDIR(entry.st_mode):
+                yield from self._walk(sftp, f"{folder}/{entry.filename}", f"{prefix}{entry.filename}/")
+            elif stat.S_ISREG(entry.st_mode):
+                yield prefix + entry.filename, entry
+
+    def _signal(self, sftp: Any, path: str) -> Signal | None:
+        """Its text is part of its version: the server's seconds do not tell two of them apart."""
+        try:
+            with sftp.open(f"{self.root}/{path}", "rb") as file:
+                text = file.read(SIGNAL_BYTES)
+                version = f"{file.stat().st_mtime}-{hashlib.sha256(text).hexdigest()[:16]}"
+                return Signal(text.decode("utf-8", errors="replace"), version)
+        except FileNotFoundError:
+            return None
+
+    def _remove(self, sftp: Any, path: str, version: str) -> None:
+        """Renamed first, so that a file that a sender writes meanwhile under the same name is not lost with it."""
+        folder, _, name = f"{self.root}/{path}".rpartition("/")
+        aside = f"{folder}/.settled.{secrets.token_hex(4)}.{name}"
+        try:
+            sftp.posix_rename(f"{folder}/{name}", aside)
+        except FileNotFoundError:
+            return
+        if _version(sftp.stat(aside)) == version or _exists(sftp, f"{folder}/{name}"):
+            sftp.remove(aside)
+        else:
+            sftp.posix_rename(aside, f"{folder}/{name}")
+
+    @contextmanager
+    def _session(self) -> Iterator[Any]:
+        """The connection, made anew when it broke. Raises InboxUnavailable with what failed."""
+        import paramiko
+
+        with self._lock:
+            try:
+                if self._client is None or not _is_alive(self._client):
+                    self._client = self._connected()
+                yield self._client
+            except (Gone, InboxUnavailable, FileNotFoundError):
+                raise
+            except (OSError, EOFError, paramiko.SSHException) as error:
+                self.disconnect()
+                raise self.unavailable(error) from error
+
+    def _connected(self) -> Any:
+        import paramiko
+
+        own = settings()
+        if own.sftp_key is None or own.sftp_host_keys is None:
+            raise InboxUnavailable(
+                f"The inbox {self.uri} needs a key to show and the server's host key. Set LEDGERLAKE_SFTP_KEY (a private key without passphrase) and "
+                "LEDGERLAKE_SFTP_HOST_KEYS (a known_hosts file that names the server)."
+            )
+        client = paramiko.SSHClient()
+        client.load_host_keys(str(own.sftp_host_keys))
+        client.set_missing_host_key_policy(paramiko.RejectPolicy())
+        client.connect(
+            self._host, self._port, self._user, key_filename=str(own.sftp_key), look_for_keys=False, allow_agent=False,
+            timeout=WAIT, banner_timeout=WAIT, auth_timeout=WAIT,
+        )  # fmt: skip
+        sftp = client.open_sftp()
+        sftp.get_channel().settimeout(WAIT)
+        sftp.kept_alive_by = client  # a client that nobody holds closes its connection
+        return sftp
+
+    def unavailable(self, error: BaseException) -> InboxUnavailable:
+        why = str(error) or type(error).__name__
+        return InboxUnavailable(
+            f"The inbox {self.uri} does not answer as it should: {why}. Check the server, its rights, LEDGERLAKE_SFTP_KEY and "
+            "LEDGERLAKE_SFTP_HOST_KEYS; what was sent waits there."
+        )
+
+    def disconnect(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
+            client.kept_alive_by.close()
+
+
+class _File(io.RawIOBase):
+    """A file of the server; what fails while it is read is told as of the inbox."""
+
+    def __init__(self, inbox: Sftp, file: Any):
+        self._inbox, self._file = inbox, file
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return int(self._file.tell())
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        if whence == io.SEEK_END:
+            offset, whence = int(self._file.stat().st_size) + offset, io.SEEK_SET
+        self._file.seek(offset, whence)
+        return int(self._file.tell())
+
+    def readinto(self, buffer: Any) -> int:
+        import paramiko
+
+        try:
+            data = self._file.read(len(buffer))
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            self._inbox.disconnect()
+            raise self._inbox.unavailable(error) from error
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        if not self.closed:
+            self._file.close()
+        super().close()
+
+
+def _is_alive(sftp: Any) -> bool:
+    transport = sftp.get_channel().get_transport()
+    return transport is not None and transport.is_active() and not sftp.get_channel().closed
+
+
+def _exists(sftp: Any, path: str) -> bool:
+    try:
+        sftp.stat(path)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _version(status: Any) -> str:
+    return f"{status.st_mtime}-{status.st_size}"

@@ -1,0 +1,149 @@
+"""An inbox on a real OpenSSH server: files as in a folder, a pinned host key, and a server that goes away."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from jobs.arrival import sftp
+from jobs.arrival.inbox import Gone, InboxUnavailable, Several, inbox_for
+from jobs.arrival.sftp import Sftp
+from jobs.settings import settings
+from tests.arrival.conftest import DAY, Bank, movements
+from tests.sshd import Server, sftp_server  # noqa: F401
+
+NAME = f"CORE_b01_TXN_{DAY}_1.txt"
+CONTENT = movements(("1", "10.00", "房租"), ("2", "2.50", "tea"))
+
+
+@pytest.fixture
+def server(sftp_server: Server, bank: Bank, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:  # noqa: F811
+    monkeypatch.setenv("LEDGERLAKE_SFTP_KEY", str(sftp_server.home / "user_key"))
+    monkeypatch.setenv("LEDGERLAKE_SFTP_HOST_KEYS", str(sftp_server.home / "known_hosts"))
+    monkeypatch.setattr(sftp, "WAIT", 3.0)
+    settings.cache_clear()
+    yield sftp_server
+    shutil.rmtree(sftp_server.inbox)
+    sftp_server.inbox.mkdir()
+    sftp_server.give()
+
+
+def over(bank: Bank, server: Server) -> Bank:
+    return replace(bank, inbox=Sftp(server.uri))  # type: ignore[arg-type]
+
+
+def send(server: Server, content: bytes = CONTENT, name: str = NAME) -> None:
+    server.put(
+        f"movements/b01/2026-09-15/{name}", content, signal_text=f"{name}|||{hashlib.sha256(content).hexdigest()}\n"
+    )
+
+
+def left(server: Server) -> list[str]:
+    return sorted(p.name for p in server.inbox.rglob("*") if p.is_file())
+
+
+def test_a_file_lands_and_leaves_the_server(bank: Bank, server: Server) -> None:
+    send(server)
+    [landed] = over(bank, server).land()
+    assert (landed.state, landed.rows, str(landed.money)) == ("verified", 2, "12.50")
+    assert bank.delivery(landed).uri == f"{server.uri}/movements/b01/2026-09-15/{NAME}"
+    assert left(server) == []
+
+
+def test_what_has_no_signal_or_is_being_written_is_left_there(bank: Bank, server: Server) -> None:
+    server.put(f"movements/b01/2026-09-15/{NAME}", CONTENT)
+    server.put(f"movements/b01/2026-09-15/{NAME}.part", CONTENT)
+    assert over(bank, server).land() == []
+    assert left(server) == [NAME, f"{NAME}.part"]
+
+
+def test_a_file_that_is_written_again_meanwhile_is_not_lost(server: Server, bank: Bank) -> None:
+    send(server)
+    inbox = Sftp(server.uri)
+    [arrived] = inbox.waiting()
+    send(server, movements(("9", "1.00", "new")))
+    with pytest.raises(Gone, match="was written again"):
+        inbox.open(arrived)
+    inbox.remove(arrived)
+    assert left(server) == [NAME, f"{NAME}.ok"]
+    [landed] = over(bank, server).land()
+    assert landed.rows == 1
+
+
+def test_a_large_file_is_read_whole(bank: Bank, server: Server) -> None:
+    content = movements(*[(str(n), "1.00", f"remark {n * 7919}") for n in range(60_000)])
+    assert len(content) > 2 << 20
+    send(server, content)
+    [landed] = over(bank, server).land()
+    assert (landed.state, landed.rows) == ("verified", 60_000)
+
+
+def test_a_server_that_goes_away_is_one_clear_message_and_is_found_again(bank: Bank, server: Server) -> None:
+    send(server)
+    here = over(bank, server)
+    assert len(here.inbox.waiting()) == 1
+    server.stop()
+    with pytest.raises(
+        InboxUnavailable, match=r"The inbox sftp://\S+ does not answer as it should: .* what was sent waits there"
+    ):
+        here.land()
+    server.start()
+    assert [one.state for one in here.land()] == ["verified"]
+
+
+def test_a_host_key_that_is_not_the_pinned_one_is_refused(
+    server: Server, bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = server.home / "other_hosts"
+    other.write_text(
+        (server.home / "known_hosts").read_text().split()[0] + " " + (server.home / "other_key.pub").read_text()
+    )
+    for known in (other, server.home / "empty"):
+        known.touch()
+        monkeypatch.setenv("LEDGERLAKE_SFTP_HOST_KEYS", str(known))
+        settings.cache_clear()
+        with pytest.raises(InboxUnavailable, match=r"does not match|not found in known_hosts"):
+            Sftp(server.uri).waiting()
+
+
+def test_what_is_not_set_is_said(server: Server, bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LEDGERLAKE_SFTP_KEY")
+    settings.cache_clear()
+    with pytest.raises(InboxUnavailable, match="Set LEDGERLAKE_SFTP_KEY"):
+        Sftp(server.uri).waiting()
+    with pytest.raises(InboxUnavailable, match="is no sftp://user@host:port/path"):
+        Sftp("sftp://host/inbox")
+
+
+def test_a_key_that_the_server_does_not_know_is_said(
+    server: Server, bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LEDGERLAKE_SFTP_KEY", str(server.home / "other_key"))
+    settings.cache_clear()
+    with pytest.raises(InboxUnavailable, match="Authentication failed"):
+        Sftp(server.uri).waiting()
+
+
+def test_a_bank_may_have_several_inboxes(server: Server, bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LEDGERLAKE_INBOX", f"{bank.inbox.root}, {server.uri}")
+    settings.cache_clear()
+    inbox = inbox_for(bank.catalog.profile.profile)
+    assert isinstance(inbox, Several)
+    send(server)
+    bank.send("movements", movements(("5", "5.00", "x"), branch="b02"), f"CORE_b02_TXN_{DAY}_1.txt", entity="b02")
+    both = replace(bank, inbox=inbox)  # type: ignore[arg-type]
+    assert [(one.entity, one.state) for one in both.land()] == [("b01", "verified"), ("b02", "verified")]
+    assert left(server) == [] and bank.waiting() == []
+
+
+def test_nothing_is_left_running(sftp_server: Server) -> None:  # noqa: F811
+    assert sftp_server.process is not None
+    found = subprocess.run(
+        ["pgrep", "-f", str(sftp_server.home / "sshd_config")], capture_output=True, text=True, check=False
+    )
+    assert str(sftp_server.process.pid) in found.stdout.split()
