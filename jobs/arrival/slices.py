@@ -14,7 +14,7 @@ import structlog
 from jobs.arrival.inbox import Arrived
 from jobs.arrival.pulls import SourceDown, Span, puller
 from jobs.contracts.catalog import Catalog
-from jobs.contracts.source import KafkaTopic, Source
+from jobs.contracts.source import PostgresTable, Source
 from jobs.ledger import Ledger, LedgerUnavailable, batches, clock, slices
 
 log = structlog.get_logger()
@@ -43,15 +43,11 @@ def _take(catalog: Catalog, ledger: Ledger, source: Source) -> int:
     with ledger.begin() as db:
         now, asked = clock.now(db), slices.asked_at(db, source.feed)
         before = slices.ends(db, source.feed)
-    # A topic is looked at each time.
-    every = (
-        timedelta(0)
-        if isinstance(source.pull, KafkaTopic) or source.pull is None
-        else timedelta(minutes=source.pull.every)
-    )
+    # A topic, and what was posted, is looked at each time.
+    every = timedelta(minutes=source.pull.every) if isinstance(source.pull, PostgresTable) else timedelta(0)
     if asked is not None and now < asked + every:
         return 0
-    spans = puller(source, catalog.bronze(source.feed)).spans(before)
+    spans = puller(source, catalog.bronze(source.feed), ledger).spans(before)
     with ledger.begin() as db:
         day = clock.now(db).astimezone(ZoneInfo(catalog.profile.zone)).date()
         taken = [slices.take(db, source.feed, span.part, span.begins, span.ends, day) for span in spans]
@@ -101,7 +97,7 @@ class Slices:
 
     def open(self, arrived: Arrived) -> BinaryIO:
         known = self._known[arrived.path]
-        return puller(known.source, self._catalog.bronze(known.source.feed)).open(known.span)
+        return puller(known.source, self._catalog.bronze(known.source.feed), self._ledger).open(known.span)
 
     def remove(self, arrived: Arrived) -> None:
         with self._ledger.begin() as db:

@@ -272,7 +272,18 @@ class KafkaTopic(Strict):
     most: int = Field(200_000, gt=0, description="records of one slice")
 
 
-Pull = Annotated[PostgresTable | KafkaTopic, Field(discriminator="kind")]
+class Webhook(Strict):
+    """Events that a partner posts to us, one JSON object a request, signed with a secret that both know."""
+
+    kind: Literal["webhook"]
+    connection: str = Field(pattern="^[a-z][a-z0-9_]*$", description="the secret is LEDGERLAKE_SOURCE_<NAME>")
+    event_id: str = Field(
+        alias="eventId", description="the key of the object that says which event it is: the same twice is once"
+    )
+    most_bytes: int = Field(1 << 20, gt=0, alias="mostBytes", description="of one request")
+
+
+Pull = Annotated[PostgresTable | KafkaTopic | Webhook, Field(discriminator="kind")]
 
 
 class Source(Strict):

@@ -140,6 +140,19 @@ class Slice(Base):
     taken_at: Mapped[dt.datetime]
 
 
+class Posted(Base):
+    """An event that a partner posted, sealed, until a slice has brought it to bronze. `digest` is that of its clear bytes."""
+
+    __tablename__ = "posted_events"
+    __table_args__ = (UniqueConstraint("feed", "event_id"), Index("posted_events_number", "feed", "number"))
+    number: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    feed: Mapped[str]
+    event_id: Mapped[str]
+    digest: Mapped[str] = mapped_column(String(64))
+    sealed: Mapped[bytes]
+    received_at: Mapped[dt.datetime]
+
+
 class DeliveryEvent(Base):
     """Each change of state of a delivery, never changed afterwards."""
 

@@ -15,6 +15,7 @@ from typing import BinaryIO, NamedTuple, Protocol, cast
 
 from jobs.contracts.model import Table
 from jobs.contracts.source import Source
+from jobs.ledger import Ledger
 
 HELD = 1 << 20  # bytes at the beginning that may be read twice
 
@@ -32,7 +33,7 @@ class Span(NamedTuple):
 
 
 class Puller(Protocol):
-    def __init__(self, source: Source, table: Table): ...
+    def __init__(self, source: Source, table: Table, ledger: Ledger): ...
 
     def spans(self, taken: Mapping[str, str]) -> list[Span]:
         """What there is beyond `taken` (part -> where its last slice ended), nothing where nothing new is. Raises SourceDown."""
@@ -43,9 +44,9 @@ class Puller(Protocol):
         ...
 
 
-def puller(source: Source, table: Table) -> Puller:
+def puller(source: Source, table: Table, ledger: Ledger) -> Puller:
     assert source.pull is not None
-    return cast(Puller, import_module(f"{__name__}.{source.pull.kind}").Puller(source, table))
+    return cast(Puller, import_module(f"{__name__}.{source.pull.kind}").Puller(source, table, ledger))
 
 
 def address(connection: str) -> str:

@@ -12,13 +12,14 @@ from typing import Any, BinaryIO
 from jobs.arrival.pulls import SourceDown, Span, address, stream_of
 from jobs.contracts.model import Table
 from jobs.contracts.source import KafkaTopic, Source
+from jobs.ledger import Ledger
 
 WAIT = 10.0  # seconds for an answer of the brokers
 RECORDS = 5_000  # fetched at once
 
 
 class Puller:
-    def __init__(self, source: Source, table: Table):
+    def __init__(self, source: Source, table: Table, ledger: Ledger):
         assert isinstance(source.pull, KafkaTopic)
         self._feed, self._pull = source.feed, source.pull
 

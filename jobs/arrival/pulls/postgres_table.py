@@ -16,6 +16,7 @@ from psycopg import sql
 from jobs.arrival.pulls import SourceDown, Span, address, stream_of
 from jobs.contracts.model import Table
 from jobs.contracts.source import PostgresTable, Source
+from jobs.ledger import Ledger
 
 EVER = "-infinity"
 ROWS = 5_000  # fetched at once
@@ -23,7 +24,7 @@ NUMBERS = {"smallint", "integer", "bigint", "numeric"}
 
 
 class Puller:
-    def __init__(self, source: Source, table: Table):
+    def __init__(self, source: Source, table: Table, ledger: Ledger):
         assert isinstance(source.pull, PostgresTable)
         self._feed, self._pull = source.feed, source.pull
         schema, name = source.pull.table.split(".")
