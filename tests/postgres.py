@@ -46,7 +46,16 @@ def postgres() -> Iterator[Settings]:
 
 
 def start_postgres(running: Settings) -> None:
-    options = ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "fsync=off"]
+    options = [
+        "-c",
+        "listen_addresses=127.0.0.1",
+        "-c",
+        "unix_socket_directories=",
+        "-c",
+        "fsync=off",
+        "-c",
+        "wal_level=logical",
+    ]
     program = str(server.binaries() / "postgres")
     command = [program, "-D", str(server.data_folder(running)), "-p", str(running.postgres_port), *options]
     uid = server.server_uid()

@@ -100,8 +100,13 @@ class Slices:
         return puller(known.source, self._catalog.bronze(known.source.feed), self._ledger).open(known.span)
 
     def remove(self, arrived: Arrived) -> None:
+        known = self._known[arrived.path]
         with self._ledger.begin() as db:
-            slices.finish(db, self._known[arrived.path].slice_id)
+            part, position = slices.finish(db, known.slice_id)
+        try:
+            puller(known.source, self._catalog.bronze(known.source.feed), self._ledger).settled(part, position)
+        except SourceDown as down:
+            log.warning("source_down", feed=known.source.feed, reason=str(down))  # it is told with the next slice
 
     def acknowledge(self) -> None:
         """Nobody notified us."""

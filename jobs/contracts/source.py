@@ -283,7 +283,26 @@ class Webhook(Strict):
     most_bytes: int = Field(1 << 20, gt=0, alias="mostBytes", description="of one request")
 
 
-Pull = Annotated[PostgresTable | KafkaTopic | Webhook, Field(discriminator="kind")]
+class PostgresChanges(Strict):
+    """Every change of a table, deletions too, in the order of their commits: PostgreSQL's logical replication.
+
+    Beside the table's columns (as text) a change has `op` (I, U, D; T: the table was emptied), `lsn` and `committed_at`."""
+
+    kind: Literal["postgres_changes"]
+    connection: str = Field(pattern="^[a-z][a-z0-9_]*$", description="its address is LEDGERLAKE_SOURCE_<NAME>")
+    table: str = Field(description="schema.table")
+    slot: str = Field(
+        pattern="^[a-z][a-z0-9_]*$", description="replication slot of the plug-in pgoutput, for this feed alone"
+    )
+    publication: str = Field(pattern="^[a-z][a-z0-9_]*$", description="publication that has the table")
+
+    @field_validator("table")
+    @classmethod
+    def _qualified(cls, value: str) -> str:
+        return PostgresTable._qualified(value)
+
+
+Pull = Annotated[PostgresTable | PostgresChanges | KafkaTopic | Webhook, Field(discriminator="kind")]
 
 
 class Source(Strict):

@@ -53,5 +53,12 @@ def waiting(db: Connection) -> list[Row[Any]]:
     return list(db.execute(query))
 
 
-def finish(db: Connection, slice_id: int) -> None:
-    db.execute(update(Slice).where(Slice.slice_id == slice_id).values(state=DONE))
+def finish(db: Connection, slice_id: int) -> tuple[str, str]:
+    """The slice is settled. Returns its part, and the position before which all slices of the part are."""
+    done = db.execute(
+        update(Slice).where(Slice.slice_id == slice_id).values(state=DONE).returning(Slice.feed, Slice.part)
+    ).one()
+    of_part = select(Slice.begins, Slice.ends, Slice.state).where(Slice.feed == done.feed, Slice.part == done.part)
+    first = db.execute(of_part.where(Slice.state == WAITING).order_by(Slice.slice_id).limit(1)).one_or_none()
+    last = db.execute(of_part.order_by(Slice.slice_id.desc()).limit(1)).one()
+    return done.part, first.begins if first else last.ends

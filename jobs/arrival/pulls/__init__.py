@@ -43,6 +43,10 @@ class Puller(Protocol):
         """The records of a slice, one JSON object a line. Reading may raise SourceDown."""
         ...
 
+    def settled(self, part: str, position: str) -> None:
+        """All slices before this position are settled: the source need not keep what lies there. Raises SourceDown; said again with the next slice."""
+        ...
+
 
 def puller(source: Source, table: Table, ledger: Ledger) -> Puller:
     assert source.pull is not None

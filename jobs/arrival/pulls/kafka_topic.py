@@ -51,6 +51,9 @@ class Puller:
     def open(self, span: Span) -> BinaryIO:
         return stream_of(self._lines(span))
 
+    def settled(self, part: str, position: str) -> None:
+        """The topic keeps its records as long as it likes."""
+
     def _lines(self, span: Span) -> Iterator[bytes]:
         from confluent_kafka import KafkaException, TopicPartition
 

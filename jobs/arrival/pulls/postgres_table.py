@@ -54,6 +54,9 @@ class Puller:
     def open(self, span: Span) -> BinaryIO:
         return stream_of(self._lines(span))
 
+    def settled(self, part: str, position: str) -> None:
+        """The table stays as it is."""
+
     def _lines(self, span: Span) -> Iterator[bytes]:
         chosen = sql.SQL(", ").join(map(sql.Identifier, self._columns))
         with self._connected() as db:

@@ -29,6 +29,9 @@ class Puller:
     def open(self, span: Span) -> BinaryIO:
         return stream_of(self._lines(span))
 
+    def settled(self, part: str, position: str) -> None:
+        """What was posted goes with the raw files, when they expire."""
+
     def _lines(self, span: Span) -> Iterator[bytes]:
         keys = load_keys()
         with self._ledger.begin() as db:
