@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, select
 
+from jobs import alerts
 from jobs.arrival.slices import take_due
 from jobs.bank import Bank, open_bank
 from jobs.ledger import batches, clock, days, deliveries
@@ -73,7 +74,9 @@ def call(profile: str, run_id: str) -> dict[str, list[str]]:
                     message = f"{lane.feed} of {lane.entity} for {day} was due at {lane.due:%H:%M} UTC and has not come. Owner: {owner}."
                     batches.alert(db, f"missing|{lane.feed}|{lane.entity}|{day}", "missing", message)
         asked = days.decide(db, bank.catalog)
-        return {"feeds": _stranded_feeds(db), "days": asked + _stranded_days(db, asked)}
+        woken = {"feeds": _stranded_feeds(db), "days": asked + _stranded_days(db, asked)}
+    alerts.send(bank.ledger)
+    return woken
 
 
 def _open_days(db: Connection, bank: Bank) -> list[date]:

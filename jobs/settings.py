@@ -44,6 +44,14 @@ class Settings(BaseSettings):
     pgp_key_file: Path | None = Field(
         None, description="the bank's OpenPGP key pair; made at first use (mode 0600) when empty"
     )
+    alert_webhook: str | None = Field(
+        None, description="URL that alerts are posted to, as JSON with a `text` (chat programs take that)"
+    )
+    alert_email: str | None = Field(
+        None, description="addresses that alerts are mailed to, with commas between; needs LEDGERLAKE_SMTP"
+    )
+    smtp: str | None = Field(None, description="smtp://[user:password@]host:port, or smtps://")
+    alert_sender: str = Field("ledgerlake@localhost", description="whom mailed alerts come from")
     key_file: Path | None = Field(None, description="data keys; made at first start (mode 0600) when empty")
 
     @property

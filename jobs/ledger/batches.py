@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from jobs.ledger import clock
 from jobs.ledger.locks import lock
-from jobs.ledger.models import Alert, Balance, Batch, Case, GateResult
+from jobs.ledger.models import Alert, AlertSent, Balance, Batch, Case, GateResult
 
 OPEN_STATES = ("started", "written")
 
@@ -201,6 +201,19 @@ def known_since(db: Connection, key: str) -> datetime:
 
 def alerts(db: Connection) -> list[Row[Any]]:
     return list(db.execute(select(*Alert.__table__.columns).where(Alert.closed_at.is_(None)).order_by(Alert.raised_at)))
+
+
+def unsent(db: Connection, channel: str) -> list[Row[Any]]:
+    """Open alerts that nobody was told of on this channel, in the order in which they were raised."""
+    told = select(AlertSent.alert_key).where(AlertSent.alert_key == Alert.alert_key, AlertSent.channel == channel)
+    query = select(*Alert.__table__.columns).where(Alert.closed_at.is_(None), ~told.exists())
+    return list(db.execute(query.order_by(Alert.raised_at, Alert.alert_key)))
+
+
+def note_sent(db: Connection, channel: str, keys: Sequence[str]) -> None:
+    rows = [{"alert_key": key, "channel": channel, "sent_at": datetime.now(UTC)} for key in keys]
+    if rows:
+        db.execute(insert(AlertSent).on_conflict_do_nothing(), rows)
 
 
 def gates(db: Connection, *, table: str | None = None, outcome: str | None = None, limit: int = 50) -> list[Row[Any]]:

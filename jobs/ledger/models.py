@@ -357,6 +357,15 @@ class Lease(Base):
     expires_at: Mapped[dt.datetime]
 
 
+class AlertSent(Base):
+    """An alert was told to people on one channel (webhook, e-mail)."""
+
+    __tablename__ = "alerts_sent"
+    alert_key: Mapped[str] = mapped_column(ForeignKey("alerts.alert_key"), primary_key=True)
+    channel: Mapped[str] = mapped_column(primary_key=True)
+    sent_at: Mapped[dt.datetime]
+
+
 class Alert(Base):
     """Something a person should know, said once: `alert_key` is unique."""
 
