@@ -12,7 +12,7 @@ from sqlalchemy import select, update
 from jobs.bank import Bank, open_bank
 from jobs.lake import session
 from jobs.lake.tables import SCRATCH, judged_table
-from jobs.ledger import clock
+from jobs.ledger import clock, posted
 from jobs.ledger.models import LIVE_STATES, Delivery
 
 # The sender's original bytes hold clear identifiers: they are kept encrypted, and no longer than this (rule ER-10).
@@ -25,7 +25,7 @@ SCRATCH_SECONDS = 24 * 3600
 def tidy(profile: str, run_id: str) -> dict[str, int]:
     """Compact and vacuum every table, and delete what has expired. Returns what was done, in counts."""
     bank = open_bank(profile)
-    done = {"tables": 0, "raw_files": 0, "rows_files": 0}
+    done = {"tables": 0, "raw_files": 0, "rows_files": 0, "posted_events": 0}
     with session() as spark:
         for table in _tables(bank):
             if bank.lake.exists(table):
@@ -37,6 +37,7 @@ def tidy(profile: str, run_id: str) -> dict[str, int]:
     with bank.ledger.begin() as db:
         at = clock.now(db)
         done["raw_files"] = _expire(db, Delivery.raw_uri, at - timedelta(days=RAW_DAYS), only_settled=False)
+        done["posted_events"] = posted.forget(db, at - timedelta(days=RAW_DAYS))
         done["rows_files"] = _expire(db, Delivery.rows_uri, at - timedelta(days=ROWS_DAYS), only_settled=True)
     return done
 

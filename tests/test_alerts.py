@@ -1,5 +1,6 @@
 """Alerts are told to people once, on every channel, by real servers; what cannot be sent is tried again."""
 
+# ruff: noqa: F811 - fixtures are imported by name
 from __future__ import annotations
 
 import json
@@ -66,7 +67,7 @@ class Post:
 
 
 @pytest.fixture
-def channels(installation: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Chat, Post]]:  # noqa: F811
+def channels(installation: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Chat, Post]]:
     chat, post = Chat(), Post()
     monkeypatch.setenv("LEDGERLAKE_ALERT_WEBHOOK", f"http://127.0.0.1:{chat.server.server_port}/hook")
     monkeypatch.setenv("LEDGERLAKE_ALERT_EMAIL", "ops@bank.example, night@bank.example")
@@ -86,7 +87,7 @@ def raised(ledger: Ledger, *messages: str) -> None:
 
 def test_what_is_new_goes_as_one_message_and_once(
     channels: tuple[Chat, Post], new_ledger: Callable[[], Ledger]
-) -> None:  # noqa: F811
+) -> None:
     chat, post = channels
     ledger = new_ledger()
     raised(ledger, "b03 has not come", "总行 refused")
@@ -105,7 +106,7 @@ def test_what_is_new_goes_as_one_message_and_once(
 
 def test_a_channel_that_is_down_is_tried_again_and_holds_no_other_up(
     channels: tuple[Chat, Post], new_ledger: Callable[[], Ledger]
-) -> None:  # noqa: F811
+) -> None:
     chat, post = channels
     ledger = new_ledger()
     raised(ledger, "b03 has not come")
@@ -118,7 +119,7 @@ def test_a_channel_that_is_down_is_tried_again_and_holds_no_other_up(
 
 def test_nobody_is_told_of_what_is_closed_or_was_only_noted(
     channels: tuple[Chat, Post], new_ledger: Callable[[], Ledger]
-) -> None:  # noqa: F811
+) -> None:
     ledger = new_ledger()
     with ledger.begin() as db:
         batches.first_time(db, "ring|payments|7")
@@ -127,7 +128,7 @@ def test_nobody_is_told_of_what_is_closed_or_was_only_noted(
 
 def test_a_bad_morning_is_one_message_of_some_length(
     channels: tuple[Chat, Post], new_ledger: Callable[[], Ledger]
-) -> None:  # noqa: F811
+) -> None:
     chat, _ = channels
     ledger = new_ledger()
     raised(ledger, *(f"alert {n:03d}" for n in range(70)))
@@ -137,7 +138,7 @@ def test_a_bad_morning_is_one_message_of_some_length(
     assert len(chat.posted[0]["alerts"]) == 70
 
 
-def test_without_channels_nothing_is_sent_and_nothing_fails(new_ledger: Callable[[], Ledger]) -> None:  # noqa: F811
+def test_without_channels_nothing_is_sent_and_nothing_fails(new_ledger: Callable[[], Ledger]) -> None:
     ledger = new_ledger()
     raised(ledger, "b03 has not come")
     assert alerts.send(ledger) == {}

@@ -5,6 +5,7 @@ knows.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, BinaryIO, Protocol
@@ -55,6 +56,14 @@ class Arrived:
         return self.path.rsplit("/", 1)[-1]
 
 
+def claim_key(arrived: Arrived) -> str:
+    """Where it lies and which bytes: those that a signal announced, or, without a signal, the file's own version.
+
+    A file that grows after its signal keeps its claim; a file that is sent again gets another.
+    """
+    return f"{arrived.path}|{arrived.signal.version if arrived.signal else arrived.version}"
+
+
 class Inbox(Protocol):
     def waiting(self) -> list[Arrived]:
         """All files that lie there, in the order of their paths; signals are attached to their files and not listed."""
@@ -78,22 +87,35 @@ class Inbox(Protocol):
 
 
 class Several:
-    """Inboxes as one: each file is opened and removed where it lies."""
+    """Inboxes as one: each file is opened and removed where it lies. One that does not answer holds no other up; what lies there is not gone."""
 
     def __init__(self, *inboxes: Inbox):
         self._inboxes = inboxes
         self._whose: dict[str, Inbox] = {}
+        self.unreachable: list[str] = []  # what the last look could not see, as messages
 
     def waiting(self) -> list[Arrived]:
+        """Raises InboxUnavailable when none of them answers."""
         found = []
+        self.unreachable = []
         for inbox in self._inboxes:
-            here = inbox.waiting()
+            try:
+                here = inbox.waiting()
+            except InboxUnavailable as error:
+                self.unreachable.append(str(error))
+                continue
             self._whose |= {arrived.uri: inbox for arrived in here}
             found += here
+        if len(self.unreachable) == len(self._inboxes):
+            raise InboxUnavailable(" ".join(self.unreachable))
         return sorted(found, key=lambda arrived: arrived.path)
 
     def look(self) -> list[Arrived]:
-        return [arrived for inbox in self._inboxes for arrived in inbox.look()]
+        found = []
+        for inbox in self._inboxes:
+            with suppress(InboxUnavailable):  # landing says it
+                found += inbox.look()
+        return found
 
     def open(self, arrived: Arrived) -> BinaryIO:
         return self._whose[arrived.uri].open(arrived)
@@ -103,7 +125,8 @@ class Several:
 
     def acknowledge(self) -> None:
         for inbox in self._inboxes:
-            inbox.acknowledge()
+            with suppress(InboxUnavailable):
+                inbox.acknowledge()
 
 
 def inbox_of(catalog: Catalog, ledger: Callable[[], Ledger]) -> Inbox:

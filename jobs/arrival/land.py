@@ -23,11 +23,12 @@ from jobs.arrival import packed
 from jobs.arrival.doorbell import SETTLE_SECONDS, has_settled, is_ready
 from jobs.arrival.errors import Cut, Refused
 from jobs.arrival.forbidden import C3_COLUMN
-from jobs.arrival.inbox import SIGNAL_BYTES, Arrived, Gone, Inbox, Signal, is_signal
+from jobs.arrival.inbox import SIGNAL_BYTES, Arrived, Gone, Inbox, Signal, claim_key, is_signal
 from jobs.arrival.intake import CLEAR, Intake, keep_unread, not_for_us, opened_copy, take_in
 from jobs.arrival.naming import UNKNOWN, Lane, lane_of
 from jobs.arrival.outcomes import Landed, Outcomes, landed_as
 from jobs.arrival.pulls import SourceDown
+from jobs.arrival.slices import say_down
 from jobs.arrival.totals import Stated, compare, stated_in_signal
 from jobs.contracts.catalog import Catalog
 from jobs.contracts.source import ArchiveFile
@@ -40,6 +41,7 @@ from jobs.settings import settings
 
 log = structlog.get_logger()
 VANISHED = "vanished"
+DEFECTS = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, AssertionError, RecursionError)
 Opened = Callable[[Arrived], AbstractContextManager[BinaryIO]]
 NOBODY = "-"  # entity of a file whose name says none
 
@@ -110,6 +112,9 @@ class _Landing:
         waiting = [a for a in self.inbox.waiting() if is_ready(self.catalog, a, self.settle_seconds)]
         claimed = self._claim(waiting)
         self.inbox.acknowledge()
+        if unreachable := getattr(self.inbox, "unreachable", []):
+            self._say_unreachable(unreachable)
+            begun = {}  # what was begun may lie where we cannot look
         seam("after_claim")
         if not claimed and not begun:
             return
@@ -137,9 +142,9 @@ class _Landing:
         claimed: list[tuple[Arrived, str]] = []
         with self.ledger.begin() as db:
             today = clock.now(db).date()
-            known = deliveries.by_claim(db, [_claim_key(a) for a in waiting])
+            known = deliveries.by_claim(db, [claim_key(a) for a in waiting])
             for arrived in waiting:
-                key = _claim_key(arrived)
+                key = claim_key(arrived)
                 if key in known:
                     claimed.append((arrived, known[key].delivery_id))
                     continue
@@ -202,8 +207,13 @@ class _Landing:
             return
         except SourceDown as down:
             self._sweep_kept(delivery)
-            log.warning("source_down", delivery=delivery_id, reason=str(down))
+            say_down(self.ledger, self.catalog.sources[delivery.feed], str(down))
             yield landed_as(delivery, "arriving", reason=str(down))
+            return
+        except DEFECTS as error:
+            # A mistake of ours, or of a library, in one delivery must not stop the others.
+            self._sweep_kept(delivery)
+            yield self._defect(delivery, error)
             return
         except _StillWriting:
             self._sweep_kept(delivery)
@@ -211,6 +221,25 @@ class _Landing:
             yield landed_as(delivery, "arriving", reason=why)
             return
         self.inbox.remove(arrived)
+
+    def _say_unreachable(self, messages: list[str]) -> None:
+        with self.ledger.begin() as db:
+            for message in messages:
+                log.warning("inbox_unavailable", reason=message)
+                batches.alert(
+                    db, f"inbox_unavailable|{message[:80]}|{clock.now(db).date()}", "inbox_unavailable", message
+                )
+
+    def _defect(self, delivery: Row[Any], error: Exception) -> Landed:
+        why = f"{type(error).__name__}: {error}"
+        log.exception("delivery_not_read", delivery=delivery.delivery_id, file=delivery.file_name)
+        message = (
+            f"{delivery.feed} of {delivery.entity} for {delivery.business_date} ({delivery.file_name}, {delivery.delivery_id}) could not be read for a mistake of "
+            f"ours: {why[:300]}. The file waits and is tried again; tell whoever looks after Ledgerlake."
+        )
+        with self.ledger.begin() as db:
+            batches.alert(db, f"not_read|{delivery.delivery_id}", "not_read", message)
+        return landed_as(delivery, "arriving", reason=message)
 
     def _take(self, arrived: Arrived, delivery: Row[Any], opened: Opened) -> Landed | None:
         """`opened` gives the bytes of the file, from wherever they come."""
@@ -255,46 +284,56 @@ class _Landing:
         followed by one that goes on with the members that are left.
         """
         raw = self._path("raw", archive, "sealed")
+        try:
+            self._check_environment(lane)
+        except Refused as refusal:
+            if landed_archive := self.outcomes.refuse(archive, refusal, None, None):
+                yield landed_archive
+            return
         with self.inbox.open(arrived) as stream:
             intake = keep_unread(stream, raw, self.keys)
         # A signal may speak of the members only.
         announced = (
             arrived if arrived.signal and _speaks_of(arrived.signal, arrived.name) else replace(arrived, signal=None)
         )
-        forbidden = False
         states: list[str] = []
+        refused: Refused | None = None
         try:
-            self._check_environment(lane)
             intake.ends_itself = True
             with opened_copy(raw, lane, self.keys) as copy:
                 found = packed.members(copy, fmt)
                 signals = _signals_inside(copy, fmt, found) + ([arrived.signal] if arrived.signal else [])
                 intake.totals.rows = sum(not is_signal(member.name) for member in found)
-                if refusal := self._compare(intake, announced):
-                    raise refusal
+                if wrong := self._compare(intake, announced):
+                    raise wrong
                 for member, content in packed.each(copy, fmt):
                     if is_signal(member.name):
                         continue
-                    inner = _inside(arrived, intake, member, signals)
-                    for landed in self._member(inner, content, archive, locks):
+                    for landed in self._member(_inside(arrived, intake, member, signals), content, archive, locks):
                         states.append(landed.state)
-                        forbidden |= landed.cause == C3_COLUMN
                         yield landed
         except (Refused, NotForUs) as error:
-            refusal = not_for_us(error) if isinstance(error, NotForUs) else error
-            intake.refusal = refusal
+            refused = not_for_us(error) if isinstance(error, NotForUs) else error
+            intake.refusal = refused
             try:
                 self._compare(intake, announced)  # still being written?
             except _StillWriting:
                 raw.unlink(missing_ok=True)
                 raise
-            if landed_archive := self.outcomes.refuse(archive, refusal, intake, raw):
-                yield landed_archive
-            return
-        if forbidden:
-            raw.unlink(missing_ok=True)  # nothing of a forbidden column is kept, not even sealed
-        if landed_archive := self.outcomes.unpacked(archive, intake, None if forbidden else raw, states):
+        # Of a forbidden column nothing is kept, not even sealed; the ledger knows of members that a run before this one refused.
+        kept = None if self._holds_forbidden(archive) else raw
+        if kept is None:
+            raw.unlink(missing_ok=True)
+        if refused is not None:
+            landed_archive = self.outcomes.refuse(archive, refused, intake, kept)
+        else:
+            landed_archive = self.outcomes.unpacked(archive, intake, kept, states)
+        if landed_archive:
             yield landed_archive
+
+    def _holds_forbidden(self, archive: Row[Any]) -> bool:
+        with self.ledger.begin() as db:
+            return any(m.cause == C3_COLUMN for m in deliveries.members(db, archive.delivery_id))
 
     def _member(self, inner: Arrived, content: BinaryIO, archive: Row[Any], locks: Connection) -> Iterator[Landed]:
         [(_, delivery_id)] = self._claim([inner], part_of=archive.delivery_id)
@@ -401,9 +440,12 @@ def _nested(arrived: Arrived) -> Refused:
 
 
 def _inside(arrived: Arrived, intake: Intake, member: packed.Member, signals: list[Signal]) -> Arrived:
-    """A member as if it lay in the inbox. What its signal says is in that of the archive or in one beside it in the archive."""
+    """A member as if it lay in the inbox. What its signal says is in that of the archive or in one beside it in the archive. Its version is that of the archive's bytes: a
+    corrected archive may say the same of another member.
+    """
     name = member.name.rsplit("/", 1)[-1]
-    signal = next((s for s in signals if _speaks_of(s, name)), None)
+    said = next((s for s in signals if _speaks_of(s, name)), None)
+    signal = Signal(said.text, intake.sha256) if said else None
     return Arrived(
         f"{arrived.path}!/{member.name}", f"{arrived.uri}!/{member.name}", member.size, intake.sha256, None, signal
     )
@@ -421,14 +463,6 @@ def _signals_inside(copy: BinaryIO, fmt: ArchiveFile, found: list[packed.Member]
         for member, content in packed.each(copy, fmt)
         if is_signal(member.name)
     ]
-
-
-def _claim_key(arrived: Arrived) -> str:
-    """Where it lies and which bytes: those that a signal announced, or, without a signal, the file's own version.
-
-    A file that grows after its signal keeps its claim; a file that is sent again gets another.
-    """
-    return f"{arrived.path}|{arrived.signal.version if arrived.signal else arrived.version}"
 
 
 def _disk_message(error: OSError) -> str:

@@ -142,6 +142,8 @@ class Outcomes:
         """
         if not intake.totals.rows:
             return None  # empty files look alike
+        if self.catalog.sources[delivery.feed].pull:
+            return None  # a slice is known by where it begins: a value that changes there and back brings equal bytes
         twins = [t for t in deliveries.same_bytes(db, intake.sha256, delivery.delivery_id) if t.feed == delivery.feed]
         in_lane = next((t for t in twins if _lane(t) == _lane(delivery)), None)
         if in_lane or not twins:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import io
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO, cast
 
@@ -38,10 +38,36 @@ def members(stream: BinaryIO, fmt: ArchiveFile) -> list[Member]:
 
 
 def each(stream: BinaryIO, fmt: ArchiveFile) -> Iterator[tuple[Member, BinaryIO]]:
-    """Each file with its bytes, which are to be read before the next one is asked for."""
+    """Each file with its bytes, which are to be read before the next one is asked for. What is wrong with them is told by Refused and Cut, too."""
     for member, content in _walk(stream, fmt):
-        with io.BufferedReader(content, HELD) as buffered:  # type: ignore[type-var]
+        with io.BufferedReader(_Content(content, fmt), HELD) as buffered:
             yield member, cast(BinaryIO, buffered)
+
+
+class _Content(io.RawIOBase):
+    """A member's bytes; what its library raises while they are read is told as of the archive."""
+
+    def __init__(self, content: BinaryIO, fmt: ArchiveFile):
+        self._content, self._fmt = content, fmt
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._content.tell()
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        with _told(self._fmt):
+            return self._content.seek(offset, whence)
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        with _told(self._fmt):
+            data = self._content.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
 
 
 def check_zip(archive: zipfile.ZipFile, packed: int) -> None:
@@ -94,30 +120,39 @@ class _Guard:
 
 
 def _walk(stream: BinaryIO, fmt: ArchiveFile) -> Iterator[tuple[Member, BinaryIO]]:
-    stream.seek(0, 2)
-    size = stream.tell()
+    size = stream.seek(0, 2)
     stream.seek(0)
+    found = _zip(stream, size) if fmt.container == "zip" else _tar(stream, fmt, size)
+    while True:
+        with _told(fmt):
+            one = next(found, None)
+        if one is None:
+            return
+        yield one
+
+
+@contextmanager
+def _told(fmt: ArchiveFile) -> Iterator[None]:
+    """The libraries raise whatever their parsers do: it becomes a refusal of the archive. What the disk does stays what it is."""
     try:
-        if fmt.container == "zip":
-            yield from _zip(stream, size)
-        else:
-            yield from _tar(stream, fmt, size)
-    except (tarfile.ReadError, zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
+        yield
+    except (Refused, MemoryError):
+        raise
+    except Exception as error:
         if isinstance(error, OSError) and error.errno is not None:
-            raise  # the disk's, not the file's
-        what = f"The {fmt.container} archive of {size} bytes"
+            raise
+        why = f"{error}" or type(error).__name__
         if (
-            isinstance(error, EOFError)
-            or "end of" in str(error)
-            or "truncated" in str(error)
-            or isinstance(error, zipfile.BadZipFile)
+            isinstance(error, EOFError | zipfile.BadZipFile | tarfile.ReadError)
+            or "end of" in why
+            or "truncated" in why
         ):
             raise Cut(
-                f"{what} ends too early, or is no archive: {error}. Expected a whole {fmt.container}; send it again."
+                f"The {fmt.container} archive ends too early, is damaged, or is none: {why}. Expected a whole {fmt.container}; send it again."
             ) from error
         raise Refused(
             "bad_archive",
-            f"{what} cannot be read: {error}. Expected a {fmt.container}; pack it again and send it again.",
+            f"The {fmt.container} archive cannot be read: {why}. Expected a {fmt.container} as every program packs it; pack it again and send it again.",
         ) from error
 
 
@@ -146,3 +181,23 @@ def _tar(stream: BinaryIO, fmt: ArchiveFile, size: int) -> Iterator[tuple[Member
                 )
             with content:
                 yield Member(entry.name, entry.size), cast(BinaryIO, content)
+        _check_end(archive)
+
+
+def _check_end(archive: tarfile.TarFile) -> None:
+    """The library takes a header that it cannot read, or the end of the file, for the end of the archive: that has two blocks of zeros, and nothing but zeros behind
+    them. Reading up to there also compares a gzip's checksum.
+    """
+    rest = archive.fileobj
+    assert rest is not None
+    rest.seek(archive.offset)
+    zeros = 0
+    while data := rest.read(1 << 20):
+        if data.count(0) != len(data):
+            raise Refused(
+                "bad_archive",
+                "The tar archive holds something behind its end, or a damaged header. Expected one whole archive; pack it again and send it again.",
+            )
+        zeros += len(data)
+    if zeros < 2 * tarfile.BLOCKSIZE:
+        raise Cut("The tar archive ends without its end mark. Expected a whole archive; send it again.")

@@ -44,8 +44,10 @@ def _narrow(name: str, values: pa.Array, notes: Counter[str]) -> pa.Array:
             continue
         narrow = text.translate(FULL_WIDTH)
         bare = narrow.translate(ZERO_WIDTH)
-        notes[f"full-width characters made plain in {name}"] += narrow != text
-        notes[f"marks of no width taken out of {name}"] += bare != narrow
+        if narrow != text:
+            notes[f"full-width characters made plain in {name}"] += 1
+        if bare != narrow:
+            notes[f"marks of no width taken out of {name}"] += 1
         texts[at] = bare
     return pa.array(texts, pa.string())
 

@@ -10,12 +10,13 @@ from typing import BinaryIO
 from zoneinfo import ZoneInfo
 
 import structlog
+from sqlalchemy.exc import DBAPIError
 
-from jobs.arrival.inbox import Arrived
+from jobs.arrival.inbox import Arrived, claim_key
 from jobs.arrival.pulls import SourceDown, Span, puller
 from jobs.contracts.catalog import Catalog
 from jobs.contracts.source import PostgresTable, Source
-from jobs.ledger import Ledger, LedgerUnavailable, batches, clock, slices
+from jobs.ledger import Ledger, LedgerUnavailable, batches, clock, deliveries, slices
 
 log = structlog.get_logger()
 LOOK_SECONDS = 2.0
@@ -31,11 +32,15 @@ def take_due(catalog: Catalog, ledger: Ledger) -> int:
             continue
         try:
             taken += _take(catalog, ledger, source)
-        except SourceDown as error:
-            log.warning("source_down", feed=source.feed, reason=str(error))
-            with ledger.begin() as db:
-                day = clock.now(db).date()
-                batches.alert(db, f"source_down|{source.feed}|{day}", "source_down", f"{error} Owner: {source.owner}.")
+        except (LedgerUnavailable, DBAPIError):
+            raise
+        except Exception as error:  # a defect at one source, or in our reading of it, is no other's
+            why = (
+                str(error)
+                if isinstance(error, SourceDown)
+                else f"{source.feed}: {type(error).__name__}: {error}. Tell whoever looks after Ledgerlake."
+            )
+            say_down(ledger, source, why)
     return taken
 
 
@@ -50,9 +55,29 @@ def _take(catalog: Catalog, ledger: Ledger, source: Source) -> int:
     spans = puller(source, catalog.bronze(source.feed), ledger).spans(before)
     with ledger.begin() as db:
         day = clock.now(db).astimezone(ZoneInfo(catalog.profile.zone)).date()
-        taken = [slices.take(db, source.feed, span.part, span.begins, span.ends, day) for span in spans]
+        taken = [
+            slices.take(
+                db,
+                source.feed,
+                span.part,
+                span.begins,
+                span.ends,
+                day,
+                slices.DONE if span.is_empty else slices.WAITING,
+            )
+            for span in spans
+        ]
         slices.note_asked(db, source.feed)
-    return sum(one is not None for one in taken)
+    return sum(one is not None and not span.is_empty for one, span in zip(taken, spans, strict=True))
+
+
+def say_down(ledger: Ledger, source: Source, why: str) -> None:
+    """An alert, once a day."""
+    log.warning("source_down", feed=source.feed, reason=why)
+    with ledger.begin() as db:
+        batches.alert(
+            db, f"source_down|{source.feed}|{clock.now(db).date()}", "source_down", f"{why} Owner: {source.owner}."
+        )
 
 
 @dataclass
@@ -60,6 +85,7 @@ class _Known:
     source: Source
     span: Span
     slice_id: int
+    claim_key: str
 
 
 class Slices:
@@ -81,8 +107,11 @@ class Slices:
             name = source.files.name(entity=source.system, business_date=row.business_date, seq=row.seq)
             path = f"{row.feed}/{source.system}/{row.business_date}/{name}"
             uri = f"{source.pull.kind}:{source.pull.connection}/{row.part}?from={row.begins}&to={row.ends}"
-            found.append(Arrived(path, uri, 0, str(row.slice_id), None, None))
-            self._known[path] = _Known(source, Span(row.part, row.begins, row.ends), row.slice_id)
+            arrived = Arrived(path, uri, 0, f"{row.slice_id}.{row.tries}", None, None)
+            found.append(arrived)
+            self._known[arrived.version] = _Known(
+                source, Span(row.part, row.begins, row.ends), row.slice_id, claim_key(arrived)
+            )
         return found
 
     def look(self) -> list[Arrived]:
@@ -96,13 +125,15 @@ class Slices:
         return self._seen
 
     def open(self, arrived: Arrived) -> BinaryIO:
-        known = self._known[arrived.path]
+        known = self._known[arrived.version]
         return puller(known.source, self._catalog.bronze(known.source.feed), self._ledger).open(known.span)
 
     def remove(self, arrived: Arrived) -> None:
-        known = self._known[arrived.path]
+        known = self._known[arrived.version]
         with self._ledger.begin() as db:
-            part, position = slices.finish(db, known.slice_id)
+            delivery = deliveries.by_claim(db, [known.claim_key]).get(known.claim_key)
+            was_refused = delivery is not None and delivery.state == "refused"
+            part, position = slices.settle(db, known.slice_id, slices.REFUSED if was_refused else slices.DONE)
         try:
             puller(known.source, self._catalog.bronze(known.source.feed), self._ledger).settled(part, position)
         except SourceDown as down:

@@ -19,6 +19,7 @@ from jobs.privacy.kinds import PRIVATE_USE
 BLOCK = 8 << 20  # bytes; large enough that the parser works at full speed
 LONGEST_LINE = 64 << 20
 BOM = codecs.BOM_UTF8
+ENDS_OF_MAINFRAME = (b"\x15", b"\x25")
 NEXT_LINE = "\x85".encode()  # ends lines of mainframe text
 PACKED_BITE = 64 << 10
 RATIO = 1_000  # clear bytes a compressed byte: DEFLATE cannot honestly do much better
@@ -128,13 +129,19 @@ def _lines_of_mainframe(pieces: Iterator[bytes], codec: str) -> Iterator[bytes]:
     """Lines end in 15 or 25, which no double byte has: text is cut there, so that shifts are whole."""
     rest, offset, line = b"", 0, 1
     for piece in pieces:
-        data = rest + piece
-        end = max(data.rfind(b"\x15"), data.rfind(b"\x25")) + 1
-        rest = data[end:]
-        if end:
-            text = to_utf8(data[:end], codec, offset, line).replace(NEXT_LINE, b"\n")
-            offset, line = offset + end, line + text.count(b"\n")
-            yield text
+        end = max(piece.rfind(mark) for mark in ENDS_OF_MAINFRAME) + 1
+        if not end:
+            rest += piece
+            if len(rest) > LONGEST_LINE:
+                raise Refused(
+                    "endless_line",
+                    f"Line {line} is longer than {LONGEST_LINE >> 20} MiB. Expected lines that end in 15 or 25; records of one length are of the format `copybook`.",
+                )
+            continue
+        data, rest = rest + piece[:end], piece[end:]
+        text = to_utf8(data, codec, offset, line).replace(NEXT_LINE, b"\n")
+        offset, line = offset + len(data), line + text.count(b"\n")
+        yield text
     if rest:
         yield to_utf8(rest, codec, offset, line)
 
@@ -225,8 +232,8 @@ def to_utf8(data: bytes, codec: str, offset: int, line: int) -> bytes:
         raise bad_byte(data, error, codec, offset, line) from error
     again = encode(text, codec)
     if again != data:
-        at = next(i for i, (a, b) in enumerate(zip(data, again, strict=False)) if a != b)
-        where = f"byte {offset + at}, line {line + data.count(bytes([10]), 0, at)}"
+        at = next((i for i, (a, b) in enumerate(zip(data, again, strict=False)) if a != b), min(len(data), len(again)))
+        where = f"byte {offset + at}, line {line + _line_ends(data[:at], codec)}"
         found = f"{data[at : at + 4].hex(' ')} became {again[at : at + 4].hex(' ')}"
         raise Refused(
             "round_trip",
@@ -234,6 +241,10 @@ def to_utf8(data: bytes, codec: str, offset: int, line: int) -> bytes:
             f"agree the encoding with the sender (GB18030 declared as GBK?).",
         )
     return text.encode("utf-8")
+
+
+def _line_ends(data: bytes, codec: str) -> int:
+    return sum(data.count(end) for end in (ENDS_OF_MAINFRAME if codec in EBCDIC else (b"\n",)))
 
 
 def _is_utf8(data: bytes) -> bool:
@@ -247,8 +258,9 @@ def _is_utf8(data: bytes) -> bool:
 
 
 def bad_byte(data: bytes, error: UnicodeDecodeError, codec: str, offset: int, line: int) -> Refused:
-    at_line = line + data.count(b"\n", 0, error.start)
-    column = error.start - (data.rfind(b"\n", 0, error.start) + 1) + 1
+    at_line = line + _line_ends(data[: error.start], codec)
+    ends = ENDS_OF_MAINFRAME if codec in EBCDIC else (b"\n",)
+    column = error.start - (max(data.rfind(end, 0, error.start) for end in ends) + 1) + 1
     found = data[error.start : error.end + 1].hex(" ")
     return Refused(
         "bad_byte",

@@ -12,6 +12,7 @@ import json
 from typing import Any, NamedTuple
 
 from jobs.arrival.forbidden import ForbiddenColumn, check_names
+from jobs.arrival.formats.json_lines import DEEPEST, is_deep
 from jobs.arrival.pulls import SourceDown, address
 from jobs.contracts.catalog import Catalog
 from jobs.contracts.source import Source, Webhook
@@ -60,33 +61,44 @@ def receive(catalog: Catalog, ledger: Ledger, keys: Keys, feed: str, body: bytes
         return Answer(422, str(error))
     digest = hashlib.sha256(body).hexdigest()
     with ledger.begin() as db:
-        stands = posted.keep(db, feed, event_id, digest, seal_bytes(body, keys))
+        # The id may say who somebody is: only a keyed form of it is kept.
+        number, stands = posted.keep(db, feed, keys.party_id(feed, event_id), digest, seal_bytes(body, keys))
         if stands != digest:
-            message = f"{feed}: the event id {event_id} was posted again with other content, which was refused. Owner: {source.owner}."
-            batches.alert(db, f"event_id_reused|{feed}|{event_id}", "event_id_reused", message)
+            message = f"{feed}: the id of the posted event {number} was posted again with other content, which was refused. Owner: {source.owner}."
+            batches.alert(db, f"event_id_reused|{feed}|{number}", "event_id_reused", message)
             return Answer(409, "another event was posted under this id")
     return Answer(202, "kept")
 
 
 def _event_id(body: bytes, key: str) -> str:
+    """Raises ValueError with what is wrong, ForbiddenColumn for a key that must not be stored."""
     try:
-        event = json.loads(body)
-    except (ValueError, RecursionError) as error:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"not UTF-8 at byte {error.start}") from error
+    if is_deep(text):
+        raise ValueError(f"nested more than {DEEPEST} levels deep")
+    try:
+        event = json.loads(text, object_pairs_hook=_once_each)
+    except json.JSONDecodeError as error:
         raise ValueError(f"no JSON: {error}") from error
     if not isinstance(event, dict):
         raise ValueError("not a JSON object")
-    _check_keys(event)
     found = event.get(key)
     if not isinstance(found, str | int) or isinstance(found, bool) or not 0 < len(str(found)) <= LONGEST_ID:
         raise ValueError(f"no {key}, a text of at most {LONGEST_ID} characters")
+    if not str(found).isprintable():
+        raise ValueError(f"{key} holds what is no character")
     return str(found)
 
 
-def _check_keys(value: Any) -> None:
-    if isinstance(value, dict):
-        check_names(list(value), "a posted event")
-    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        _check_keys(inner)
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    names = [name for name, _ in pairs]
+    check_names(names, "a posted event")
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"the key {twice[0][:LONGEST_ID]!r} stands twice in one object")
+    return dict(pairs)
 
 
 def _incident(ledger: Ledger, source: Source, forbidden: ForbiddenColumn) -> None:

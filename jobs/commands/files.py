@@ -9,9 +9,9 @@ from sqlalchemy import select
 
 from jobs.arrival.naming import UNKNOWN
 from jobs.bank import open_bank
-from jobs.commands.output import Bad, BankOption, JsonOption, day_of, show, show_one
+from jobs.commands.output import Bad, BankOption, JsonOption, console, day_of, show, show_one
 from jobs.contracts.errors import nearest
-from jobs.ledger import deliveries
+from jobs.ledger import deliveries, slices
 from jobs.ledger.models import DeliveryEvent
 
 COLUMNS = ["delivery_id", "feed", "entity", "business_date", "state", "received_rows", "accepted_rows", "rejected_rows", "duplicate_rows", "received_money"]  # fmt: skip
@@ -35,6 +35,10 @@ def files(
     entity: Annotated[str | None, typer.Option(help="Only this branch or entity.")] = None,
     state: Annotated[list[str] | None, typer.Option(help="Only this state; may be repeated.")] = None,
     delivery: Annotated[str | None, typer.Option(help="One delivery, with its whole history.")] = None,
+    fetch_again: Annotated[
+        str | None,
+        typer.Option(help="A refused delivery of a pulled source: its slice is fetched once more, as a new delivery."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """The file ledger: what arrived, in which state it is, and why. Refused deliveries give exit status 1."""
@@ -42,6 +46,14 @@ def files(
     if feed and feed not in (known := [*the_bank.catalog.sources, UNKNOWN]):
         raise Bad(f"There is no feed {feed}. {nearest(feed, known)} Known: {', '.join(known)}.", 2)
     with the_bank.ledger.begin() as db:
+        if fetch_again:
+            if not slices.take_again(db, fetch_again):
+                raise Bad(
+                    f"{fetch_again} is no refused delivery of a pulled source. `ledgerlake files --state refused` lists what was refused.",
+                    2,
+                )
+            console.print(f"The slice of {fetch_again} is fetched again by the next landing.")
+            return
         if delivery:
             events = db.execute(
                 select(*DeliveryEvent.__table__.columns)

@@ -162,16 +162,9 @@ def _copybook(file: YamlFile, fmt: CopybookFile, bronze_file: YamlFile, bronze: 
         return  # said where it could not be read
     for name, column in bronze.columns.items():
         try:
-            path = book.find(column.source or name)
+            book.find(column.source or name)
         except ValueError as error:
             yield _say(bronze_file, ("columns", name), f"{name}: {error}", "Write `from` as the copybook names it")
-            continue
-        item = book.layout().places[path].item
-        if item.picture and item.picture.kind == "float":
-            found = f"{name} is {item.name}, a floating-point number"
-            yield _say(
-                bronze_file, ("columns", name), found, "Money in binary is wrong before it arrives: ask for COMP-3"
-            )
     for place, address in _addresses(fmt):
         try:
             book.find(address)

@@ -38,6 +38,26 @@ USAGES: dict[str, Kind] = {
     "DISPLAY-1": "wide",
     "NATIONAL": "wide",
 }
+# Say nothing of the bytes.
+NOISE = {
+    "IS",
+    "ON",
+    "TIMES",
+    "USAGE",
+    "SIGN",
+    "CHARACTER",
+    "JUSTIFIED",
+    "JUST",
+    "RIGHT",
+    "BLANK",
+    "WHEN",
+    "ZERO",
+    "ZEROS",
+    "ZEROES",
+    "GLOBAL",
+    "EXTERNAL",
+    "ARE",
+}
 MOST_DIGITS = 38
 WORD = re.compile(r"""'[^']*'|"[^"]*"|[^\s]+""")
 REPEATED = re.compile(r"(CR|DB|.)\((\d+)\)")
@@ -157,9 +177,16 @@ def parse_copybook(text: str) -> Copybook:
     items = [item for item in items if item is not None]
     if not items:
         raise CopybookError(1, "no field is described", "Expected lines such as `05 ACCOUNT-NO PIC X(19).`")
-    roots, at = [], 0
+    roots: list[Item] = []
+    at = 0
     while at < len(items):
         root, at = _nested(items, at)  # type: ignore[arg-type]
+        if roots and root.level == 1 and root.redefines is None:
+            raise CopybookError(
+                root.line,
+                f"{root.name} is a second record",
+                "Describe one record; others of the same file REDEFINE the first",
+            )
         roots.append(root)
     root = Item("", 0, 1, children=tuple(roots))
     if len(roots) == 1 and roots[0].children and roots[0].times is None:
@@ -243,14 +270,29 @@ def _item(line: int, words: list[str]) -> Item | None:
         elif word in ("VALUE", "VALUES"):
             while at + 1 < len(upper) and upper[at + 1] not in starts - {"VALUE"}:
                 at += 1
+        elif word not in NOISE:
+            raise CopybookError(
+                line,
+                f"{name}: {rest[at]} is not read",
+                "Take it out, or write what it means for the bytes in words that are",
+            )
         at += 1
-    return Item(_plain(name), level, line, _picture(line, name, picture, usage, sign), (), redefines, times, counter)
+    made = _picture(line, name, picture, usage, sign)
+    if made is None and (usage != "zoned" or sign != "trailing"):
+        raise CopybookError(
+            line, f"{name} is a group with a USAGE or a SIGN of its own", "Write it at each of its fields"
+        )
+    return Item(_plain(name), level, line, made, (), redefines, times, counter)
 
 
 def _picture(line: int, name: str, text: str | None, usage: Kind, sign: str) -> Picture | None:
+    if usage == "float":
+        raise CopybookError(
+            line,
+            f"{name} is a floating-point number",
+            "Money in binary is wrong before it arrives: ask for COMP-3, or name its bytes PIC X(4) or X(8)",
+        )
     if text is None:
-        if usage == "float":
-            return Picture("float", 8)
         return None
     plain = REPEATED.sub(lambda m: m[1] * int(m[2]), text)
     if set(plain) <= set("XA"):
@@ -263,8 +305,12 @@ def _picture(line: int, name: str, text: str | None, usage: Kind, sign: str) -> 
         raise CopybookError(line, f"{name}: PIC {text} is not read", "Pictures are of X, A, 9, S, V, P, G and N")
     before, _, after = plain.lstrip("S").partition("V")
     digits = plain.count("9")
-    scale = len(after) if "V" in plain else -before.count("P")
-    if not digits or digits > MOST_DIGITS or plain.count("V") > 1:
+    # P stands for a digit that is not written: before the others behind an implied point (PP99 is VPP99), behind them before it.
+    leading = plain.lstrip("S").startswith(("P", "VP"))
+    scale = len(after) if "V" in plain else len(before) if leading else -before.count("P")
+    if not re.fullmatch(r"V?P*9+|9+P*V?|9*V9*", plain.lstrip("S")):
+        raise CopybookError(line, f"{name}: PIC {text} is no number", "A P stands at one end, a V once")
+    if not digits or digits > MOST_DIGITS:
         raise CopybookError(line, f"{name}: PIC {text} is no number", f"Numbers have 1 to {MOST_DIGITS} digits")
     signed = plain.startswith("S")
     if usage == "packed":
@@ -273,8 +319,6 @@ def _picture(line: int, name: str, text: str | None, usage: Kind, sign: str) -> 
         if digits > 18:
             raise CopybookError(line, f"{name}: a binary number of {digits} digits", "It has 18 at most")
         return Picture("binary", 2 if digits <= 4 else 4 if digits <= 9 else 8, digits, scale, signed)
-    if usage == "float":
-        raise CopybookError(line, f"{name}: floating point has no PICTURE", "Take one of the two out")
     separate = signed and sign.endswith("separate")
     return Picture("zoned", digits + separate, digits, scale, signed, sign if signed else "trailing")  # type: ignore[arg-type]
 

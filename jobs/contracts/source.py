@@ -117,7 +117,8 @@ class Segment(Strict):
     field: str
     groups: dict[str, str] = Field(description="value of the field -> group; its columns are null in other records")
     carry: list[str] = Field(
-        default_factory=list, description="groups whose values stay with the records after it: a child's parents"
+        default_factory=list,
+        description="groups whose values stay with the records after it, a child's parents, the outermost first",
     )
 
 
@@ -247,7 +248,9 @@ class PostgresTable(Strict):
     kind: Literal["postgres_table"]
     connection: str = Field(pattern="^[a-z][a-z0-9_]*$", description="its address is LEDGERLAKE_SOURCE_<NAME>")
     table: str = Field(description="schema.table")
-    watermark: str = Field(description="a timestamp or a number that each change makes larger, kept by the source")
+    watermark: str = Field(
+        description="a timestamptz or a whole number that each change makes larger, kept by the source"
+    )
     every: int = Field(1440, gt=0, description="minutes between two looks")
     overlap: int = Field(
         60,
@@ -286,7 +289,8 @@ class Webhook(Strict):
 class PostgresChanges(Strict):
     """Every change of a table, deletions too, in the order of their commits: PostgreSQL's logical replication.
 
-    Beside the table's columns (as text) a change has `op` (I, U, D; T: the table was emptied), `lsn` and `committed_at`."""
+    Beside the table's columns (as text) a change has `op` (I, U, D; T: the table was emptied), `lsn` and `committed_at` (of its commit) and `seq` (its
+    place in the transaction)."""
 
     kind: Literal["postgres_changes"]
     connection: str = Field(pattern="^[a-z][a-z0-9_]*$", description="its address is LEDGERLAKE_SOURCE_<NAME>")
@@ -331,6 +335,10 @@ class Source(Strict):
             return data
         if "files" in data or "format" in data:
             raise ValueError("a source that is pulled says neither files nor format: its slices are JSON lines")
+        if not re.fullmatch("[A-Za-z0-9]+", str(data.get("system"))):
+            raise ValueError(
+                "the system of a source that is pulled is part of its slices' names: letters and digits only"
+            )
         return data | {
             "files": {"pattern": f"{data.get('feed')}_{{entity}}_{{date}}_{{seq}}.jsonl", "signal": "none"},
             "format": {"kind": "json_lines"},

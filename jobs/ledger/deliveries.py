@@ -116,6 +116,12 @@ def find(
     return list(db.execute(query))
 
 
+def members(db: Connection, archive_id: str) -> list[Row[Any]]:
+    """The deliveries that came in an archive, in the order of their claims."""
+    query = select(*Delivery.__table__.columns).where(Delivery.part_of == archive_id)
+    return list(db.execute(query.order_by(Delivery.delivery_id)))
+
+
 def same_bytes(db: Connection, sha256: str, but: str) -> list[Row[Any]]:
     """Earlier deliveries of equal bytes that were not refused."""
     return list(

@@ -76,6 +76,7 @@ class Delivery(Base):
         Index("deliveries_state", "state"),
         Index("deliveries_load_batch", "load_batch"),
         Index("deliveries_superseded_by", "superseded_by"),
+        Index("deliveries_part_of", "part_of"),
     )
     delivery_id: Mapped[str] = mapped_column(primary_key=True)
     feed: Mapped[str]
@@ -128,7 +129,11 @@ class Slice(Base):
     Where a slice begins is unique, so that of two runs one takes it; the next begins where it ends."""
 
     __tablename__ = "slices"
-    __table_args__ = (UniqueConstraint("feed", "part", "begins"), Index("slices_waiting", "state"))
+    __table_args__ = (
+        UniqueConstraint("feed", "part", "begins"),
+        UniqueConstraint("feed", "business_date", "seq"),
+        Index("slices_waiting", "state"),
+    )
     slice_id: Mapped[int] = mapped_column(Identity(), primary_key=True)
     feed: Mapped[str]
     part: Mapped[str]
@@ -136,18 +141,20 @@ class Slice(Base):
     ends: Mapped[str]
     business_date: Mapped[dt.date]
     seq: Mapped[int]
-    state: Mapped[str]  # waiting, done
+    state: Mapped[str]  # waiting, refused (its delivery was), done
+    tries: Mapped[int] = mapped_column(default=1)
     taken_at: Mapped[dt.datetime]
 
 
 class Posted(Base):
-    """An event that a partner posted, sealed, until a slice has brought it to bronze. `digest` is that of its clear bytes."""
+    """An event that a partner posted, sealed; empty when it was kept as long as raw files are. `event_key` is its id under the installation's key, `digest` that of its
+    clear bytes."""
 
     __tablename__ = "posted_events"
-    __table_args__ = (UniqueConstraint("feed", "event_id"), Index("posted_events_number", "feed", "number"))
+    __table_args__ = (UniqueConstraint("feed", "event_key"), Index("posted_events_number", "feed", "number"))
     number: Mapped[int] = mapped_column(Identity(), primary_key=True)
     feed: Mapped[str]
-    event_id: Mapped[str]
+    event_key: Mapped[str]
     digest: Mapped[str] = mapped_column(String(64))
     sealed: Mapped[bytes]
     received_at: Mapped[dt.datetime]

@@ -9,9 +9,10 @@ from sqlalchemy import Connection, Row, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from jobs.ledger import clock
-from jobs.ledger.models import Pull, Slice
+from jobs.ledger.locks import lock
+from jobs.ledger.models import Delivery, Pull, Slice
 
-WAITING, DONE = "waiting", "done"
+WAITING, REFUSED, DONE = "waiting", "refused", "done"
 
 
 def asked_at(db: Connection, feed: str) -> datetime | None:
@@ -31,8 +32,9 @@ def ends(db: Connection, feed: str) -> dict[str, str]:
     return {row.part: row.ends for row in rows}
 
 
-def take(db: Connection, feed: str, part: str, begins: str, up_to: str, day: date) -> int | None:
-    """The new slice's id; None when another run took one from the same position."""
+def take(db: Connection, feed: str, part: str, begins: str, up_to: str, day: date, state: str = WAITING) -> int | None:
+    """The new slice's id; None when another run took one from the same position. Slices of one feed are taken one after the other."""
+    lock(db, f"slices|{feed}")
     number = select(func.coalesce(func.max(Slice.seq), 0) + 1).where(Slice.feed == feed, Slice.business_date == day)
     row = insert(Slice).values(
         feed=feed,
@@ -41,7 +43,7 @@ def take(db: Connection, feed: str, part: str, begins: str, up_to: str, day: dat
         ends=up_to,
         business_date=day,
         seq=number.scalar_subquery(),
-        state=WAITING,
+        state=state,
         taken_at=clock.now(db),
     )
     return db.execute(row.on_conflict_do_nothing().returning(Slice.slice_id)).scalar_one_or_none()
@@ -53,12 +55,25 @@ def waiting(db: Connection) -> list[Row[Any]]:
     return list(db.execute(query))
 
 
-def finish(db: Connection, slice_id: int) -> tuple[str, str]:
-    """The slice is settled. Returns its part, and the position before which all slices of the part are."""
+def settle(db: Connection, slice_id: int, state: str) -> tuple[str, str]:
+    """The slice is done, or its delivery was refused. Returns its part, and the position before which all slices of the part are done: of a refused one the source is to
+    keep what it holds."""
     done = db.execute(
-        update(Slice).where(Slice.slice_id == slice_id).values(state=DONE).returning(Slice.feed, Slice.part)
+        update(Slice).where(Slice.slice_id == slice_id).values(state=state).returning(Slice.feed, Slice.part)
     ).one()
-    of_part = select(Slice.begins, Slice.ends, Slice.state).where(Slice.feed == done.feed, Slice.part == done.part)
-    first = db.execute(of_part.where(Slice.state == WAITING).order_by(Slice.slice_id).limit(1)).one_or_none()
+    of_part = select(Slice.begins, Slice.ends).where(Slice.feed == done.feed, Slice.part == done.part)
+    first = db.execute(of_part.where(Slice.state != DONE).order_by(Slice.slice_id).limit(1)).one_or_none()
     last = db.execute(of_part.order_by(Slice.slice_id.desc()).limit(1)).one()
     return done.part, first.begins if first else last.ends
+
+
+def take_again(db: Connection, delivery_id: str) -> bool:
+    """The slice of a refused delivery is fetched once more, as a new delivery. False when it is not one."""
+    claim = db.execute(
+        select(Delivery.claim_key).where(Delivery.delivery_id == delivery_id, Delivery.state == REFUSED)
+    ).scalar_one_or_none()
+    slice_id, _, tries = (claim or "").rpartition("|")[2].partition(".")
+    if not slice_id.isdigit() or not tries.isdigit():
+        return False
+    wanted = update(Slice).where(Slice.slice_id == int(slice_id), Slice.tries == int(tries), Slice.state == REFUSED)
+    return db.execute(wanted.values(state=WAITING, tries=Slice.tries + 1)).rowcount == 1

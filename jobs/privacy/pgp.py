@@ -9,8 +9,8 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,6 +19,8 @@ from jobs.privacy.seal import SealedWriter, open_sealed
 from jobs.settings import settings
 
 PIECE = 1 << 20
+RATIO = 1_000  # clear bytes an encrypted one: a message may be compressed
+FREE = 64 << 20  # clear bytes for which the ratio is not looked at
 
 
 class NotForUs(Exception):
@@ -40,8 +42,16 @@ def public_key() -> str:
 def clear(encrypted: BinaryIO, draft: Path, keys: Keys) -> Iterator[BinaryIO]:
     """The clear bytes of a message, seekable; sealed in `draft` while they are used. Raises NotForUs."""
     try:
-        with SealedWriter(draft, keys) as seal:
-            for piece in _decrypted(encrypted):
+        packed = encrypted.seek(0, 2)
+        encrypted.seek(0)
+        size = 0
+        with SealedWriter(draft, keys) as seal, closing(_decrypted(encrypted)) as pieces:
+            for piece in pieces:
+                size += len(piece)
+                if size > FREE and size > packed * RATIO:
+                    raise NotForUs(
+                        f"{packed} encrypted bytes become {size} and more, above {RATIO} to 1: ask the sender what this is"
+                    )
                 seal.write(piece)
         with open_sealed(draft, keys) as stream:
             yield stream
@@ -49,7 +59,7 @@ def clear(encrypted: BinaryIO, draft: Path, keys: Keys) -> Iterator[BinaryIO]:
         draft.unlink(missing_ok=True)
 
 
-def _decrypted(encrypted: BinaryIO) -> Iterator[bytes]:
+def _decrypted(encrypted: BinaryIO) -> Generator[bytes, None, None]:
     """Pieces of the clear text, as they come out of a process of its own."""
     _secret()
     command = [sys.executable, str(Path(__file__).with_name("pgp_decrypt.py")), str(key_file())]

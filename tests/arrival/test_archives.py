@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from jobs.arrival import packed
 from jobs.arrival.errors import Refused
 from jobs.contracts.source import ArchiveFile
-from jobs.ledger import deliveries
+from jobs.ledger import batches, deliveries
 from jobs.privacy import pgp
 from jobs.privacy.seal import open_sealed
 from tests.arrival.conftest import DAY, Bank, movements, source
@@ -212,6 +212,82 @@ def test_nothing_of_an_archive_with_a_forbidden_column_is_kept(packing: Bank) ->
     ]
     assert packing.delivery(landed[2]).raw_uri is None
     assert packing.stored() == sorted([f"{landed[0].delivery_id}.sealed", f"{landed[0].delivery_id}.parquet"])
+
+
+# --- archives that are damaged, and those that are sent again ---------------------------------------------------------
+
+
+def test_a_tar_that_ends_or_breaks_between_its_members_is_never_taken_for_whole() -> None:
+    whole = tar(("a.txt", b"1" * 700), ("b.txt", b"2" * 700), ("c.txt", b"3" * 700), mode="w:")
+    second = 512 + 1024
+    damaged = whole[: second + 10] + b"X" + whole[second + 11 :]
+    for content in (whole[:second], whole[: second + 100], damaged, whole + whole):
+        with pytest.raises(Refused) as refusal:
+            members(content, "tar")
+        assert refusal.value.cause in ("truncated", "bad_archive")
+    packed_whole = gzip.compress(whole, mtime=0)
+    data = bytearray(packed_whole)
+    data[-6] ^= 1  # the checksum
+    for content in (bytes(data), packed_whole[:-8], gzip.compress(damaged), packed_whole + packed_whole):
+        with pytest.raises(Refused):
+            members(content, "tar.gz")
+
+
+def test_a_zip_whose_bytes_are_damaged_is_refused_and_stops_nobody_else(packing: Bank) -> None:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr(FIRST, b01())
+    content = bytearray(file.getvalue())
+    content[content.index(b"rent")] ^= 1
+    packing.send("core_zip", bytes(content), f"CORE_HO_ALL_{DAY}_1.zip", entity="HO")
+    packing.send("movements", b02(), SECOND, entity="b02")
+    states = {(one.entity, one.state, one.cause) for one in packing.land()}
+    assert states == {("b01", "refused", "truncated"), ("HO", "partly_loaded", None), ("b02", "verified", None)}
+    assert packing.waiting() == []
+
+
+def test_a_corrected_archive_whose_signal_says_the_same_is_read_anew(packing: Bank) -> None:
+    said = ("members.OK", f"{FIRST}|1||\n".encode())
+    packing.send("core_all", tar((FIRST, b01(("1", "10.00", "x"))), said), ARCHIVE, entity="HO")
+    packing.land()
+    packing.send("core_all", tar((FIRST, b01(("1", "99.00", "x"))), said), ARCHIVE, entity="HO")
+    landed = packing.land("run-2")
+    assert [(one.state, one.rows) for one in landed] == [("verified", 1), ("loaded", None)]
+    assert packing.rows(landed[0])[0]["amount"] == "99.00"
+
+
+def test_nothing_forbidden_stays_when_a_run_dies_in_the_middle(packing: Bank) -> None:
+    events = gzip.compress(b'{"event_id":"e1","payload":{"cvv2":"123"}}\n')
+    packing.send("core_all", tar((f"APP_app_EVT_{DAY}_1.jsonl.gz", events), (FIRST, b01())), ARCHIVE, entity="HO")
+
+    class Died(BaseException):
+        pass
+
+    def die(landed: Any) -> None:
+        raise Died
+
+    with pytest.raises(Died):
+        packing.land(progress=die)
+    landed = packing.land("run-2")
+    assert [one.state for one in landed] == ["refused", "verified", "partly_loaded"]
+    assert packing.delivery(landed[2]).raw_uri is None
+    assert [name for name in packing.stored() if name.startswith(landed[2].delivery_id)] == []
+
+
+def test_a_mistake_of_ours_in_one_file_stops_no_other(packing: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    packing.send("movements", b01(), FIRST)
+    packing.send("tickets", b"ticket_no,service,note\n1,loan,x\n", f"QUE_b01_TIC_{DAY}_1.csv")
+
+    def broken(*_: Any) -> None:
+        raise IndexError("list index out of range")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("jobs.arrival.intake.LaneCheck.header", lambda self, header: broken() if header else None)
+        assert sorted(one.state for one in packing.land()) == ["arriving", "verified"]
+    with packing.ledger.begin() as db:
+        [alert] = batches.alerts(db)
+    assert "could not be read for a mistake of ours: IndexError" in alert.message
+    assert [one.state for one in packing.land("run-2")] == ["verified"]
 
 
 # --- encrypted for the bank -------------------------------------------------------------------------------------------

@@ -339,6 +339,7 @@ def test_one_place_read_in_two_ways() -> None:
         ("S9(3) SIGN TRAILING SEPARATE", "f1f2f34e", "123"),
         ("S9(3) SIGN LEADING", "d1f2f3", "-123"),
         ("VPP99", "f1f2", "0.0012"),
+        ("PP99", "f1f2", "0.0012"),
         ("9(2)PP", "f1f2", "1200"),
         ("V99", "f0f5", "0.05"),
         ("9(4) COMP-5", "fffe", "65534"),
@@ -361,6 +362,107 @@ def test_pictures(picture: str, raw: str, shown: str | None) -> None:
     assert (good, bad) == ([{"line": 1, "f": shown}], [])
 
 
+def test_two_tables_of_one_name_are_two() -> None:
+    copybook = """
+       01 R.
+          05 KIND PIC X.
+          05 A.
+             10 A-CNT PIC 9.
+             10 ITEM OCCURS 0 TO 3 DEPENDING ON A-CNT PIC X(2).
+          05 B REDEFINES A.
+             10 B-CNT PIC 9.
+             10 ITEM OCCURS 0 TO 3 DEPENDING ON B-CNT PIC X(2).
+    """
+    fmt = described(
+        copybook, records="rdw", variableTables=True, segment={"field": "kind", "groups": {"A": "a", "B": "b"}}
+    )
+    good, bad, _ = read(fmt, family("A2xxyy", "B1zz"), columns(a="a.item", b="b.item"))
+    assert bad == []
+    assert [(g["a"], g["b"]) for g in good] == [('["xx","yy"]', None), (None, '["zz"]')]
+
+
+@pytest.mark.parametrize(("content", "told"), [("2ab5cdefg1x0", "cnt .* is f5"), ("2abZ1x", "cnt .* is e9")])
+def test_a_counter_that_cannot_be_moves_no_value_into_another_record(content: str, told: str) -> None:
+    copybook = "       01 R.\n          05 CNT PIC 9.\n          05 ITEM OCCURS 0 TO 3 DEPENDING ON CNT PIC X.\n"
+    with pytest.raises(Refused, match=told):
+        read(described(copybook, variableTables=True), content.encode("cp037"), columns("item"))
+    _, bad, _ = read(described(copybook, variableTables=True, records="rdw"), family("2ab", "9xyz"), columns("item"))
+    assert [(line, "item holds 0 to 3" in why) for line, why in bad] == [(2, True)]
+
+
+def test_a_digit_that_the_picture_has_no_place_for_is_not_dropped() -> None:
+    _, bad, _ = read(
+        described("       01 R.\n          05 F PIC S9(4) COMP-3.\n"), bytes.fromhex("12345c"), columns("f")
+    )
+    assert [line for line, _ in bad] == [1]
+
+
+def test_headers_and_trailers_stand_where_they_belong_and_say_something() -> None:
+    customer, end = "CN001ANNA  ", "T00010000000"
+    for records, cause in (
+        ((customer, end), "no_header"),
+        ((customer, "H20260915", end), "no_header"),
+        (("H20260915", end, customer), "no_trailer"),
+        (("H20260915", customer, end, end), "no_trailer"),
+        (("H20260915", customer, "TXXXX0000000"), "trailer_unreadable"),
+        (("H20260915", customer, "T    0000000"), "trailer_unreadable"),
+        (("H2026AB15", customer, end), "header_unreadable"),
+    ):
+        for size in (8 << 20, 7):
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr("jobs.arrival.formats.copybook.BLOCK", size)
+                with pytest.raises(Refused) as refusal:
+                    read(HOUSE, family(*records), LOANS)
+            assert refusal.value.cause == cause, (records, size, refusal.value.reason)
+
+
+def test_a_new_family_begins_with_nothing_of_the_old_one() -> None:
+    copybook = """
+       01 R.
+          05 KIND PIC X.
+          05 C.
+             10 CO PIC X(3).
+          05 A REDEFINES C.
+             10 AC PIC X(3).
+          05 M REDEFINES C.
+             10 MV PIC X(3).
+    """
+    fmt = described(copybook, segment={"field": "kind", "groups": {"C": "c", "A": "a", "M": "m"}, "carry": ["c", "a"]})
+    content = "Cco1Aac1Mmv1Cco2Mmv2".encode("cp037")
+    good, _, _ = read(fmt, content, columns("co", "ac", "mv"))
+    assert [(g["co"], g["ac"], g["mv"]) for g in good] == [
+        ("co1", None, None),
+        ("co1", "ac1", None),
+        ("co1", "ac1", "mv1"),
+        ("co2", None, None),
+        ("co2", None, "mv2"),
+    ]
+
+
+def test_a_way_that_nobody_declared_rejects_its_record() -> None:
+    copybook = (
+        "       01 R.\n          05 HOW PIC X.\n          05 T PIC X(3).\n          05 N REDEFINES T PIC 9(5) COMP-3.\n"
+    )
+    fmt = described(copybook, choices=[{"field": "how", "groups": {"T": "t", "N": "n"}}])
+    good, bad, _ = read(fmt, "X777Tabc".encode("cp037"), columns("t", "n"))
+    assert ([g["t"] for g in good], [line for line, _ in bad]) == (["abc"], [1])
+
+
+def test_a_field_behind_its_record_is_an_error_of_the_record() -> None:
+    copybook = "       01 R.\n          05 KIND PIC X.\n          05 A PIC X(2).\n          05 B REDEFINES A.\n             10 F PIC X(2).\n             10 BIG PIC 9(9) COMP.\n"
+    fmt = described(copybook, records="rdw", segment={"field": "kind", "groups": {"A": "a"}})
+    _, bad, _ = read(fmt, family("Axy"), columns("big"))
+    assert bad == [(1, "3 bytes instead of 7")]
+
+
+def test_skipped_bytes_are_no_records_however_they_come() -> None:
+    fmt = described("       01 R.\n          05 F PIC X(2).\n", skipStart=8, skipEnd=2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("jobs.arrival.formats.copybook.BLOCK", 3)
+        good, _, _ = read(fmt, "JUNKJUNKaabbEE".encode("cp037"), columns("f"))
+    assert [g["f"] for g in good] == ["aa", "bb"]
+
+
 # --- copybooks that cannot be read ------------------------------------------------------------------------------------
 
 
@@ -372,6 +474,12 @@ def test_pictures(picture: str, raw: str, shown: str | None) -> None:
         ("66 A RENAMES B.", "level 66 is not read"),
         ("05 A REDEFINES B PIC X.", "a redefines b, which is not before it"),
         ("05 A OCCURS 3 DEPENDING ON N PIC X.", "a depends on n, which is no field"),
+        ("05 A COMP-1.", "A is a floating-point number"),
+        ("05 A USAGE COMP-2.", "A is a floating-point number"),
+        ("05 A COMP-X PIC 9.", "A: COMP-X is not read"),
+        ("05 A COMP-3.\n             10 B PIC 9(3).", "A is a group with a USAGE or a SIGN of its own"),
+        ("05 A PIC 9P9.", "A P stands at one end"),
+        ("05 A PIC X.\n       01 S.\n          05 B PIC X.", "s is a second record"),
         ("05 A.", "a has neither PICTURE nor fields"),
         ("05 A PIC 9(40).", "Numbers have 1 to 38 digits"),
         ("05 A PIC X", "does not end with a point"),

@@ -85,6 +85,21 @@ def test_half_a_character_is_a_cut_file_and_a_half_of_a_pair_a_bad_byte() -> Non
         read(delimited("utf-16-le"), content[:8] + b"\x00\xd8" + content[8:])
 
 
+def test_a_mainframe_file_without_line_ends_is_refused_and_lines_are_counted_by_its_own() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(text, "BLOCK", 1000)
+        patch.setattr(text, "LONGEST_LINE", 5000)
+        with pytest.raises(Refused, match="Line 1 is longer"):
+            read(delimited("ibm1388"), b"\xc1" * 20_000)
+    with pytest.raises(Refused, match=r"\(line 3, byte 3 of the line\)"):
+        read(delimited("ibm1388"), b"\xc1\x4f\xc2\x25" * 2 + b"\xc1\x0e\xff\xff\x0f\x25")
+
+
+def test_an_empty_pair_of_shifts_is_told_and_no_crash() -> None:
+    with pytest.raises(Refused, match="Round trip failed at byte 3"):
+        read(delimited("ibm1388"), b"\xc1\x4f\xc2\x0e\x0f")
+
+
 def test_bytes_that_a_code_page_does_not_have_are_refused() -> None:
     for raw, told in (
         (b"\x0e\x41", "no shift-in|no such character"),

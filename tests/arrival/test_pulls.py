@@ -144,6 +144,96 @@ def test_values_arrive_as_they_are(office: Callable[..., Office]) -> None:
     assert (delivery.entity, str(delivery.business_date)) == ("hr", "2026-09-15")
 
 
+def test_a_value_that_changes_there_and_back_is_two_changes(office: Callable[..., Office]) -> None:
+    hr = office(overlap=0)
+    hr.db.execute("insert into hr.staff values ('anna', 'Anna', 100, 1, '{}', clock_timestamp())")
+    states = []
+    for salary in (100, 200, 100):
+        hr.db.execute(
+            "update hr.staff set salary = %s, changed_at = clock_timestamp() where staff_id = 'anna'", (salary,)
+        )
+        hr.clock(NOON + timedelta(days=len(states) + 1))
+        hr.take()
+        states += [(one.state, hr.bank.rows(one)[0]["salary"]) for one in hr.land()]
+    assert states == [("verified", "100.00"), ("verified", "200.00"), ("verified", "100.00")]
+
+
+def test_a_transaction_that_is_at_work_holds_its_moment_back(office: Callable[..., Office]) -> None:
+    hr = office(overlap=0)
+    hr.hires("Anna")
+    other = psycopg.connect(hr.url)
+    other.execute("insert into hr.staff values ('late', 'Late', 1, 1, '{}', now())")
+    hr.hires("Boris")
+    assert hr.fetched() == [["anna"]]
+    other.commit()
+    other.close()
+    assert hr.fetched() == [["boris", "late"]]
+
+
+@pytest.mark.parametrize("watermark", ["null", "'infinity'"])
+def test_rows_that_no_look_would_find_are_said(office: Callable[..., Office], watermark: str) -> None:
+    hr = office()
+    hr.db.execute("alter table hr.staff alter column changed_at drop not null")
+    hr.hires("Anna")
+    hr.db.execute(f"insert into hr.staff values ('nora', 'Nora', 1, 1, '{{}}', {watermark})")
+    assert hr.fetched() == []
+    assert "1 rows of hr.staff have no changed_at, so they would never be read" in hr.alerts()[0]
+
+
+def test_a_slice_that_was_refused_is_not_settled_and_is_fetched_again_when_asked(office: Callable[..., Office]) -> None:
+    hr = office(overlap=0)
+    hr.db.execute("alter table hr.staff add column cvv2 text")
+    tables = {
+        **hr.bank.catalog.tables,
+        "bronze.hr_staff": bronze("hr_staff", ["staff_id"], {**COLUMNS, "city": ["string", {**PLAIN, "from": "cvv2"}]}),
+    }
+    wrong = replace(hr.bank, catalog=replace(hr.bank.catalog, tables=tables))
+    wrong = replace(wrong, inbox=Several(Slices(wrong.catalog, wrong.ledger)))  # type: ignore[arg-type]
+    hr.hires("Anna")
+    hr.take()
+    [refused] = wrong.land()
+    assert (refused.state, refused.cause) == ("refused", "c3_column")
+    assert hr.land() == []
+    with hr.bank.ledger.begin() as db:
+        assert slices.take_again(db, refused.delivery_id)
+        assert not slices.take_again(db, refused.delivery_id)
+    [again] = hr.land(run_id="run-2")
+    assert (again.state, again.rows) == ("verified", 1)
+    assert again.delivery_id != refused.delivery_id
+
+
+def test_a_source_that_hangs_or_answers_nonsense_stops_no_other(
+    office: Callable[..., Office], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hr = office()
+    hr.hires("Anna")
+
+    def nonsense(*_: Any) -> Any:
+        raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
+
+    monkeypatch.setattr("jobs.arrival.pulls.postgres_table.Puller.spans", nonsense)
+    assert hr.take() == 0
+    assert "hr_staff: UnicodeDecodeError" in hr.alerts()[0]
+
+
+def test_an_address_that_is_none_is_said_without_showing_it(
+    office: Callable[..., Office], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hr = office()
+    for address in ("postgres//hr:S3cretPw@db/hr", "postgresql://hr:S3%cretPw@db/hr"):
+        monkeypatch.setenv("LEDGERLAKE_SOURCE_HR", address)
+        hr.take()
+    assert "is no address of a PostgreSQL server" in hr.alerts()[0]
+    assert "cret" not in " ".join(hr.alerts())
+
+
+def test_a_time_without_zone_is_no_watermark(office: Callable[..., Office]) -> None:
+    hr = office()
+    hr.db.execute("alter table hr.staff alter column changed_at type timestamp")
+    hr.take()
+    assert "Expected timestamptz" in hr.alerts()[0]
+
+
 def test_many_rows_of_one_moment_are_not_lost(office: Callable[..., Office]) -> None:
     """F78. Some of them committed after the slice that their moment lies in was taken: the overlap brings them, and the others once more."""
     hr = office(overlap=3600)

@@ -13,6 +13,7 @@ import pytest
 from jobs.arrival import sftp
 from jobs.arrival.inbox import Gone, InboxUnavailable, Several, inbox_for
 from jobs.arrival.sftp import Sftp
+from jobs.ledger import batches
 from jobs.settings import settings
 from tests.arrival.conftest import DAY, Bank, movements
 from tests.sshd import Server, sftp_server  # noqa: F401
@@ -139,6 +140,24 @@ def test_a_bank_may_have_several_inboxes(server: Server, bank: Bank, monkeypatch
     both = replace(bank, inbox=inbox)  # type: ignore[arg-type]
     assert [(one.entity, one.state) for one in both.land()] == [("b01", "verified"), ("b02", "verified")]
     assert left(server) == [] and bank.waiting() == []
+
+
+def test_a_server_that_is_away_holds_no_other_inbox_up(server: Server, bank: Bank) -> None:
+    bank.send("movements", movements(("5", "5.00", "x"), branch="b02"), f"CORE_b02_TXN_{DAY}_1.txt", entity="b02")
+    send(server)
+    both = replace(bank, inbox=Several(bank.inbox, Sftp(server.uri)))  # type: ignore[arg-type]
+    server.stop()
+    assert [one.state for one in both.land()] == ["verified"]
+    with bank.ledger.begin() as db:
+        assert "what was sent waits there" in batches.alerts(db)[0].message
+    server.start()
+    assert [one.state for one in both.land()] == ["verified"]
+
+
+def test_a_password_has_no_place_in_the_address() -> None:
+    with pytest.raises(InboxUnavailable, match="has no password") as told:
+        Sftp("sftp://bob:S3cret@host/inbox")
+    assert "S3cret" not in str(told.value)
 
 
 def test_nothing_is_left_running(sftp_server: Server) -> None:  # noqa: F811

@@ -10,17 +10,19 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
 import uvicorn
+from sqlalchemy import text
 
 from infra.airflow import webhooks
 from jobs.arrival.inbox import Several
 from jobs.arrival.slices import Slices, take_due
 from jobs.contracts.source import Source
-from jobs.ledger import batches
+from jobs.ledger import batches, clock, posted
 from tests.arrival.conftest import PLAIN, Bank, bronze
 
 SECRET = "what both know"
@@ -109,7 +111,7 @@ def test_an_id_that_is_used_for_another_event_is_refused_and_said(partner: Partn
     partner.post({"event_id": "e1", "amount": 1})
     answer = partner.post({"event_id": "e1", "amount": 2})
     assert (answer.status_code, answer.text) == (409, "another event was posted under this id\n")
-    assert "the event id e1 was posted again with other content" in partner.alerts()[0]
+    assert "the id of the posted event 1 was posted again with other content" in partner.alerts()[0]
     assert partner.fetched() == [["e1"]]
 
 
@@ -128,7 +130,12 @@ def test_what_the_partner_did_not_sign_is_not_looked_at(partner: Partner, signat
         (b'{"id":1}', 422, "no event_id"),
         (b'{"event_id":""}', 422, "no event_id"),
         (b'{"event_id":null}', 422, "no event_id"),
-        (b"[" * 1900, 422, "no JSON"),
+        (b"[" * 1900, 422, "nested more than 64 levels deep"),
+        (b'{"event_id":"e1","x":' + b"[" * 70 + b"]" * 70 + b"}", 422, "nested more than 64 levels deep"),
+        (b'{"event_id":"e1","a":1,"a":2}', 422, "the key 'a' stands twice"),
+        (b'{"event_id":"e1","card":{"cvv2":"123"},"card":1}', 422, "must never be stored"),
+        ('{"event_id":"e1"}'.encode("utf-16"), 422, "not UTF-8 at byte"),
+        (b'{"event_id":"a\\u0000b"}', 422, "what is no character"),
         (b'{"event_id":"e1","x":"' + b"x" * 2000 + b'"}', 413, "more than 2000 bytes"),
         (b'{"event_id":"e1","card":{"cvv2":"123"}}', 422, "must never be stored"),
     ],
@@ -139,6 +146,26 @@ def test_what_is_no_event_is_refused_with_a_reason(partner: Partner, body: bytes
     assert (answer.status_code, told in answer.text) == (status, True), answer.text
     assert partner.fetched() == []
     assert ("c3_column" in told or "never be stored" in told) == bool(partner.alerts())
+
+
+def test_the_id_of_an_event_stands_nowhere_in_the_clear(partner: Partner) -> None:
+    for amount in (1, 2):
+        partner.post({"event_id": "13800138000", "amount": amount})
+    with partner.bank.ledger.begin() as db:
+        kept = [tuple(row) for row in db.execute(text("select feed, event_key, digest from posted_events"))]
+    assert len(kept) == 1 and "13800138000" not in str(kept) + str(partner.alerts())
+
+
+def test_what_was_posted_is_emptied_when_it_was_kept_long_enough(partner: Partner) -> None:
+    partner.post({"event_id": "e1"})
+    with partner.bank.ledger.begin() as db:
+        later = clock.now(db) + timedelta(days=31)
+        assert posted.forget(db, later) == 0  # not yet in a slice
+    assert partner.fetched() == [["e1"]]
+    with partner.bank.ledger.begin() as db:
+        assert (posted.forget(db, later), posted.forget(db, later)) == (1, 0)
+    assert partner.post({"event_id": "e1"}).status_code == 202
+    assert partner.fetched() == []
 
 
 def test_feeds_and_secrets_that_are_not_there(partner: Partner, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -78,6 +78,26 @@ def test_hidden_sheets_are_not_read_and_it_is_said() -> None:
     assert dict(reader.notes) == {"hidden sheet old was not read": 1}
 
 
+def test_a_declared_sheet_that_is_hidden_is_refused() -> None:
+    made = book(b01=[["租金", 1, None]], b02=[["租金", 2, None]])
+    made["b02"].sheet_state = "hidden"
+    with pytest.raises(Refused, match="The sheet b02 is hidden"):
+        read(raw(made), sheets=["b01", "b02"])
+
+
+def test_an_area_that_would_fill_the_memory_is_refused() -> None:
+    sheet = b'<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData/><mergeCells><mergeCell ref="C1:G100000"/></mergeCells></worksheet>'
+    with pytest.raises(Refused, match=r"500000 cells of xl/worksheets/sheet1\.xml are merged"):
+        read(_zip({"xl/worksheets/sheet1.xml": sheet}))
+
+
+def test_a_number_that_is_no_day_stays_a_number() -> None:
+    made = book(b01=[["租金", 1, 2958465]])
+    made.epoch = openpyxl.utils.datetime.CALENDAR_MAC_1904
+    good, _, _ = read(raw(made))
+    assert good[0][3] == "2958465"
+
+
 def test_what_excel_shows_is_what_is_read() -> None:
     good, _, _ = read(
         raw(book(b01=[["a", 0.1 + 0.2, None], ["b", 1234567.89, None], ["c", 1e15, None], ["d", -0.005, None]]))
@@ -162,7 +182,7 @@ def test_a_workbook_made_to_burst_is_refused() -> None:
 
 def test_names_are_known_before_anything_is_kept() -> None:
     made = book(b01=[], b02=[])
-    made["b02"]["D1"] = "cvv2"
+    made["b02"]["D3"] = "cvv2"  # a sheet with lines of its own
     assert "cvv2" in column_names(io.BytesIO(raw(made)), Sheets.model_validate({"kind": "xlsx"}))
 
 

@@ -142,6 +142,47 @@ def test_what_is_wrong_is_named() -> None:
         read(b"<a>\xff</a>", {"a": "a"}, record="a/b")
 
 
+def test_what_stands_around_the_records_is_compared_however_many_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(xml, "ROWS", 3)
+    monkeypatch.setattr(xml, "BITE", 10)
+    content = b"<D><H><day>20260101</day></H>" + b"<r><a>1</a></r>" * 50 + b"<T><n>50</n></T></D>"
+    reader = Reader(
+        io.BytesIO(content),
+        XmlFile.model_validate(
+            {
+                "kind": "xml",
+                "record": "D/r",
+                "header": {"business_date": "D/H/day"},
+                "trailer": {"record_count": "D/T/n"},
+            }
+        ),
+        {"a": Column.model_validate({"type": "string", "classification": "C1/2"})},
+    )
+    first = next(iter(reader))
+    assert (len(first), reader.header) == (3, {"business_date": "20260101"})
+
+
+def test_totals_that_are_not_there_or_no_numbers_are_no_totals() -> None:
+    with pytest.raises(Refused, match="has no D/T/n, which states its record_count"):
+        read(b"<D><r><a>1</a></r></D>", {"a": "a"}, record="D/r", trailer={"record_count": "D/T/n"})
+    _, reader = read(
+        b"<D><r><a>1</a></r><T><n>x</n></T><T><n>2</n></T></D>",
+        {"a": "a"},
+        record="D/r",
+        trailer={"record_count": "D/T/n"},
+    )
+    assert reader.trailer == {"record_count": "x"}  # which the comparison refuses
+
+
+def test_what_stands_several_times_before_a_record_is_a_list_and_a_column_may_be_a_total_too() -> None:
+    content = b"<D><S><n>1</n><B>1</B><B>2</B><r><a>x</a></r></S><S><n>1</n><r><a>y</a></r></S></D>"
+    rows, reader = read(
+        content, {"a": "a", "b": "../B", "n": "../n"}, record="D/S/r", trailer={"record_count": "D/S/n"}
+    )
+    assert rows == [(1, "x", '["1","2"]', "1"), (1, "y", None, "1")]
+    assert reader.trailer == {"record_count": "2"}
+
+
 @pytest.mark.parametrize(
     "begin",
     ['<!DOCTYPE a SYSTEM "file:///etc/passwd">', '<!DOCTYPE a [<!ENTITY l "lol"><!ENTITY m "&l;&l;&l;">]>'],

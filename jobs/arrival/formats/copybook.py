@@ -20,13 +20,12 @@ import pyarrow.compute as pc
 from jobs.arrival.encodings import EBCDIC, codec_name, decode, decode_wide
 from jobs.arrival.errors import Cut, Refused
 from jobs.arrival.records import Malformed, Rows
-from jobs.arrival.text import BLOCK, clear
+from jobs.arrival.text import BLOCK, assigned, clear
 from jobs.contracts.copybook import Layout, Picture, Place
 from jobs.contracts.model import Column
-from jobs.contracts.source import CopybookFile
+from jobs.contracts.source import CopybookFile, Edge
 
 DESCRIPTOR = 4  # bytes of a record or block descriptor word
-LONGEST = 1 << 20
 PADDING = " \0"
 SINGLE = {"ascii", "cp1250", "cp1252", "iso8859-1", "iso8859-2", "latin-1"}  # one byte a character
 Path = tuple[tuple[str, int | None], ...]
@@ -73,7 +72,14 @@ class Reader:
     def __iter__(self) -> Iterator[Rows]:
         number = 1
         for records in self._records():
+            if self.trailer:
+                raise _behind_trailer(number)
             rows = self._decode(records, number)
+            if number == 1 and self._fmt.header and not self.header:
+                raise Refused(
+                    "no_header",
+                    f"The first record is no header ({self._fmt.header.segment}). Expected it there; send the file again with it.",
+                )
             number += len(records)
             if len(rows):
                 yield rows
@@ -94,7 +100,9 @@ class Reader:
             piece = next(pieces, None)
             ended = piece is None
             data += piece or b""
-            if first and len(data) >= self._fmt.skip_start:
+            if first:
+                if len(data) < self._fmt.skip_start:
+                    continue
                 data, offset, first = data[self._fmt.skip_start :], self._fmt.skip_start, False
             body = data if self._fmt.skip_end == 0 else data[: max(0, len(data) - self._fmt.skip_end)]
             records, used = self._cut(body, offset, number)
@@ -111,7 +119,7 @@ class Reader:
     def _cut(self, data: bytes, offset: int, number: int) -> tuple[list[bytes], int]:
         """(whole records at the beginning of `data`, bytes that they take)."""
         if self._fmt.records == "fixed":
-            return self._cut_fixed(data)
+            return self._cut_fixed(data, offset, number)
         records: list[bytes] = []
         at = 0
         while at + DESCRIPTOR <= len(data):
@@ -140,15 +148,19 @@ class Reader:
                 at = end
         return records, at
 
-    def _cut_fixed(self, data: bytes) -> tuple[list[bytes], int]:
+    def _cut_fixed(self, data: bytes, offset: int, number: int) -> tuple[list[bytes], int]:
         records: list[bytes] = []
         if not (self._fmt.variable_tables and self._book.tables):
             length = self._book.layout().length
             whole = len(data) // length
             return [data[n * length : (n + 1) * length] for n in range(whole)], whole * length
         at = 0
+        longest = self._book.layout().length
         while at < len(data):
-            counts = self._counts(data[at : at + LONGEST])
+            try:
+                counts = self._counts(data[at : at + longest])
+            except _Wrong as wrong:
+                raise _wrong_length(number + len(records), offset + at, str(wrong)) from wrong
             if counts is None:
                 break
             end = at + self._book.layout(counts).length
@@ -185,8 +197,12 @@ class Reader:
                 return None
             assert place.item.picture is not None
             values, wrong = self._values(np.frombuffer(field, np.uint8).reshape(1, -1), place.item.picture)
-            number = values[0].as_py()
-            counts.append(min(int(number), table.times or 0) if number and not wrong[0] and number.isdigit() else 0)
+            number = values[0].as_py() or "0"
+            if wrong[0] or not number.isdigit() or int(number) > (table.times or 0):
+                raise _Wrong(
+                    f"{place.item.name} (bytes {place.start + 1} to {place.end}) is {field.hex(' ')}: {table.name} holds 0 to {table.times}"
+                )
+            counts.append(int(number))
         return tuple(counts)
 
     # --- decoding -----------------------------------------------------------------------------------------------------
@@ -217,6 +233,8 @@ class Reader:
             for name in self._paths
         }
         rows = [order[b] for b in back]
+        if self._fmt.trailer and self.trailer and segments[-1] != self._fmt.trailer.segment:
+            raise _behind_trailer(lines[-1])
         self._carry(columns, rows, segments)
         return Rows(pa.array([lines[r] for r in rows], pa.int64()), columns, sorted(malformed))
 
@@ -281,10 +299,16 @@ class Reader:
             bad |= wrong
         edge = self._edges.get(kind.segment or "")
         if edge is not None:
-            found = {
-                k: self._column(layout, self._book.find(f), table, kind)[0][-1].as_py() or ""
-                for k, f in edge.fields.items()
-            }
+            self._check_edge(edge, lines)
+            found = {}
+            for key, field in edge.fields.items():
+                values, wrong, why = self._column(layout, self._book.find(field), table, kind)
+                if wrong[-1] or not values[-1].is_valid:
+                    raise Refused(
+                        f"{'header' if edge is self._fmt.header else 'trailer'}_unreadable",
+                        f"Record {lines[-1]} states no {key}: {why(len(lines) - 1) or f'{field} is blank'}. Expected it there; ask the sender for the right file.",
+                    )
+                found[key] = values[-1].as_py()
             if edge is self._fmt.header:
                 self.header = found
             if edge is self._fmt.trailer:
@@ -293,6 +317,19 @@ class Reader:
         if bad.any():
             columns = {name: pc.take(values, pa.array(good)) for name, values in columns.items()}
         return good, columns
+
+    def _check_edge(self, edge: Edge, lines: Sequence[int]) -> None:
+        """Raises Refused for a header that is not the first record, or a trailer that stands twice."""
+        if edge is self._fmt.header and (list(lines) != [1] or self.header):
+            raise Refused(
+                "no_header",
+                f"Record {lines[-1]} is a header ({edge.segment}). Expected one, as the first record; ask the sender for the right file.",
+            )
+        if edge is self._fmt.trailer and (len(lines) > 1 or self.trailer):
+            raise Refused(
+                "no_trailer",
+                f"Record {lines[-1]} is a second trailer ({edge.segment}). Expected one, as the last record; ask the sender for the right file.",
+            )
 
     def _holds(self, segment: str | None, path: Path) -> bool:
         """Whether records of this segment have the field: it is in no segment's group, or in that of theirs."""
@@ -309,6 +346,9 @@ class Reader:
         beyond = np.zeros(len(table), bool) if place is None else self._beyond(path, kind, len(table))
         if place is None or beyond.all():
             return pa.nulls(len(table), pa.string()), np.zeros(len(table), bool), lambda _: ""
+        if place.end > table.shape[1]:
+            where = f"{place.item.name} (bytes {place.start + 1} to {place.end}) lies behind the record's {table.shape[1]} bytes"
+            return pa.nulls(len(table), pa.string()), np.ones(len(table), bool), lambda _: where
         field = table[:, place.start : place.end]
         if place.item.picture is not None and not (place.item.times and path[-1][1] is None):
             values, wrong = self._values(field, place.item.picture)
@@ -318,7 +358,8 @@ class Reader:
                     chosen = self._column(layout, asked, table, kind)[0]
                     meant = pc.is_in(chosen, pa.array(ways, pa.string()))
                     values = pc.if_else(meant, values, pa.scalar(None, pa.string()))
-                    wrong = wrong & meant.to_numpy(zero_copy_only=False)
+                    known = pc.is_in(chosen, pa.array(list(groups), pa.string())).to_numpy(zero_copy_only=False)
+                    wrong = (wrong & meant.to_numpy(zero_copy_only=False)) | ~known
             where = f"{place.item.name} (bytes {place.start + 1} to {place.end})"
             picture = place.item.picture
             return (
@@ -332,8 +373,11 @@ class Reader:
         """The element does not exist: the table of all of these records holds fewer."""
         if kind.counts is None:
             return np.zeros(number, bool)
-        held = dict(zip((t.name for t in self._book.tables), kind.counts, strict=True))
-        gone = any(n is not None and n > held.get(step, n) for step, n in path)
+        gone = False
+        for table, held in zip(self._table_paths, kind.counts, strict=True):
+            here = path[: len(table)]
+            if len(here) == len(table) and here[:-1] == table[:-1] and here[-1][0] == table[-1][0]:
+                gone = gone or (here[-1][1] or 0) > held
         return np.full(number, gone)
 
     def _json(
@@ -405,7 +449,7 @@ class Reader:
                 wrong[at] = True
                 values.append(None)
                 continue
-            text = text.strip(PADDING)
+            text = assigned(text.strip(PADDING).encode(), self.notes).decode()
             wrong[at] = "\0" in text
             values.append(text or None)
         return pa.array(values, pa.string()), wrong
@@ -423,13 +467,14 @@ class Reader:
     # --- what stays ---------------------------------------------------------------------------------------------------
 
     def _carried_columns(self) -> dict[str, set[str]]:
-        """Column -> segments of the records that tell it anew."""
+        """Column -> segments of the records that tell it anew: those of its group, and of the groups before it under `carry`, whose new record ends the old one's family."""
         if self._fmt.segment is None:
             return {}
         carried: dict[str, set[str]] = {}
+        outer: set[str] = set()
         for group in map(self._fmt.book.find, self._fmt.segment.carry):
-            own = {segment for segment, path in self._groups.items() if path == group}
-            carried |= {name: own for name, path in self._paths.items() if path[: len(group)] == group}
+            outer = outer | {segment for segment, path in self._groups.items() if path == group}
+            carried |= {name: outer for name, path in self._paths.items() if path[: len(group)] == group}
         return carried
 
     def _carry(self, columns: dict[str, pa.Array], rows: Sequence[int], segments: Sequence[str | None]) -> None:
@@ -456,6 +501,13 @@ class _Wrong(Exception):
 def column_names(stream: BinaryIO, fmt: CopybookFile) -> list[str]:
     """The file names no columns; its copybook does."""
     return fmt.book.addresses
+
+
+def _behind_trailer(number: int) -> Refused:
+    return Refused(
+        "no_trailer",
+        f"Record {number} stands behind the trailer. Expected the trailer last; ask the sender for the right file.",
+    )
 
 
 def _wrong_length(number: int, at: int, why: str, what: str = "record") -> Refused:
@@ -491,7 +543,8 @@ def _plain_texts(characters: np.ndarray) -> tuple[pa.Array, np.ndarray]:
 def _packed(field: np.ndarray, picture: Picture) -> tuple[pa.Array, np.ndarray]:
     nibbles = np.stack([field >> 4, field & 0x0F], axis=2).reshape(len(field), -1)
     digits, sign = nibbles[:, :-1], nibbles[:, -1]
-    wrong = (digits > 9).any(axis=1) | (sign < 10)
+    # Where the digits are even in number, half a byte before them is not one of them.
+    wrong = (digits > 9).any(axis=1) | (sign < 10) | (digits[:, : -picture.digits] != 0).any(axis=1)
     return _numbers(digits[:, -picture.digits :], (sign == 0x0B) | (sign == 0x0D), picture, wrong), wrong
 
 

@@ -21,6 +21,8 @@ from jobs.arrival.text import beginning, blocks
 from jobs.contracts.model import Column
 from jobs.contracts.source import JsonLines
 
+DEEPEST = 64  # levels of containers inside each other
+BRACKETS = re.compile(r"[\[\]{}]")
 SPACE = re.compile(r"[ \t\r]*")
 
 
@@ -34,6 +36,18 @@ NOTHING: dict[str, Any] = {}
 SCANNER = json.JSONDecoder(parse_int=Number, parse_float=Number, parse_constant=Number).scan_once  # type: ignore[attr-defined]
 
 
+def is_deep(text: str) -> bool:
+    """Whether containers may stand more than DEEPEST levels inside each other; brackets in strings count, which is wrong towards yes only."""
+    if text.count("[") + text.count("{") <= DEEPEST:
+        return False
+    level = 0
+    for bracket in BRACKETS.findall(text):
+        level += 1 if bracket in "[{" else -1
+        if level > DEEPEST:
+            return True
+    return False
+
+
 class Reader:
     seeks: ClassVar[bool] = False
 
@@ -45,7 +59,6 @@ class Reader:
         self.ends_itself = fmt.compression is not None
         self._stream, self._fmt, self._codec = stream, fmt, codec_name(fmt.encoding)
         self._paths = {name: tuple((column.source or name).split(".")) for name, column in columns.items()}
-        self._harmless: set[str] = set()  # keys that were looked at before
 
     def __iter__(self) -> Iterator[Rows]:
         for block in blocks(self._stream, self._fmt.compression, self._codec):
@@ -64,24 +77,11 @@ class Reader:
                 malformed.append(Malformed(number, why, raw.encode()))
             elif record is not None:  # an empty line is no record
                 if suspicious:
-                    self._check_keys(record, number)
+                    check_keys(raw, number)
                 lines.append(number)
                 records.append(record)
         columns = {name: text_array(values) for name, values in self._columns(records).items()}
         return Rows(pa.array(lines, pa.int64()), columns, malformed)
-
-    def _check_keys(self, value: Any, line: int) -> None:
-        """Raises ForbiddenColumn for a key, at any depth, that must never be stored."""
-        if type(value) is dict:
-            if not self._harmless.issuperset(value):
-                check_names(list(value), f"line {line}")
-                self._harmless.update(value)
-            for inner in value.values():
-                if type(inner) in (dict, list):
-                    self._check_keys(inner, line)
-        elif type(value) is list:
-            for inner in value:
-                self._check_keys(inner, line)
 
     def _columns(self, records: list[dict[str, Any]]) -> dict[str, list[str | None]]:
         """Each parent object is found once, however many columns come out of it."""
@@ -100,6 +100,16 @@ class Reader:
         return columns
 
 
+def check_keys(raw: str, line: int) -> None:
+    """Raises ForbiddenColumn for a key, at any depth, that must never be stored; also for one that another of the same name hides."""
+
+    def look(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        check_names([name for name, _ in pairs], f"line {line}")
+        return dict(pairs)
+
+    json.loads(raw, object_pairs_hook=look)
+
+
 def column_names(stream: BinaryIO, fmt: JsonLines) -> list[str]:
     """The keys of the first record, nested ones too."""
     record, _ = _record(beginning(stream, fmt.compression, codec_name(fmt.encoding)).split("\n")[0])
@@ -111,6 +121,8 @@ def _record(raw: str) -> tuple[dict[str, Any] | None, str]:
     start = 0 if raw.startswith("{") else SPACE.match(raw).end()  # type: ignore[union-attr]
     if start == len(raw):
         return None, ""
+    if is_deep(raw):
+        return None, f"nested more than {DEEPEST} levels deep"
     try:
         record, end = SCANNER(raw, start)
     except StopIteration as error:

@@ -7,9 +7,11 @@ a formula without a value. The line of a row is its row in the sheet, plus 10485
 
 from __future__ import annotations
 
+import re
 import zipfile
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any, BinaryIO, ClassVar
@@ -26,6 +28,11 @@ SHEET_LINES = 1 << 20  # the most rows that a sheet has
 SHEET = "#sheet"
 LAST_DAY = 2_958_465  # 9999-12-31 as Excel counts days
 DIGITS = 15
+LONGEST_NAME = 40
+AREA = re.compile(rb'<mergeCell [^>]*ref="([A-Z]{1,3})([0-9]{1,7}):([A-Z]{1,3})([0-9]{1,7})"')
+MOST_MERGED = 100_000
+MOST_BYTES = 256 << 20
+MOST_CELLS = 20_000_000  # of all sheets: more is no workbook that people fill in
 
 
 class Reader:
@@ -51,6 +58,16 @@ class Reader:
                 f"The workbook has no sheet {', '.join(missing)}; it has {', '.join(values.sheetnames)}. Expected all declared "
                 "sheets; ask the sender for them.",
             )
+        hidden = [
+            sheet.title
+            for sheet in values.worksheets
+            if sheet.title in self._fmt.sheets and sheet.sheet_state != "visible"
+        ]
+        if hidden:
+            raise Refused(
+                "sheet_hidden",
+                f"The sheet {', '.join(hidden)} is hidden. Expected declared sheets to be seen: show it, or take it out of the source, and send the workbook again.",
+            )
         for number, sheet in enumerate(values.worksheets):
             if self._fmt.sheets and sheet.title not in self._fmt.sheets:
                 self.notes[f"sheet {sheet.title} is not declared and was not read"] += 1
@@ -64,7 +81,7 @@ class Reader:
 
         first = column_index_from_string(self._fmt.first_column)
         places = self._places(sheet, first)
-        merged = {(row, column): str(area) for area in sheet.merged_cells.ranges for row, column in area.cells}
+        areas = list(sheet.merged_cells.ranges)
         lines: list[int] = []
         rows: list[list[str | None]] = []
         malformed: list[Malformed] = []
@@ -72,12 +89,15 @@ class Reader:
         for at in range(self._fmt.names_in + 1, last + 1):
             cells = {name: sheet.cell(at, place) if place else None for name, place in places.items()}
             given = [c for c in cells.values() if c is not None and c.value is not None]
-            if not given and not any((at, place) in merged for place in places.values()):
+            here = [area for area in areas if area.min_row <= at <= area.max_row]
+            if not given and not any(
+                area.min_col <= place <= area.max_col for area in here for place in places.values()
+            ):
                 if self._fmt.until == "blank":
                     self._below(sheet, at, last)
                     break
                 continue
-            why = next((w for c in cells.values() if c is not None and (w := _wrong(c, written, merged))), "")
+            why = next((w for c in cells.values() if c is not None and (w := _wrong(c, written, here))), "")
             texts = [
                 sheet.title if c is None else _text(c.value, self._columns[name], epoch) for name, c in cells.items()
             ]
@@ -121,15 +141,17 @@ class Reader:
 
 
 def column_names(stream: BinaryIO, fmt: Sheets) -> list[str]:
-    """All names in the line of names of all sheets, hidden ones too."""
+    """All texts that may be names, of every sheet, wherever they stand: a sheet that is not asked for has its own line of names."""
     book = _open(stream, formulas=False)
-    return [
-        str(cell.value)
-        for sheet in book.worksheets
-        for row in sheet.iter_rows(min_row=fmt.names_in, max_row=fmt.names_in)
-        for cell in row
-        if cell.value is not None
-    ]
+    return sorted(
+        {
+            cell.value
+            for sheet in book.worksheets
+            for row in sheet.iter_rows()
+            for cell in row
+            if isinstance(cell.value, str) and len(cell.value) <= LONGEST_NAME
+        }
+    )
 
 
 def _open(stream: BinaryIO, *, formulas: bool) -> Any:
@@ -147,13 +169,21 @@ def _open(stream: BinaryIO, *, formulas: bool) -> Any:
     try:
         with zipfile.ZipFile(stream) as archive:
             check_zip(archive, size)
+            _check_areas(archive)
     except zipfile.BadZipFile as error:
         raise Cut(
             f"The workbook ends after {size} bytes without its directory. Expected a whole file; send it again."
         ) from error
     stream.seek(0)
     try:
-        return openpyxl.load_workbook(stream, data_only=not formulas)
+        book = openpyxl.load_workbook(stream, data_only=not formulas)
+        cells = sum(sheet.max_row * sheet.max_column for sheet in book.worksheets)
+        if cells > MOST_CELLS:
+            raise Refused(
+                "bomb",
+                f"The workbook has {cells} cells. Expected at most {MOST_CELLS}; delete empty rows and columns, or send the data as text.",
+            )
+        return book
     except Refused:
         raise
     except Exception as error:  # openpyxl raises whatever its parsers do
@@ -163,9 +193,37 @@ def _open(stream: BinaryIO, *, formulas: bool) -> Any:
         ) from error
 
 
-def _wrong(cell: Any, written: Any, merged: Mapping[tuple[int, int], str]) -> str:
-    """What is wrong with a cell, by its name."""
-    area = merged.get((cell.row, cell.column))
+def _check_areas(archive: zipfile.ZipFile) -> None:
+    """The library makes a cell of each place in a merged area, and of each row up to the last styled one: looked at before it is let loose."""
+    for entry in archive.infolist():
+        if not entry.filename.startswith("xl/worksheets/"):
+            continue
+        if entry.file_size > MOST_BYTES:
+            raise Refused(
+                "bomb",
+                f"{entry.filename} of the workbook has {entry.file_size} bytes. Expected at most {MOST_BYTES}; send such data as text or Parquet.",
+            )
+        merged = 0
+        for found in AREA.finditer(archive.read(entry)):
+            columns = [_column(found[n]) for n in (1, 3)]
+            merged += (abs(columns[1] - columns[0]) + 1) * (abs(int(found[4]) - int(found[2])) + 1)
+        if merged > MOST_MERGED:
+            raise Refused(
+                "bomb",
+                f"{merged} cells of {entry.filename} are merged. Expected at most {MOST_MERGED}; take the merging out and send the workbook again.",
+            )
+
+
+def _column(letters: bytes) -> int:
+    number = 0
+    for letter in letters:
+        number = number * 26 + letter - 64
+    return number
+
+
+def _wrong(cell: Any, written: Any, areas: Sequence[Any]) -> str:
+    """What is wrong with a cell, by its name. `areas`: merged ones of its row."""
+    area = next((one for one in areas if one.min_col <= cell.column <= one.max_col), None)
     if area:
         return f"cell {cell.coordinate} is merged with others ({area}): whose value is it?"
     if cell.data_type == "e":
@@ -188,7 +246,8 @@ def _text(value: Any, column: Column, epoch: datetime) -> str | None:
         and column.parse is None
         and 1 <= value <= LAST_DAY
     ):
-        value = from_excel(value, epoch)
+        with suppress(ValueError, OverflowError):  # a number that is no day stays a number, and is rejected as one
+            value = from_excel(value, epoch)
     if isinstance(value, float):
         return f"{Decimal(f'{value:.{DIGITS}g}'):f}"
     if isinstance(value, datetime):

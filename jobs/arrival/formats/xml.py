@@ -11,7 +11,6 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from decimal import Decimal, InvalidOperation
 from typing import BinaryIO, ClassVar
 from xml.parsers import expat
@@ -22,7 +21,7 @@ from jobs.arrival.encodings import codec_name
 from jobs.arrival.errors import Cut, Refused
 from jobs.arrival.forbidden import check_names
 from jobs.arrival.records import Rows, text_array
-from jobs.arrival.text import beginning, transcoded
+from jobs.arrival.text import assigned, beginning, transcoded
 from jobs.contracts.model import Column
 from jobs.contracts.source import XmlFile
 
@@ -51,7 +50,9 @@ class Reader:
             for part, fields in (("header", fmt.header), ("trailer", fmt.trailer))
             for key, path in fields.items()
         }
-        self._wanted = {*self._columns.values(), *self._edges.values()}
+        self._asked, self._stated = set(self._columns.values()), set(self._edges.values())
+        self._wanted = self._asked | self._stated
+        self._edge_values: dict[Path, list[str]] = {}
         # Which of them are told anew when an element of a path begins.
         self._inside: dict[Path, list[Path]] = {}
         for path in set(self._columns.values()):
@@ -76,10 +77,11 @@ class Reader:
             for at in range(0, len(data), BITE):
                 self._parse(data[at : at + BITE], last=False)
                 if len(self._lines) >= ROWS:
+                    self._tell_edges()
                     yield self._batch()
-            self._tell_edges()
         self._parse(b"", last=True)
         self._tell_edges()
+        self._check_edges()
         if self._lines:
             yield self._batch()
 
@@ -116,9 +118,9 @@ class Reader:
             self._harmless.update(names)
         self._open.append(local)
         path = tuple(self._open)
-        for gone in self._inside.get(path, ()):
-            # What an element before this one said, unless both are inside one record: then it stands there twice.
-            if path[: len(self._record)] != self._record or path == self._record:
+        # A record begins, or what it stands in: what was told before is another's. What stands several times within one of them stays.
+        if path == self._record[: len(path)]:
+            for gone in self._inside.get(path, ()):
                 self._found.pop(gone, None)
         if path == self._record:
             self._begun = self._parser.CurrentLineNumber
@@ -134,14 +136,18 @@ class Reader:
         path, text = tuple(self._open), self._texts.pop()
         self._open.pop()
         if text is not None:
-            self._note(path, "".join(text).strip())
+            self._note(path, assigned("".join(text).strip().encode(), self.notes).decode())
         if path == self._record:
             self._lines.append(self._begun)
             self._rows.append([_one(self._found.get(p)) for p in self._columns.values()])
 
     def _note(self, path: Path, value: str) -> None:
-        if path in self._wanted and value:
+        if not value:
+            return
+        if path in self._asked:
             self._found.setdefault(path, []).append(value)
+        if path in self._stated:
+            self._edge_values.setdefault(path, []).append(value)
 
     def _doctype(self, *_: object) -> None:
         raise Refused(
@@ -168,9 +174,17 @@ class Reader:
 
     def _tell_edges(self) -> None:
         for (part, key), path in self._edges.items():
-            values = self._found.get(path)
+            values = self._edge_values.get(path)
             if values:
                 (self.header if part == "header" else self.trailer)[key] = _together(key, values)
+
+    def _check_edges(self) -> None:
+        for (part, key), path in self._edges.items():
+            if key not in (self.header if part == "header" else self.trailer):
+                raise Refused(
+                    f"no_{part}",
+                    f"The document has no {'/'.join(path)}, which states its {key}. Expected it; ask the sender for it, or take it out of the source.",
+                )
 
     def _batch(self) -> Rows:
         lines, rows = self._lines, self._rows
@@ -195,6 +209,16 @@ def _one(values: list[str] | None) -> str | None:
 def _together(key: str, values: list[str]) -> str:
     """Totals of several parts (statements of one message) add up; of anything else the last counts."""
     if len(values) > 1 and key in ("record_count", "amount_sum"):
-        with suppress(InvalidOperation):
+        try:
             return f"{sum((Decimal(v) for v in values), Decimal(0)):f}"
+        except InvalidOperation:
+            return next(v for v in values if not _is_number(v))  # which is told to be no number
     return values[-1]
+
+
+def _is_number(text: str) -> bool:
+    try:
+        Decimal(text)
+    except InvalidOperation:
+        return False
+    return True

@@ -11,7 +11,7 @@ import io
 import os
 from collections.abc import Iterator, Mapping
 from importlib import import_module
-from typing import BinaryIO, NamedTuple, Protocol, cast
+from typing import Any, BinaryIO, NamedTuple, Protocol, cast
 
 from jobs.contracts.model import Table
 from jobs.contracts.source import Source
@@ -30,6 +30,7 @@ class Span(NamedTuple):
     part: str
     begins: str
     ends: str
+    is_empty: bool = False  # nothing of ours lies there: the position moves on, nothing is read
 
 
 class Puller(Protocol):
@@ -62,6 +63,29 @@ def address(connection: str) -> str:
             f"No address is known of the connection {connection}. Set {variable} for the services and start them again."
         )
     return found
+
+
+def postgres_options(connection: str) -> dict[str, Any]:
+    """How a PostgreSQL source is connected to. Raises SourceDown for what is no address, without showing it: it may hold a password."""
+    from psycopg import ProgrammingError
+    from psycopg.conninfo import conninfo_to_dict
+
+    try:
+        known = conninfo_to_dict(address(connection))
+    except ProgrammingError as error:
+        raise SourceDown(
+            f"LEDGERLAKE_SOURCE_{connection.upper()} is no address of a PostgreSQL server. Write postgresql://user:password@host:port/database, special characters as %XX."
+        ) from error
+    limits = "-ctimezone=UTC -clock_timeout=20s -cidle_in_transaction_session_timeout=600s"
+    return {
+        **known,
+        "connect_timeout": 10,
+        "client_encoding": "utf8",
+        "options": limits,
+        "keepalives_idle": 30,
+        "keepalives_interval": 10,
+        "keepalives_count": 3,
+    }
 
 
 class _Lines(io.RawIOBase):
@@ -110,4 +134,4 @@ def stream_of(lines: Iterator[bytes]) -> BinaryIO:
     return cast(BinaryIO, _Lines(lines))
 
 
-__all__ = ["Puller", "SourceDown", "Span", "address", "puller", "stream_of"]
+__all__ = ["Puller", "SourceDown", "Span", "address", "postgres_options", "puller", "stream_of"]

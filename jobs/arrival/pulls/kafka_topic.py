@@ -40,6 +40,11 @@ class Puller:
                         f"{self._feed}: partition {number} of {self._pull.topic} begins at offset {low}, and we were at {begins}: the topic dropped records "
                         "before we read them. Restore them at the source, or ask it to send them again, and longer retention."
                     )
+                if begins > high:
+                    raise SourceDown(
+                        f"{self._feed}: partition {number} of {self._pull.topic} ends at offset {high}, and we were at {begins}: the topic was made anew. Name it otherwise, in a source of its "
+                        "own, so that its offsets are not taken for the old ones."
+                    )
                 if high > begins:
                     found.append(Span(str(number), str(begins), str(min(high, begins + self._pull.most))))
             return found

@@ -15,13 +15,16 @@ from typing import Any, BinaryIO
 
 import psycopg
 
-from jobs.arrival.pulls import SourceDown, Span, address, stream_of
+from jobs.arrival.pulls import SourceDown, Span, postgres_options, stream_of
 from jobs.contracts.model import Table
 from jobs.contracts.source import PostgresChanges, Source
 from jobs.ledger import Ledger
 
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 MESSAGES = 5_000  # fetched at once
+# So much of the log without a change of ours is passed over at once; less is read again with the next look.
+STRIDE = 16 << 20
+OWN = frozenset(["op", "lsn", "seq", "committed_at"])
 INSERT, UPDATE, DELETE, TRUNCATE = "IUDT"
 
 
@@ -29,35 +32,75 @@ class Puller:
     def __init__(self, source: Source, table: Table, ledger: Ledger):
         assert isinstance(source.pull, PostgresChanges)
         self._feed, self._pull = source.feed, source.pull
+        named = {n: (c.source or n).split(".")[0] for n, c in table.columns.items()}
+        self._wanted = [n for n in dict.fromkeys(named.values()) if n not in OWN]
+        self._key = [named[n] for n in table.primary_key if n in named and named[n] not in OWN]
 
     def spans(self, taken: Mapping[str, str]) -> list[Span]:
         with self._connected() as db:
-            slot = db.execute(
-                "select confirmed_flush_lsn::text, pg_current_wal_flush_lsn()::text, wal_status from pg_replication_slots where slot_name = %s and plugin = 'pgoutput'",
-                (self._pull.slot,),
-            ).fetchone()
-            if slot is None:
-                raise SourceDown(
-                    f"{self._feed}: {self._pull.connection} has no replication slot {self._pull.slot}. Have its owner run: CREATE PUBLICATION {self._pull.publication} "
-                    f"FOR TABLE {self._pull.table}; SELECT pg_create_logical_replication_slot('{self._pull.slot}', 'pgoutput'); (wal_level must be logical)."
-                )
-            if slot[2] == "lost":
-                raise SourceDown(
-                    f"{self._feed}: the slot {self._pull.slot} was left behind and its log is gone. Changes are missing: take the table whole once "
-                    "(pull.kind: postgres_table), and make the slot anew."
-                )
-            begins, ends = taken.get(self._pull.slot, slot[0]), slot[1]
-            if _number(ends) <= _number(begins):
-                return []
+            confirmed, now = self._slot(db)
+            self._check_publication(db)
+            begins = taken.get(self._pull.slot, confirmed)
+            if _number(confirmed) > _number(begins) or _number(now) < _number(begins):
+                raise self._moved(begins, f"the slot stands at {confirmed}, the log ends at {now}")
+            span = Span(self._pull.slot, begins, now)
             # The log moves on for whatever happens on the server: a slice only where the table changed.
-            span = Span(self._pull.slot, begins, ends)
             if next(self._changes(db, span), None):
                 return [span]
-            if _number(slot[0]) >= _number(begins):
-                self._advance(
-                    db, ends
-                )  # nothing waits: the server need not keep what is not ours, nor we read it again
+            if _number(now) - _number(begins) > STRIDE:
+                return [span._replace(is_empty=True)]
             return []
+
+    def _slot(self, db: psycopg.Connection[Any]) -> tuple[str, str]:
+        """(up to where the slot was moved on, where the log ends). Raises SourceDown."""
+        query = (
+            "select confirmed_flush_lsn::text, pg_current_wal_flush_lsn()::text, wal_status from pg_replication_slots "
+            "where slot_name = %s and plugin = 'pgoutput' and database = current_database()"
+        )
+        slot = db.execute(query, (self._pull.slot,)).fetchone()
+        if slot is None:
+            raise SourceDown(
+                f"{self._feed}: {self._pull.connection} has no replication slot {self._pull.slot} (pgoutput) in this database. Have its owner run: CREATE PUBLICATION "
+                f"{self._pull.publication} FOR TABLE {self._pull.table}; ALTER TABLE {self._pull.table} REPLICA IDENTITY FULL; "
+                f"SELECT pg_create_logical_replication_slot('{self._pull.slot}', 'pgoutput'); (wal_level must be logical)."
+            )
+        if slot[2] == "lost":
+            raise self._moved("", "the server dropped the log that the slot needs")
+        return str(slot[0]), str(slot[1])
+
+    def _moved(self, begins: str, found: str) -> SourceDown:
+        return SourceDown(
+            f"{self._feed}: changes of {self._pull.table} after position {begins or 'that we had'} are not to be had any more: {found}. Somebody else moved the slot, or it was made "
+            f"anew. Take the table whole once (a source of its own with pull.kind: postgres_table), and name a new slot in pull.slot; until then nothing is taken from this one."
+        )
+
+    def _check_publication(self, db: psycopg.Connection[Any]) -> None:
+        """Raises SourceDown where changes of the table would not be told, or not whole."""
+        schema, name = self._pull.table.split(".")
+        table = db.execute(
+            "select c.relkind::text, c.relreplident::text from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname = %s and c.relname = %s",
+            (schema, name),
+        ).fetchone()
+        whole = db.execute(
+            "select p.pubinsert and p.pubupdate and p.pubdelete and p.pubtruncate and t.rowfilter is null and cardinality(t.attnames) = (select count(*) from pg_attribute "
+            "where attrelid = format('%%I.%%I', t.schemaname, t.tablename)::regclass and attnum > 0 and not attisdropped) "
+            "from pg_publication p join pg_publication_tables t using (pubname) where p.pubname = %s and t.schemaname = %s and t.tablename = %s",
+            (self._pull.publication, schema, name),
+        ).fetchone()
+        if table is None or table[0] != "r":
+            raise SourceDown(
+                f"{self._feed}: {self._pull.table} is no plain table of {self._pull.connection}. Expected one; of a partitioned table name each partition a source."
+            )
+        if whole is None or not whole[0]:
+            raise SourceDown(
+                f"{self._feed}: the publication {self._pull.publication} does not tell all of {self._pull.table}: it needs the table, without filter or list of columns, with insert, "
+                f"update, delete and truncate. Have its owner run: ALTER PUBLICATION {self._pull.publication} ADD TABLE {self._pull.table};"
+            )
+        if table[1] != "f":
+            raise SourceDown(
+                f"{self._feed}: changes of {self._pull.table} leave out large values that did not change, and what a row was before. Have its owner run: ALTER TABLE "
+                f"{self._pull.table} REPLICA IDENTITY FULL;"
+            )
 
     def open(self, span: Span) -> BinaryIO:
         return stream_of(self._lines(span))
@@ -75,6 +118,9 @@ class Puller:
 
     def _lines(self, span: Span) -> Iterator[bytes]:
         with self._connected() as db:
+            confirmed, now = self._slot(db)
+            if _number(confirmed) > _number(span.begins) or _number(now) < _number(span.ends):
+                raise self._moved(span.begins, f"the slot stands at {confirmed}, the log ends at {now}")
             for change in self._changes(db, span):
                 yield json.dumps(change, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
@@ -82,7 +128,7 @@ class Puller:
         """The changes of our table in transactions that committed from `begins` on and before `ends`, in the order of their commits."""
         columns: dict[int, list[str]] = {}  # of relations that are our table
         committed: datetime | None = None
-        position = 0
+        position = place = 0
         query = "select data from pg_logical_slot_peek_binary_changes(%s, %s::pg_lsn, null, 'proto_version', '1', 'publication_names', %s)"
         with db.transaction(), db.cursor(name="changes", binary=True) as cursor:
             cursor.itersize = MESSAGES
@@ -90,15 +136,16 @@ class Puller:
                 kind, reading = chr(message[0]), _Reading(message)
                 if kind == "B":
                     position, microseconds = reading.whole(">qq")
-                    committed = EPOCH + timedelta(microseconds=microseconds)
+                    committed, place = EPOCH + timedelta(microseconds=microseconds), 0
                 elif kind == "R":
                     self._describe(reading, columns)
                 elif _number(span.begins) <= position and kind in (INSERT, UPDATE, DELETE, TRUNCATE):
-                    values = self._values(kind, reading, columns)
-                    if values is not None:
+                    for op, values in self._values(kind, reading, columns):
+                        place = place + 1
                         told = {
-                            "op": kind,
+                            "op": op,
                             "lsn": _text(position),
+                            "seq": str(place),
                             "committed_at": committed.isoformat() if committed else None,
                         }
                         yield {**values, **told}
@@ -113,40 +160,57 @@ class Puller:
             names.append(reading.text())
             reading.whole(">Ii")
         columns.pop(relation, None)
-        if name == self._pull.table:
-            columns[relation] = names
+        if name != self._pull.table:
+            return
+        missing = [n for n in self._wanted if n not in names]
+        if missing or OWN.intersection(names):
+            wrong = (
+                f"has no {', '.join(missing)}"
+                if missing
+                else f"has a column {', '.join(sorted(OWN.intersection(names)))}, which is what we say of a change"
+            )
+            raise SourceDown(
+                f"{self._feed}: the table {self._pull.table} {wrong}; it has {', '.join(names)}. Expected the contract's columns: agree with the source's owner, or change the "
+                "contract with its consumers."
+            )
+        columns[relation] = names
 
-    def _values(self, kind: str, reading: _Reading, columns: Mapping[int, list[str]]) -> dict[str, str | None] | None:
-        """Column -> text of the row as it is now (of a deletion: what the table tells of the row that was); None for another table."""
+    def _values(
+        self, kind: str, reading: _Reading, columns: Mapping[int, list[str]]
+    ) -> Iterator[tuple[str, dict[str, str | None]]]:
+        """(op, column -> text of the row): none of another table, two of a row whose key changed: the old one is gone, the new one is there."""
         if kind == TRUNCATE:
             number, _ = reading.whole(">Ib")
-            return {} if any(reading.whole(">I")[0] in columns for _ in range(number)) else None
+            if columns.keys() & {reading.whole(">I")[0] for _ in range(number)}:
+                yield TRUNCATE, {}
+            return
         [relation] = reading.whole(">I")
         names = columns.get(relation)
         if names is None:
-            return None
-        old: dict[str, Any] = {}
+            return
         [part] = reading.whole(">c")
-        if part in (b"K", b"O"):
-            old = reading.row(names)
-            if kind == DELETE:
-                return old
+        old = reading.row(names) if part in (b"K", b"O") else None
+        if kind == DELETE:
+            yield DELETE, old or {}
+            return
+        if old is not None:
             reading.whole(">c")
         row = reading.row(names)
-        for name, value in row.items():
-            if value is UNCHANGED:
-                if name not in old or old[name] is UNCHANGED:
-                    raise SourceDown(
-                        f"{self._feed}: a change of {self._pull.table} leaves the large column {name} out, for it did not change. Have its owner run: ALTER TABLE "
-                        f"{self._pull.table} REPLICA IDENTITY FULL; and touch the row again."
-                    )
-                row[name] = old[name]
-        return row
+        for name in [n for n, value in row.items() if value is UNCHANGED]:
+            if old is None or old.get(name, UNCHANGED) is UNCHANGED:
+                raise SourceDown(
+                    f"{self._feed}: a change of {self._pull.table} leaves the large column {name} out, for it did not change, and does not tell what it was. It was made before "
+                    "REPLICA IDENTITY FULL: take the table whole once, and name a new slot in pull.slot."
+                )
+            row[name] = old[name]
+        if old is not None and any(old.get(key) != row.get(key) for key in self._key):
+            yield DELETE, old
+        yield kind, row
 
     @contextmanager
     def _connected(self) -> Iterator[psycopg.Connection[Any]]:
         try:
-            with psycopg.connect(address(self._pull.connection), connect_timeout=10, autocommit=True) as db:
+            with psycopg.connect(**postgres_options(self._pull.connection), autocommit=True) as db:
                 yield db
         except psycopg.Error as error:
             raise SourceDown(

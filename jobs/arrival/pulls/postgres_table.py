@@ -13,14 +13,17 @@ from typing import Any, BinaryIO
 import psycopg
 from psycopg import sql
 
-from jobs.arrival.pulls import SourceDown, Span, address, stream_of
+from jobs.arrival.pulls import SourceDown, Span, postgres_options, stream_of
 from jobs.contracts.model import Table
 from jobs.contracts.source import PostgresTable, Source
 from jobs.ledger import Ledger
 
 EVER = "-infinity"
 ROWS = 5_000  # fetched at once
-NUMBERS = {"smallint", "integer", "bigint", "numeric"}
+NUMBERS = {"smallint", "integer", "bigint"}
+INSTANT = "timestamp with time zone"
+# A transaction that is at work may still commit rows of the moment at which it began.
+NOW = "select least(clock_timestamp(), (select min(xact_start) from pg_stat_activity where backend_xid is not null and datname = current_database()))::text"
 
 
 class Puller:
@@ -38,11 +41,12 @@ class Puller:
         begins = taken.get(part, EVER)
         with self._connected() as db:
             kind = self._kind(db)
+            self._check_watermarks(db, kind)
             if kind in NUMBERS:
                 largest = sql.SQL("select (max({}) + 1)::text from {}").format(self._watermark, self._table)
                 ends = db.execute(largest).fetchone()
             else:
-                ends = db.execute(sql.SQL("select clock_timestamp()::{}::text").format(sql.SQL(kind))).fetchone()
+                ends = db.execute(NOW).fetchone()
             if not ends or ends[0] is None or ends[0] == begins:
                 return []
             is_new = sql.SQL("select exists (select from {} where {})").format(
@@ -69,6 +73,18 @@ class Puller:
                 for (line,) in cursor.execute(query):
                     yield line.encode() + b"\n"
 
+    def _check_watermarks(self, db: psycopg.Connection[Any], kind: str) -> None:
+        """Raises SourceDown for rows that no look would ever find."""
+        never = sql.SQL("{} is null").format(self._watermark)
+        if kind == INSTANT:
+            never = sql.SQL("({} or not isfinite({}))").format(never, self._watermark)
+        found = db.execute(sql.SQL("select count(*) from {} where {}").format(self._table, never)).fetchone()
+        if found and found[0]:
+            raise SourceDown(
+                f"{self._feed}: {found[0]} rows of {self._pull.table} have no {self._pull.watermark}, so they would never be read. Have the source's owner fill it and declare it "
+                "NOT NULL."
+            )
+
     def _kind(self, db: psycopg.Connection[Any]) -> str:
         """The watermark's type. Raises SourceDown for a table or a column that is not there."""
         query = (
@@ -83,9 +99,9 @@ class Puller:
                 "source's owner for them or for the right to read them, or change the contract with its consumers."
             )
         kind = str(columns[self._pull.watermark])
-        if kind not in NUMBERS and not kind.startswith("timestamp"):
+        if kind not in NUMBERS and kind != INSTANT:
             raise SourceDown(
-                f"{self._feed}: the watermark {self._pull.watermark} is of type {kind}. Expected a timestamp or a whole number."
+                f"{self._feed}: the watermark {self._pull.watermark} is of type {kind}. Expected timestamptz (a time without its zone may lie hours off) or a whole number."
             )
         return kind
 
@@ -105,7 +121,7 @@ class Puller:
     @contextmanager
     def _connected(self) -> Iterator[psycopg.Connection[Any]]:
         try:
-            with psycopg.connect(address(self._pull.connection), connect_timeout=10, options="-ctimezone=UTC") as db:
+            with psycopg.connect(**postgres_options(self._pull.connection)) as db:
                 yield db
         except psycopg.Error as error:
             raise SourceDown(

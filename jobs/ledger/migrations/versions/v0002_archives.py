@@ -11,7 +11,9 @@ depends_on = None
 
 def upgrade() -> None:
     op.add_column("deliveries", sa.Column("part_of", sa.Text(), nullable=True))
+    op.create_index("deliveries_part_of", "deliveries", ["part_of"], unique=False)
 
 
 def downgrade() -> None:
+    op.drop_index("deliveries_part_of", "deliveries")
     op.drop_column("deliveries", "part_of")

@@ -26,9 +26,11 @@ def upgrade() -> None:
         sa.Column("business_date", sa.Date(), nullable=False),
         sa.Column("seq", sa.BigInteger(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("tries", sa.BigInteger(), nullable=False),
         sa.Column("taken_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("slice_id"),
         sa.UniqueConstraint("feed", "part", "begins"),
+        sa.UniqueConstraint("feed", "business_date", "seq"),
     )
     op.create_index("slices_waiting", "slices", ["state"], unique=False)
 
