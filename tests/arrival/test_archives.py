@@ -12,7 +12,7 @@ from typing import Any
 
 import pysequoia
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.arrival import packed
@@ -391,7 +391,6 @@ def members(content: bytes, container: str) -> list[str]:
     return [m.name for m in packed.members(io.BytesIO(content), fmt)]
 
 
-@settings(max_examples=150, deadline=None)
 @given(
     st.binary(max_size=200),
     st.sampled_from(["zip", "tar", "tar.gz"]),
@@ -411,7 +410,6 @@ def test_random_bytes_never_crash_it(content: bytes, container: str, begin: byte
         )
 
 
-@settings(max_examples=40, deadline=None)
 @given(
     st.dictionaries(
         st.text("abc/", min_size=1, max_size=6).filter(lambda n: n.strip("/") == n and "//" not in n),

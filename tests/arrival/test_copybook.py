@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.arrival import text
@@ -120,12 +120,11 @@ def test_a_record_by_hand() -> None:
 money = st.decimals(Decimal("-99999.99"), Decimal("99999.99"), places=2, allow_nan=False)
 
 
-@settings(max_examples=80, deadline=None)
 @given(
     st.lists(
         st.tuples(
             st.text("AC0123456789", min_size=1, max_size=10),
-            st.text("张三李四工商银行AB ", max_size=8).map(str.strip),
+            st.text("张三李四工商银行AB ", max_size=8).map(str.strip).filter(lambda n: len(encode(n, "ibm1388")) <= 20),
             money,
             st.dates().map(lambda d: f"{d:%Y%m%d}".rjust(8, "0")),
             money,
@@ -163,7 +162,6 @@ def test_what_was_written_is_read_back(accounts: list[tuple[Any, ...]], block: i
     assert [g["line"] for g in good] == list(range(1, len(accounts) + 1))
 
 
-@settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=300), st.sampled_from(["fixed", "rdw", "bdw"]))
 def test_random_bytes_never_crash_it(content: bytes, records: str) -> None:
     try:

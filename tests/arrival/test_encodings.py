@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.arrival import text
@@ -44,7 +44,6 @@ def delimited(encoding: str, **more: Any) -> Delimited:
 WORDS = st.text("张三億誠AB0ੁ簼", max_size=5)
 
 
-@settings(max_examples=120, deadline=None)
 @given(
     st.lists(st.tuples(WORDS, WORDS), min_size=1, max_size=8),
     st.sampled_from(["utf-16", "utf-16-le", "utf-16-be", "utf-8-sig"]),
@@ -58,7 +57,6 @@ def test_text_of_any_encoding_is_read_back(table: list[tuple[str, str]], encodin
     assert rows == [(n, a or None, b or None) for n, (a, b) in enumerate(table, 1)]
 
 
-@settings(max_examples=80, deadline=None)
 @given(
     st.lists(st.tuples(st.text("张三工商ABC019 ", max_size=5), st.text("AB.-", max_size=3)), min_size=1, max_size=8),
     st.sampled_from([b"\x15", b"\x25"]),
@@ -115,7 +113,6 @@ def test_bytes_that_a_code_page_does_not_have_are_refused() -> None:
         read(delimited("ibm1388"), b"\xc1\x4f\xc2\x25\x0e\xff\xff\x0f\x25")
 
 
-@settings(max_examples=150, deadline=None)
 @given(st.binary(max_size=40))
 def test_what_is_decoded_is_encoded_again_or_refused(content: bytes) -> None:
     try:

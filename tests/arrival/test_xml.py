@@ -8,7 +8,7 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.arrival import text
@@ -98,7 +98,6 @@ texts = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Co
 )
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(texts, texts, texts), max_size=10), st.integers(1, 50), st.integers(1, 3))
 def test_what_was_written_is_read_back(table: list[tuple[str | None, ...]], bite: int, batch: int) -> None:
     def element(name: str, value: str | None) -> str:
@@ -115,7 +114,6 @@ def test_what_was_written_is_read_back(table: list[tuple[str | None, ...]], bite
     assert [row[1:] for row in rows] == table
 
 
-@settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=120) | st.text("<>/ab =\"'&;!?-[]", max_size=60).map(str.encode))
 def test_random_bytes_never_crash_it(content: bytes) -> None:
     try:
