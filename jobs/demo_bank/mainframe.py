@@ -15,7 +15,7 @@ from jobs.arrival.encodings import encode
 from jobs.demo_bank.encoding import Row, yuan
 
 TEXT = "cp037"
-DOTS = dict.fromkeys(map(ord, "·•・．"), "·")  # the code page has one
+HOLDER = 40  # bytes of a name
 
 
 class LegacyAccount(NamedTuple):
@@ -31,12 +31,20 @@ class LegacyAccount(NamedTuple):
     holds: tuple[tuple[str, int], ...]
 
 
+def can_write(name: str) -> bool:
+    """The code page has no character for each that people write, such as some dots in names."""
+    try:
+        return len(encode(name, "ibm1388")) <= HOLDER
+    except UnicodeEncodeError:
+        return False
+
+
 def row(account: LegacyAccount, day: date) -> Row:
     """In the order of the contract's columns; numbers as they show once they are read."""
     holds = ",".join(f'{{"reason":"{reason}","amount":{yuan(fen)}}}' for reason, fen in account.holds)
     return (
         account.account_no,
-        account.holder.translate(DOTS),
+        account.holder,
         f"{account.opened_on:%y%m%d}",
         f"{day:%Y%m%d}",
         "CNY",
@@ -67,7 +75,7 @@ class _MainframeWriter:
         for number, holder, opened, as_of, currency, balance, overdraft, branch, status, count, _, holds in rows:
             self._record(
                 f"A{number:<12}",
-                encode(holder, "ibm1388").ljust(40, b"\x40"),
+                encode(holder, "ibm1388").ljust(HOLDER, b"\x40"),
                 opened + as_of + currency,
                 packed(balance, 13),
                 zoned(overdraft, 9),

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from jobs.demo_bank.activity import rng_of
 from jobs.demo_bank.encoding import Row, yuan
-from jobs.demo_bank.mainframe import LegacyAccount
+from jobs.demo_bank.mainframe import LegacyAccount, can_write
 from jobs.demo_bank.population import Population
 from jobs.demo_bank.truth import Day
 
@@ -45,7 +45,8 @@ class CardMovement(NamedTuple):
 
 def legacy_accounts(people: Population, day: Day, province: str) -> Sequence[LegacyAccount]:
     """A quarter of the first customers of a province still have an account there."""
-    owners = [r for r in people.records[: people.base_records] if r.province == province and r.kind == "1"][::4]
+    base = people.records[: people.base_records]
+    owners = [r for r in base if r.province == province and r.kind == "1" and can_write(r.name)][::4]
     made = []
     for n, owner in enumerate(owners):
         steady = rng_of(people.seed, "legacy", owner.customer_no)

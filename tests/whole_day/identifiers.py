@@ -71,6 +71,7 @@ def marked(catalog: Catalog) -> list[tuple[str, str, str]]:
     return [
         (feed, name, column.identifies)
         for feed in sorted(catalog.sources)
+        if f"bronze.{feed}" in catalog.tables  # an archive has none
         for name, column in catalog.bronze(feed).columns.items()
         if column.identifies not in (None, "source_key")
     ]
@@ -80,12 +81,19 @@ def told(sender: DemoBank, catalog: Catalog, until: date) -> dict[str, set[str]]
     """What stood in the columns that a contract marks, in all files of the business dates up to `until`, as it was
     written, by kind.
     """
+    values: dict[str, set[str]] = {}
+    for (_, _, kind), found in told_in_columns(sender, catalog, until).items():
+        values.setdefault(kind, set()).update(found)
+    return values
+
+
+def told_in_columns(sender: DemoBank, catalog: Catalog, until: date) -> dict[tuple[str, str, str], set[str]]:
+    """The same by feed, column and kind."""
     # A bank of its own, because days are told in order and the sender's go on.
     bank = DemoBank(seed=sender.seed, scale=sender.scale_name)
-    columns = marked(catalog)
-    values: dict[str, set[str]] = {kind: set() for _, _, kind in columns}
+    values: dict[tuple[str, str, str], set[str]] = {mark: set() for mark in marked(catalog)}
     for day in bank.days(bank.first, until):
-        for name, column, kind in columns:
+        for (name, column, _), found in values.items():
             feed, table = FEEDS[name], catalog.bronze(name)
             for item in (item for entity in feed.senders(bank.people) for item in feed.items(bank.people, day, entity)):
                 row = feed.row(bank.people, item, day.date)
@@ -94,7 +102,7 @@ def told(sender: DemoBank, catalog: Catalog, until: date) -> dict[str, set[str]]
                 else:
                     value = row[list(table.columns).index(column)]
                 if value:
-                    values[kind].add(value)
+                    found.add(value)
     return values
 
 

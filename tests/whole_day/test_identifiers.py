@@ -35,13 +35,25 @@ from jobs.privacy.seal import open_sealed
 from jobs.settings import Settings, settings
 from tests.postgres import installation, new_ledger, postgres  # noqa: F401
 from tests.whole_day.conftest import Story
-from tests.whole_day.identifiers import LZ4_BLOCK, Search, Wanted, find, folded, identifiers_of, marked, told
+from tests.whole_day.identifiers import (
+    LZ4_BLOCK,
+    Search,
+    Wanted,
+    find,
+    folded,
+    identifiers_of,
+    marked,
+    told,
+    told_in_columns,
+)
 
 MARKED = [
     ("app_events", "device_id", "device"),
+    ("card_transactions", "card_no", "card"),
     ("core_customers", "id_number", "id_number"),
     ("core_customers", "name", "name"),
     ("core_customers", "phone", "phone"),
+    ("core_legacy", "holder", "name"),
 ]
 PEOPLE = {
     "id_number": {"99110119900307123X", "91990000MA0000001A"},
@@ -153,7 +165,7 @@ def test_a_column_without_its_mark_is_found_out(
     assert {(f.where, f.kind) for f in search.findings} == {(column, kind)}
     assert all(f"/rows/{feed}/" in f.place for f in search.findings)
     sender, _ = history
-    clear = {folded(value) for value in told(sender, load("demo"), sender.history_end)[kind]}
+    clear = {folded(v) for v in told_in_columns(sender, load("demo"), sender.history_end)[feed, column, kind]}
     assert search.found == clear
     samples = " ".join(f.sample for f in search.findings)
     assert not any(value in samples for value in clear)
