@@ -15,10 +15,9 @@ from dataclasses import dataclass
 from typing import BinaryIO, cast
 
 from jobs.arrival.errors import Cut, Refused
+from jobs.bursting import RATIO, bursts
 from jobs.contracts.source import ArchiveFile
 
-RATIO = 1_000  # clear bytes a packed byte: DEFLATE cannot honestly do much better
-FREE = 64 << 20  # clear bytes for which the ratio is not looked at
 MOST_MEMBERS = 10_000
 MOST_BYTES = 64 << 30
 HELD = 1 << 17  # bytes at the beginning of a member that may be read again for nothing
@@ -111,7 +110,7 @@ class _Guard:
                 "bomb",
                 f"The archive holds more than {MOST_MEMBERS} members. Expected fewer; ask the sender what this is.",
             )
-        if self._clear > MOST_BYTES or (self._clear > FREE and self._clear > self._packed * RATIO):
+        if self._clear > MOST_BYTES or bursts(self._packed, self._clear):
             raise Refused(
                 "bomb",
                 f"{self._packed} packed bytes say that they become {self._clear} at the member {name}. Expected at most {RATIO} to 1 and "

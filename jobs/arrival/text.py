@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from jobs.arrival.encodings import EBCDIC, LINE_SAFE, decode, encode
 from jobs.arrival.errors import Cut, Refused
+from jobs.bursting import RATIO, bursts
 from jobs.privacy.kinds import PRIVATE_USE
 
 BLOCK = 8 << 20  # bytes; large enough that the parser works at full speed
@@ -22,8 +23,6 @@ BOM = codecs.BOM_UTF8
 ENDS_OF_MAINFRAME = (b"\x15", b"\x25")
 NEXT_LINE = "\x85".encode()  # ends lines of mainframe text
 PACKED_BITE = 64 << 10
-RATIO = 1_000  # clear bytes a compressed byte: DEFLATE cannot honestly do much better
-FREE = 64 << 20  # clear bytes for which the ratio is not looked at
 PRIVATE = re.compile(b"\xee[\x80-\xbf][\x80-\xbf]|\xef[\x80-\xa3][\x80-\xbf]")  # U+E000 to U+F8FF in UTF-8
 ASSIGNED = {chr(point).encode(): character.encode() for point, character in PRIVATE_USE.items()}
 
@@ -201,7 +200,7 @@ def clear(stream: BinaryIO, compression: str | None, size: int) -> Iterator[byte
             unpacked += len(clear)
             ready += len(clear)
             parts.append(clear)
-        if unpacked > FREE and unpacked > packed * RATIO:
+        if bursts(packed, unpacked):
             raise Refused(
                 "bomb",
                 f"{packed} packed bytes became {unpacked}, more than {RATIO} to 1. Expected an ordinary file; ask the "

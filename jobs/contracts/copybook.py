@@ -18,6 +18,8 @@ from typing import Literal
 
 from jobs.contracts.errors import nearest
 
+# Names from the record down to a field, with the element of a table.
+Path = tuple[tuple[str, int | None], ...]
 Kind = Literal["text", "wide", "zoned", "packed", "binary", "float"]
 USAGES: dict[str, Kind] = {
     "DISPLAY": "zoned",
@@ -104,7 +106,7 @@ class Item:
 class Place:
     """A field, or one element of it, in a record of one layout: bytes `start` up to `end`."""
 
-    path: tuple[tuple[str, int | None], ...]
+    path: Path
     start: int
     end: int
     item: Item
@@ -114,7 +116,7 @@ class Place:
 class Layout:
     """Where everything stands, for one choice of how many elements the tables hold."""
 
-    places: dict[tuple[tuple[str, int | None], ...], Place]
+    places: dict[Path, Place]
     length: int
 
 
@@ -133,11 +135,11 @@ class Copybook:
     def layout(self, counts: tuple[int, ...] | None = None) -> Layout:
         """`counts`: how many elements each of `tables` holds; all they can when nothing is said."""
         lengths = dict(zip((id(t) for t in self.tables), counts, strict=True)) if counts is not None else {}
-        places: dict[tuple[tuple[str, int | None], ...], Place] = {}
+        places: dict[Path, Place] = {}
         length = _place(self.root, 0, (), lengths, places)
         return Layout(places, length)
 
-    def find(self, address: str) -> tuple[tuple[str, int | None], ...]:
+    def find(self, address: str) -> Path:
         """The path of a field, a table or a group. Raises ValueError with a remedy when there is none, or more than one."""
         steps = [STEP.fullmatch(part.strip().lower().replace("-", "_")) for part in address.split(".")]
         if not all(steps):
@@ -167,7 +169,7 @@ class Copybook:
         return sorted({path[-1][0] for path in self._paths})
 
     @cached_property
-    def _paths(self) -> list[tuple[tuple[str, int | None], ...]]:
+    def _paths(self) -> list[Path]:
         return list(self.layout().places)
 
 
@@ -376,9 +378,9 @@ def _all(item: Item) -> Iterator[Item]:
 def _place(
     item: Item,
     start: int,
-    path: tuple[tuple[str, int | None], ...],
+    path: Path,
     lengths: dict[int, int],
-    places: dict[tuple[tuple[str, int | None], ...], Place],
+    places: dict[Path, Place],
 ) -> int:
     """Places the children of `item`, which begins at `start`; returns where it ends."""
     at = start
@@ -402,9 +404,9 @@ def _place(
 def _one(
     item: Item,
     start: int,
-    path: tuple[tuple[str, int | None], ...],
+    path: Path,
     lengths: dict[int, int],
-    places: dict[tuple[tuple[str, int | None], ...], Place],
+    places: dict[Path, Place],
 ) -> int:
     end = start + item.picture.length if item.picture else _place(item, start, path, lengths, places)
     if item.name != "filler":
@@ -412,7 +414,7 @@ def _one(
     return end
 
 
-def _ends_with(path: tuple[tuple[str, int | None], ...], wanted: list[tuple[str, int | None]]) -> bool:
+def _ends_with(path: Path, wanted: list[tuple[str, int | None]]) -> bool:
     return (
         len(path) >= len(wanted)
         and list(path[-len(wanted) :]) == wanted

@@ -14,13 +14,12 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from jobs.bursting import RATIO, bursts
 from jobs.privacy.keys import Keys, KeysUnavailable
 from jobs.privacy.seal import SealedWriter, open_sealed
 from jobs.settings import settings
 
 PIECE = 1 << 20
-RATIO = 1_000  # clear bytes an encrypted one: a message may be compressed
-FREE = 64 << 20  # clear bytes for which the ratio is not looked at
 
 
 class NotForUs(Exception):
@@ -48,7 +47,7 @@ def clear(encrypted: BinaryIO, draft: Path, keys: Keys) -> Iterator[BinaryIO]:
         with SealedWriter(draft, keys) as seal, closing(_decrypted(encrypted)) as pieces:
             for piece in pieces:
                 size += len(piece)
-                if size > FREE and size > packed * RATIO:
+                if bursts(packed, size):
                     raise NotForUs(
                         f"{packed} encrypted bytes become {size} and more, above {RATIO} to 1: ask the sender what this is"
                     )

@@ -13,7 +13,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.arrival import text
 from jobs.arrival.encodings import encode
 from jobs.arrival.errors import Cut, Refused
 from jobs.arrival.formats.copybook import Reader
@@ -611,4 +610,3 @@ def test_blocks_end_anywhere() -> None:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("jobs.arrival.formats.copybook.BLOCK", size)
             assert read(HOUSE, content, LOANS)[0] == whole
-    assert text.BLOCK > 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -158,11 +157,3 @@ def test_a_password_has_no_place_in_the_address() -> None:
     with pytest.raises(InboxUnavailable, match="has no password") as told:
         Sftp("sftp://bob:S3cret@host/inbox")
     assert "S3cret" not in str(told.value)
-
-
-def test_nothing_is_left_running(sftp_server: Server) -> None:  # noqa: F811
-    assert sftp_server.process is not None
-    found = subprocess.run(
-        ["pgrep", "-f", str(sftp_server.home / "sshd_config")], capture_output=True, text=True, check=False
-    )
-    assert str(sftp_server.process.pid) in found.stdout.split()

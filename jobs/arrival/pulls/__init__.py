@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, BinaryIO, NamedTuple, Protocol, cast
 
@@ -65,7 +66,7 @@ def address(connection: str) -> str:
     return found
 
 
-def postgres_options(connection: str) -> dict[str, Any]:
+def _postgres_options(connection: str) -> dict[str, Any]:
     """How a PostgreSQL source is connected to. Raises SourceDown for what is no address, without showing it: it may hold a password."""
     from psycopg import ProgrammingError
     from psycopg.conninfo import conninfo_to_dict
@@ -86,6 +87,21 @@ def postgres_options(connection: str) -> dict[str, Any]:
         "keepalives_interval": 10,
         "keepalives_count": 3,
     }
+
+
+@contextmanager
+def postgres(feed: str, connection: str, *, autocommit: bool = False) -> Iterator[Any]:
+    """A connection to a PostgreSQL source. Raises SourceDown for whatever goes wrong with it."""
+    import psycopg
+
+    try:
+        with psycopg.connect(**_postgres_options(connection), autocommit=autocommit) as db:
+            yield db
+    except psycopg.Error as error:
+        raise SourceDown(
+            f"{feed}: the source {connection} does not answer: {' '.join(str(error).split())}. Nothing was moved on; it is asked again by itself. Check it, or its address "
+            f"LEDGERLAKE_SOURCE_{connection.upper()}."
+        ) from error
 
 
 class _Lines(io.RawIOBase):
@@ -134,4 +150,4 @@ def stream_of(lines: Iterator[bytes]) -> BinaryIO:
     return cast(BinaryIO, _Lines(lines))
 
 
-__all__ = ["Puller", "SourceDown", "Span", "address", "postgres_options", "puller", "stream_of"]
+__all__ = ["Puller", "SourceDown", "Span", "address", "postgres", "puller", "stream_of"]

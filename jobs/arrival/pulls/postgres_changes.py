@@ -9,13 +9,12 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, BinaryIO
 
 import psycopg
 
-from jobs.arrival.pulls import SourceDown, Span, postgres_options, stream_of
+from jobs.arrival.pulls import SourceDown, Span, postgres, stream_of
 from jobs.contracts.model import Table
 from jobs.contracts.source import PostgresChanges, Source
 from jobs.ledger import Ledger
@@ -37,7 +36,7 @@ class Puller:
         self._key = [named[n] for n in table.primary_key if n in named and named[n] not in OWN]
 
     def spans(self, taken: Mapping[str, str]) -> list[Span]:
-        with self._connected() as db:
+        with postgres(self._feed, self._pull.connection, autocommit=True) as db:
             confirmed, now = self._slot(db)
             self._check_publication(db)
             begins = taken.get(self._pull.slot, confirmed)
@@ -107,7 +106,7 @@ class Puller:
 
     def settled(self, part: str, position: str) -> None:
         """Moves the slot on, so that the server may drop its log."""
-        with self._connected() as db:
+        with postgres(self._feed, self._pull.connection, autocommit=True) as db:
             self._advance(db, position)
 
     def _advance(self, db: psycopg.Connection[Any], position: str) -> None:
@@ -117,7 +116,7 @@ class Puller:
         )
 
     def _lines(self, span: Span) -> Iterator[bytes]:
-        with self._connected() as db:
+        with postgres(self._feed, self._pull.connection, autocommit=True) as db:
             confirmed, now = self._slot(db)
             if _number(confirmed) > _number(span.begins) or _number(now) < _number(span.ends):
                 raise self._moved(span.begins, f"the slot stands at {confirmed}, the log ends at {now}")
@@ -206,17 +205,6 @@ class Puller:
         if old is not None and any(old.get(key) != row.get(key) for key in self._key):
             yield DELETE, old
         yield kind, row
-
-    @contextmanager
-    def _connected(self) -> Iterator[psycopg.Connection[Any]]:
-        try:
-            with psycopg.connect(**postgres_options(self._pull.connection), autocommit=True) as db:
-                yield db
-        except psycopg.Error as error:
-            raise SourceDown(
-                f"{self._feed}: the source {self._pull.connection} does not answer: {' '.join(str(error).split())}. Nothing was moved on; it is asked again by "
-                f"itself. Check it, or its address LEDGERLAKE_SOURCE_{self._pull.connection.upper()}."
-            ) from error
 
 
 UNCHANGED: Any = object()

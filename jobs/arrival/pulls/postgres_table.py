@@ -7,13 +7,12 @@ committed late, are not lost; what comes twice is equal, and counts once.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any, BinaryIO
 
 import psycopg
 from psycopg import sql
 
-from jobs.arrival.pulls import SourceDown, Span, postgres_options, stream_of
+from jobs.arrival.pulls import SourceDown, Span, postgres, stream_of
 from jobs.contracts.model import Table
 from jobs.contracts.source import PostgresTable, Source
 from jobs.ledger import Ledger
@@ -39,7 +38,7 @@ class Puller:
     def spans(self, taken: Mapping[str, str]) -> list[Span]:
         part = self._pull.table
         begins = taken.get(part, EVER)
-        with self._connected() as db:
+        with postgres(self._feed, self._pull.connection) as db:
             kind = self._kind(db)
             self._check_watermarks(db, kind)
             if kind in NUMBERS:
@@ -63,7 +62,7 @@ class Puller:
 
     def _lines(self, span: Span) -> Iterator[bytes]:
         chosen = sql.SQL(", ").join(map(sql.Identifier, self._columns))
-        with self._connected() as db:
+        with postgres(self._feed, self._pull.connection) as db:
             where = self._between(self._kind(db), span.begins, span.ends, self._pull.overlap)
             query = sql.SQL("select row_to_json(r)::text from (select {} from {} where {} order by {}) r").format(
                 chosen, self._table, where, self._watermark
@@ -117,16 +116,3 @@ class Puller:
         )
         lower = sql.SQL("{} >= {}::{} - {}").format(self._watermark, sql.Literal(begins), typed, less)
         return sql.SQL("{} and {}").format(lower, upper)
-
-    @contextmanager
-    def _connected(self) -> Iterator[psycopg.Connection[Any]]:
-        try:
-            with psycopg.connect(**postgres_options(self._pull.connection)) as db:
-                yield db
-        except psycopg.Error as error:
-            raise SourceDown(
-                f"{self._feed}: the source {self._pull.connection} does not answer: {' '.join(str(error).split())}. Nothing was moved on; it is "
-                "asked again by itself. Check it, or its address LEDGERLAKE_SOURCE_"
-                + self._pull.connection.upper()
-                + "."
-            ) from error
