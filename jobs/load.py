@@ -118,14 +118,8 @@ def _judged(
     rows, kinds = _rows(spark, table, [d.rows_uri for d in waiting])
     rows = _with_canaries(spark, table, rules, rows, kinds)
     typed = cast(rows, table, zone=profile.zone)
-    of = {d.delivery_id: d for d in waiting}
-    batch = dict.fromkeys([*of, CANARY], stamp.batch_id)
-    typed = (
-        typed.withColumn("__batch", _per_delivery(batch, "bigint"))
-        .withColumn("__entity", _per_delivery({i: d.entity for i, d in of.items()}, "string"))
-        .withColumn("__received_at", _per_delivery({i: d.received_at.isoformat() for i, d in of.items()}, "timestamp"))
-        .withColumn("__lane_date", _per_delivery({i: d.business_date.isoformat() for i, d in of.items()}, "date"))
-    )
+    batch = dict.fromkeys([*(d.delivery_id for d in waiting), CANARY], stamp.batch_id)
+    typed = typed.withColumn("__batch", _per_delivery(batch, "bigint"))
     own = _business_date(table, profile.zone)
     day = F.coalesce(own, F.col("__lane_date")) if own is not None else F.col("__lane_date")
     # A canary belongs to no day: its date would widen the range by which files are passed over.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from jobs.contracts import Table, load
 from jobs.load import _rows
 from tests.contracts.house import build
 
+NINE = datetime(2026, 9, 15, 9, tzinfo=UTC)
+
 
 @pytest.fixture
 def table(tmp_path: Path) -> Table:
@@ -22,7 +25,8 @@ def table(tmp_path: Path) -> Table:
 
 
 def written(path: Path, schema: pa.Schema) -> str:
-    row = {f.name: {"string": "x", "int64": 7, "binary": None}[str(f.type)] for f in schema}
+    value = {pa.string(): "x", pa.int64(): 7, pa.date32(): date(2026, 9, 15), pa.timestamp("us", tz="UTC"): NINE}
+    row = {field.name: value.get(field.type) for field in schema}
     pq.write_table(pa.Table.from_pylist([row], schema=schema), path, store_schema=False)
     return str(path)
 

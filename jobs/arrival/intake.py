@@ -22,7 +22,7 @@ from jobs.arrival.lane_check import LaneCheck
 from jobs.arrival.naming import Lane
 from jobs.arrival.plain import plainly
 from jobs.arrival.records import Reader, Rows
-from jobs.arrival.rows import RowsWriter
+from jobs.arrival.rows import Of, RowsWriter
 from jobs.arrival.totals import Counter, Stated, Totals, stated_in_trailer
 from jobs.contracts.model import Table
 from jobs.privacy import pgp
@@ -89,7 +89,7 @@ class _Tee:
 
 
 def take_in(
-    stream: BinaryIO, *, lane: Lane, table: Table, delivery_id: str, raw: Path, rows: Path, keys: Keys, vault: Vault,
+    stream: BinaryIO, *, lane: Lane, table: Table, of: Of, raw: Path, rows: Path, keys: Keys, vault: Vault,
     keep: Callable[[Intake], Refused | None],
 ) -> Intake:  # fmt: skip
     """Reads `stream` once. Leaves the sealed bytes at `raw`, and the rows at `rows` if nothing is wrong with the file.
@@ -108,7 +108,7 @@ def take_in(
     with _sealed(stream, raw, keys) as tee:
         if not (module.Reader.seeks or is_encrypted):
             reader = module.Reader(tee, fmt, table.columns)
-            return _read(reader, tee, lane, table, RowsWriter(rows, table, delivery_id, identifier, keys), keep)
+            return _read(reader, tee, lane, table, RowsWriter(rows, table, of, identifier, keys), keep)
         # Read from the sealed copy, so that the sender's bytes are still read only once and nothing clear is written anywhere.
         tee.close()
         try:
@@ -117,7 +117,7 @@ def take_in(
                     _check_own_names(module, copy, lane)
                     copy.seek(0)
                 reader = module.Reader(copy, fmt, table.columns)
-                return _read(reader, tee, lane, table, RowsWriter(rows, table, delivery_id, identifier, keys), keep)
+                return _read(reader, tee, lane, table, RowsWriter(rows, table, of, identifier, keys), keep)
         except NotForUs as error:
             intake = Intake(tee.sha256, tee.size, ends_itself=True, refusal=not_for_us(error))
             intake.refusal = keep(intake)

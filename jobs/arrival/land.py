@@ -28,6 +28,7 @@ from jobs.arrival.intake import CLEAR, Intake, keep_unread, not_for_us, opened_c
 from jobs.arrival.naming import UNKNOWN, Lane, lane_of
 from jobs.arrival.outcomes import Landed, Outcomes, landed_as
 from jobs.arrival.pulls import SourceDown
+from jobs.arrival.rows import Of
 from jobs.arrival.slices import say_down
 from jobs.arrival.totals import Stated, compare, stated_in_signal
 from jobs.contracts.catalog import Catalog
@@ -259,7 +260,7 @@ class _Landing:
                     stream,
                     lane=lane,
                     table=self.catalog.bronze(lane.feed),
-                    delivery_id=delivery.delivery_id,
+                    of=Of(delivery.delivery_id, delivery.entity, delivery.received_at, delivery.business_date),
                     raw=raw,
                     rows=rows,
                     keys=self.keys,

@@ -88,6 +88,11 @@ def judged_table(table: Table) -> Table:
     return table.model_copy(update={"table": f"{table.table}__judged", "history": "append", "statistics": []})
 
 
+def _all_different(table: Table) -> list[str]:
+    """Columns of which hardly a value comes twice."""
+    return ["__line", "__row_hash", "row_hash", *(table.primary_key if len(table.primary_key) == 1 else [])]
+
+
 def schema_of(table: Table) -> dict[str, str]:
     """Column -> Spark type, as the table stands in the lake."""
     if table.table.endswith("__judged"):
@@ -244,6 +249,9 @@ class Lake:
         """Write rows to files that are no part of the table yet."""
         folder = self.new_folder(table, stamp)
         writer = rows.select(*_named(columns)).write.option("mapreduce.fileoutputcommitter.marksuccessfuljobs", "false")
+        for column in _all_different(table):
+            # Parquet tries a dictionary first, and throws it away when no value comes twice.
+            writer = writer.option(f"parquet.enable.dictionary#{column}", "false")
         writer.parquet(str(folder))
         return folder
 

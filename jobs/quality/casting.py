@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 MALFORMED = "malformed_line"
+# What arrival says of a row beside its text (jobs/arrival/rows.py), but for the sealed bytes of a line that could not be split.
+CARRIED = ("__delivery_id", "__entity", "__received_at", "__lane_date", "__line", "__malformed")
 ISO_INSTANT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?"
 OFFSET = r"(Z|[+-][0-9]{2}:?[0-9]{2})"
 # The end of the text; `$` would let a line break follow.
@@ -43,16 +45,14 @@ def cast(rows: DataFrame, table: Table, *, zone: str) -> DataFrame:
     columns = table.physical_columns
     checked = [n for n, c in columns.items() if c.type != "string"]
     # Each step is a projection of its own, so that what several expressions name is computed once a row.
-    texts = rows.select(
-        "__delivery_id", "__line", "__malformed", *[_given(F.col(f"`{n}`"), c).alias(n) for n, c in columns.items()]
-    )
+    texts = rows.select(*CARRIED, *[_given(F.col(f"`{n}`"), c).alias(n) for n, c in columns.items()])
     typed = texts.select(
-        "__delivery_id", "__line", "__malformed", *[_typed(F.col(f"`{n}`"), c, zone).alias(n) for n, c in columns.items()],
+        *CARRIED, *[_typed(F.col(f"`{n}`"), c, zone).alias(n) for n, c in columns.items()],
         *[F.col(f"`{n}`").alias(f"__text_{n}") for n in checked],
     )  # fmt: skip
     failed = [F.col(f"`__text_{n}`").isNotNull() & F.col(f"`{n}`").isNull() for n in checked]
     tried = typed.select(
-        "__delivery_id", "__line", "__malformed", *[f"`{name}`" for name in columns], *[f"`__text_{n}`" for n in checked],
+        *CARRIED, *[f"`{name}`" for name in columns], *[f"`__text_{n}`" for n in checked],
         *[is_so.alias(unread(n)) for n, is_so in zip(checked, failed, strict=True)],
         *[F.lit(False).alias(unread(n)) for n in columns if n not in checked],
     )  # fmt: skip
@@ -64,9 +64,7 @@ def cast(rows: DataFrame, table: Table, *, zone: str) -> DataFrame:
     any_failed = reduce(lambda a, b: a | b, [is_so for is_so, _, _, _ in wrong])
     raw = [F.when(is_so, F.create_map(F.lit(key), value)).otherwise(no_text) for is_so, _, key, value in wrong]
     return tried.select(
-        "__delivery_id",
-        "__line",
-        "__malformed",
+        *CARRIED,
         *[f"`{name}`" for name in columns],
         *[f"`{unread(n)}`" for n in columns],
         F.when(any_failed, listed([(is_so, reason) for is_so, reason, _, _ in wrong]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
@@ -28,6 +29,7 @@ def test_a_good_file_becomes_verified_rows_and_leaves_the_inbox(bank: Bank) -> N
     )
     assert (delivery.stated_rows, delivery.stated_money) == (2, Decimal("12.50"))
     machinery = {"__delivery_id": landed.delivery_id, "__malformed": None, "__sealed": None}
+    machinery |= {"__entity": "b01", "__received_at": delivery.received_at, "__lane_date": date(2026, 9, 15)}
     lane = {"branch_id": "b01", "business_date": DAY}
     assert bank.rows(landed) == [
         {**machinery, **lane, "__line": 2, "journal_no": "1", "amount": "10.00", "remark": "工资"},
@@ -65,6 +67,9 @@ def test_customers_arrive_as_tokens_only(bank: Bank) -> None:
         assert clear.encode("gb18030") not in written
     assert list(first) == [
         "__delivery_id",
+        "__entity",
+        "__received_at",
+        "__lane_date",
         "__line",
         "__malformed",
         "__sealed",
@@ -93,8 +98,7 @@ def test_each_format_ends_as_rows(bank: Bank) -> None:
 
     def values(feed: str) -> list[dict[str, object]]:
         return [
-            {k: v for k, v in row.items() if k not in ("__delivery_id", "__malformed", "__sealed")}
-            for row in bank.rows(landed[feed])
+            {k: v for k, v in row.items() if k == "__line" or not k.startswith("__")} for row in bank.rows(landed[feed])
         ]
 
     assert values("loans") == [{"__line": 1, "loan_id": "L1", "principal": "10.50"}]

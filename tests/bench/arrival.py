@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from pyarrow import csv
 
 from jobs.arrival.intake import take_in
 from jobs.arrival.naming import Lane
+from jobs.arrival.rows import Of
 from jobs.contracts.model import Table
 from jobs.contracts.source import Source
 from jobs.privacy.keys import load_keys
@@ -129,7 +130,7 @@ def main(rows: int = 1_000_000) -> None:
                     stream,
                     lane=lane,
                     table=table,
-                    delivery_id="D1",
+                    of=Of("D1", lane.entity, datetime.now(UTC), lane.business_date),
                     raw=home / "raw",
                     rows=home / "rows",
                     keys=keys,

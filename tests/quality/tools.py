@@ -47,11 +47,10 @@ def rule(name: str, on_fail: str, expectation: str, **kwargs: Any) -> Rule:
 
 def rows_of(spark: SparkSession, table: Table, rows: Sequence[dict[str, str | None]]) -> DataFrame:
     """Text rows as arrival leaves them."""
+    from jobs.arrival.rows import spark_schema
     from tests.tables import literal_frame
 
-    columns = {"__delivery_id": "string", "__line": "bigint", "__malformed": "string"} | dict.fromkeys(
-        table.physical_columns, "string"
-    )
+    columns = {name: kind for name, kind in spark_schema(table).items() if name != "__sealed"}
     return literal_frame(spark, [{"__delivery_id": "d1", "__line": n, **row} for n, row in enumerate(rows, 1)], columns)
 
 
