@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -30,6 +30,15 @@ class Bank:
     @property
     def docs(self) -> Path:
         return self.home / "data_docs"
+
+
+def as_decided(bank: Bank) -> Bank:
+    """The bank with the codes that were given a meaning at the quarantine bench, beside those of its reference lists."""
+    from jobs.ledger import fixes
+
+    with bank.ledger.begin() as db:
+        codes = fixes.codes(db)
+    return replace(bank, catalog=bank.catalog.with_codes(codes)) if codes else bank
 
 
 @cache

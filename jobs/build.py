@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Row
 
-from jobs.bank import Bank, open_bank
+from jobs.bank import Bank, as_decided, open_bank
 from jobs.contracts import Table
 from jobs.contracts.day import Day
 from jobs.contracts.model import INCOMING, PREVIOUS
@@ -68,7 +68,7 @@ def open_run(bank: Bank, run_key: str, run_id: str) -> Run:
 
 def build(profile: str, run_key: str, table_name: str, run_id: str) -> dict[str, Any]:
     """Build one table for a run; returns its metrics. Does nothing but answer when the batch is written already."""
-    bank = open_bank(profile)
+    bank = as_decided(open_bank(profile))
     run = open_run(bank, run_key, run_id)
     table = bank.catalog.tables[table_name]
     hold_writer(bank, run)
@@ -424,7 +424,7 @@ def judge_table(profile: str, run_key: str, table_name: str, run_id: str) -> str
     from jobs.quality.gate import evaluate
     from jobs.quality.metrics import nothing
 
-    bank = open_bank(profile)
+    bank = as_decided(open_bank(profile))
     run = open_run(bank, run_key, run_id)
     table = bank.catalog.tables[table_name]
     rules = bank.catalog.rules(table)

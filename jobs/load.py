@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Row
 
-from jobs.bank import Bank, open_bank
+from jobs.bank import Bank, as_decided, open_bank
 from jobs.contracts import Rule, Table
 from jobs.lake import room, session
 from jobs.lake.tables import Stamp
-from jobs.ledger import batches, days, deliveries
+from jobs.ledger import batches, days, deliveries, fixes
+from jobs.quality.corrections import Corrections
 from jobs.seams import seam
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def load(profile: str, feed: str, wave: str, run_id: str) -> dict[str, int]:
 
     Raises LedgerUnavailable, SparkUnavailable or DiskFull with one clear message; the next run goes on with the same batch.
     """
-    bank = open_bank(profile)
+    bank = as_decided(open_bank(profile))
     done: dict[str, int] = {}
     with room():
         for batch in _batches(bank, feed, wave, run_id):
@@ -68,13 +69,14 @@ def load(profile: str, feed: str, wave: str, run_id: str) -> dict[str, int]:
 
 
 def _batches(bank: Bank, feed: str, wave: str, run_id: str) -> list[Row[Any]]:
-    """Unfinished batches of the feed, and a new one when verified deliveries wait."""
+    """Unfinished batches of the feed, and a new one when verified deliveries wait, or such as a fix has judged again."""
     table = f"bronze.{feed}"
     with bank.ledger.begin() as db:
         unfinished = batches.unfinished(db, table)
         new = batches.start(db, table, f"{feed}|{wave}", run_id)
         if new.batch_id not in {b.batch_id for b in unfinished}:
-            if deliveries.take_verified(db, feed, new.batch_id):
+            taken = len(deliveries.take_verified(db, feed, new.batch_id)) + fixes.take(db, feed, new.batch_id)
+            if taken:
                 unfinished.append(new)
             else:
                 batches.set_state(db, new.batch_id, "passed", metrics={"deliveries": 0})
@@ -85,6 +87,7 @@ def _load_batch(bank: Bank, feed: str, batch: Row[Any], run_id: str) -> list[str
     table = bank.catalog.bronze(feed)
     with bank.ledger.begin() as db:
         waiting = deliveries.of_batch(db, batch.batch_id)
+        decided = Corrections.of(fixes.applied_to(db, [d.delivery_id for d in waiting], batch.batch_id))
     if not waiting:
         with bank.ledger.begin() as db:
             batches.set_state(db, batch.batch_id, "passed", metrics={"deliveries": 0})
@@ -94,18 +97,24 @@ def _load_batch(bank: Bank, feed: str, batch: Row[Any], run_id: str) -> list[str
     if batch.state == "started":
         with session(sum(d.received_rows or 0 for d in waiting)) as spark:
             bank.lake.create(table)
-            bank.lake.append(_judged(spark, bank, table, rules, waiting, stamp), table, stamp)
+            bank.lake.append(_judged(spark, bank, table, rules, waiting, decided, stamp), table, stamp)
         seam("after_bronze_write")
         with bank.ledger.begin() as db:
             batches.set_state(db, batch.batch_id, "written", delta_version=bank.lake.version(table.table))
     measured = _measure(bank, table, rules, batch.batch_id)
-    states = [_settle(bank, table, rules, batch.batch_id, row, measured, run_id) for row in waiting]
+    states = [_settle(bank, table, rules, batch.batch_id, row, measured, decided, run_id) for row in waiting]
     _finish(bank, table, batch, measured)
     return states
 
 
 def _judged(
-    spark: SparkSession, bank: Bank, table: Table, rules: Sequence[Rule], waiting: Sequence[Row[Any]], stamp: Stamp
+    spark: SparkSession,
+    bank: Bank,
+    table: Table,
+    rules: Sequence[Rule],
+    waiting: Sequence[Row[Any]],
+    decided: Corrections,
+    stamp: Stamp,
 ) -> DataFrame:
     """`rows` of these deliveries, typed and judged, in bronze's shape."""
     from pyspark.sql import functions as F
@@ -116,7 +125,7 @@ def _judged(
 
     profile = bank.catalog.profile
     rows, kinds = _rows(spark, table, [d.rows_uri for d in waiting])
-    rows = _with_canaries(spark, table, rules, rows, kinds)
+    rows = decided.corrected(_with_canaries(spark, table, rules, rows, kinds), table.physical_columns)
     typed = cast(rows, table, zone=profile.zone)
     batch = dict.fromkeys([*(d.delivery_id for d in waiting), CANARY], stamp.batch_id)
     typed = typed.withColumn("__batch", _per_delivery(batch, "bigint"))
@@ -127,7 +136,7 @@ def _judged(
     hashed = dated.withColumn("__row_hash", row_hash(list(table.physical_columns)))
     return judge(
         hashed, rules, within=["__delivery_id", "__business_date"], order=["__line"], already=F.col("__cast_errors"),
-        suspects=repeated([d.rows_uri for d in waiting], table, rules),
+        suspects=None if decided.texts else repeated([d.rows_uri for d in waiting], table, rules), exempt=decided.exempt(),
     )  # fmt: skip
 
 
@@ -199,19 +208,21 @@ def _measure(bank: Bank, table: Table, rules: Sequence[Rule], batch_id: int) -> 
 
 
 def _settle(
-    bank: Bank, table: Table, rules: Sequence[Rule], batch_id: int, delivery: Row[Any], measured: Measured, run_id: str
-) -> str:
-    """Gate and balance of one delivery; it goes live, or waits for a person, or stops."""
+    bank: Bank, table: Table, rules: Sequence[Rule], batch_id: int, delivery: Row[Any], measured: Measured, decided: Corrections, run_id: str
+) -> str:  # fmt: skip
+    """Gate and balance of one delivery; it goes live, or waits for a person, or stops. Judged again because of a fix, it stays as it was where its gate
+    does not pass."""
     from jobs.quality import data_docs
     from jobs.quality.balance import Balance
     from jobs.quality.gate import evaluate
     from jobs.quality.metrics import nothing
 
     found = measured.by_delivery.get(delivery.delivery_id) or nothing(table, list(rules))
-    gate = evaluate(table, list(rules), found, subject=delivery.delivery_id)
+    gate = evaluate(table, decided.rules_for(delivery.delivery_id, rules), found, subject=delivery.delivery_id)
     balance = Balance.from_metrics(
-        found, received_rows=delivery.received_rows, received_money=delivery.received_money if table.money else None
-    )
+        found, received_rows=delivery.received_rows, received_money=delivery.received_money if table.money else None,
+        corrected_money=_money_corrected(table, delivery, decided),
+    )  # fmt: skip
     outcome = gate.outcome if balance.is_balanced else "stop"
     docs = data_docs.render(gate, bank.docs / f"{delivery.delivery_id}_{table.name}.html")
     with bank.ledger.begin() as db:
@@ -230,7 +241,18 @@ def _settle(
     }
     with bank.ledger.begin() as db:
         current = deliveries.get(db, delivery.delivery_id)
-        if current.state != "verified":
+        replayed = fixes.running(db, batch_id, delivery.delivery_id)
+        if current.state != "verified" and not replayed:
+            return current.state
+        if replayed and outcome in ("stop", "hold"):
+            for fix in replayed:
+                fixes.end(
+                    db,
+                    fix,
+                    delivery.delivery_id,
+                    "failed",
+                    gate.sentence() if balance.is_balanced else balance.sentence(),
+                )
             return current.state
         _open_cases(bank, db, table, gate, delivery, batch_id, run_id)
         if outcome in ("stop", "hold"):
@@ -255,9 +277,42 @@ def _settle(
             for d in measured.by_date.get(delivery.delivery_id, [])
         ]
         is_read = bool(table.conforms)
-        deliveries.go_live(db, delivery.delivery_id, batch_id, run_id, dates=dates, totals=totals, is_read=is_read)
+        deliveries.go_live(
+            db, delivery.delivery_id, batch_id, run_id, dates=dates, totals=totals, is_read=is_read, cause=days.REPAIRED if replayed else None
+        )  # fmt: skip
+        if replayed:
+            _end_replays(db, table, gate, delivery, replayed)
         days.mark_changed(db, delivery, measured.affects.get(delivery.delivery_id, []))
         return deliveries.get(db, delivery.delivery_id).state
+
+
+def _money_corrected(table: Table, delivery: Row[Any], decided: Corrections) -> Decimal:
+    """By how much corrections change the money that was received: what their amounts say, without what the lines said as they came."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from jobs.arrival.totals import sum_of
+
+    new = {
+        line: texts[table.money]
+        for (of, line), texts in decided.texts.items()
+        if of == delivery.delivery_id and table.money in texts
+    }
+    if not new or table.money is None:
+        return NO_MONEY
+    came = pq.read_table(delivery.rows_uri, columns=[table.money], filters=[("__line", "in", sorted(new))])[table.money]
+    way = table.physical_columns[table.money].way
+    return sum_of(pa.array(new.values(), pa.string()), way)[0] - sum_of(came.combine_chunks(), way)[0]
+
+
+def _end_replays(db: Any, table: Table, gate: Gate, delivery: Row[Any], replayed: Sequence[int]) -> None:
+    """The fixes are applied: cases of which nothing is left are closed; of the others it is known what is left."""
+    left = {failed["rule"] for failed in gate.failed if failed["on_fail"] == "quarantine" and failed["unexpected"]}
+    note = f"fixed by {', '.join(f'fix {fix}' for fix in replayed)}"
+    batches.close_cases(db, delivery_id=delivery.delivery_id, note=note, but=left)
+    state = deliveries.get(db, delivery.delivery_id).state
+    for fix in replayed:
+        fixes.end(db, fix, delivery.delivery_id, "overtaken" if state == "superseded" else "done")
 
 
 def _open_cases(bank: Bank, db: Any, table: Table, gate: Gate, delivery: Row[Any], batch_id: int, run_id: str) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, select
 from jobs import alerts
 from jobs.arrival.slices import take_due
 from jobs.bank import Bank, open_bank
-from jobs.ledger import batches, clock, days, deliveries
+from jobs.ledger import batches, clock, days, deliveries, fixes
 from jobs.ledger.models import Delivery
 
 # Verified or asked for this long ago and nothing has begun: the event was lost, ring again.
@@ -74,7 +74,7 @@ def call(profile: str, run_id: str) -> dict[str, list[str]]:
                     message = f"{lane.feed} of {lane.entity} for {day} was due at {lane.due:%H:%M} UTC and has not come. Owner: {owner}."
                     batches.alert(db, f"missing|{lane.feed}|{lane.entity}|{day}", "missing", message)
         asked = days.decide(db, bank.catalog)
-        woken = {"feeds": _stranded_feeds(db), "days": asked + _stranded_days(db, asked)}
+        woken = {"feeds": _stranded_feeds(db) + _feeds_to_judge_again(db), "days": asked + _stranded_days(db, asked)}
     alerts.send(bank.ledger)
     return woken
 
@@ -96,6 +96,14 @@ def _stranded_feeds(db: Connection) -> list[str]:
     slot = int(at.timestamp() // PATIENCE.total_seconds())
     late = [feed for feed in sorted(db.execute(query).scalars()) if batches.first_time(db, f"ring|{feed}|{slot}")]
     return [f"{feed}|{deliveries.next_wave(db)}" for feed in late]
+
+
+def _feeds_to_judge_again(db: Connection) -> list[str]:
+    """Feeds of deliveries that wait to be judged again because of a fix: rung at once, and again where nobody came for long."""
+    slot = int(datetime.now(UTC).timestamp() // PATIENCE.total_seconds())
+    waiting = fixes.feeds_waiting(db)
+    rung = [feed for feed, fix in waiting.items() if batches.first_time(db, f"ring|{feed}|fix {fix}|{slot}")]
+    return [f"{feed}|{deliveries.next_wave(db)}" for feed in rung]
 
 
 def expect(db: Connection, run_key: str) -> None:

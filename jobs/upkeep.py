@@ -13,7 +13,7 @@ from jobs.bank import Bank, open_bank
 from jobs.lake import session
 from jobs.lake.tables import SCRATCH, judged_table
 from jobs.ledger import clock, posted
-from jobs.ledger.models import LIVE_STATES, Delivery
+from jobs.ledger.models import LIVE_STATES, Case, Delivery
 
 # The sender's original bytes hold clear identifiers: they are kept encrypted, and no longer than this (rule ER-10).
 RAW_DAYS = 30
@@ -62,7 +62,9 @@ def _expire(db, column, before: datetime, *, only_settled: bool) -> int:  # type
         column.is_not(None), Delivery.received_at < before.astimezone(UTC)
     )
     if only_settled:
-        query = query.where(Delivery.state.in_([*LIVE_STATES, "superseded"]))
+        # With an open case, they are what a fix is applied to.
+        open_case = select(Case.case_id).where(Case.delivery_id == Delivery.delivery_id, Case.state == "open")
+        query = query.where(Delivery.state.in_([*LIVE_STATES, "superseded"]), ~open_case.exists())
     gone = 0
     for row in db.execute(query).all():
         Path(row.uri).unlink(missing_ok=True)

@@ -1,65 +1,282 @@
-"""quarantine: cases, by cause, with count and money."""
+"""quarantine: cases, by cause, with count and money; what is done about them."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import os
+import pwd
+from typing import Annotated, Any
 
 import typer
 
-from jobs.bank import open_bank
-from jobs.commands.output import BankOption, JsonOption, show
-from jobs.ledger import batches
+from jobs import quarantine as bench
+from jobs.bank import Bank, open_bank
+from jobs.commands.output import Bad, BankOption, JsonOption, console, plain, show, show_one
+from jobs.ledger import batches, fixes
+
+CASE = [
+    "case_id",
+    "table_name",
+    "cause",
+    "subject",
+    "affected_rows",
+    "money",
+    "entity",
+    "business_date",
+    "kind",
+    "owner",
+]
+CASE_MOVE = ["kind", "owner", "business_date", "entity", "money", "affected_rows", "cause"]
+FIX = ["fix_id", "case_id", "kind", "state", "proposed_by", "proposed_at", "decided_by"]
+FIX_MOVE = ["decided_by", "proposed_at", "proposed_by"]
+CaseArgument = Annotated[int, typer.Argument(metavar="CASE", help="Number of the case.")]
+FixArgument = Annotated[int, typer.Argument(metavar="FIX", help="Number of the fix.")]
+SHOWN_EFFECTS = 20
 
 
 def register(app: typer.Typer) -> None:
-    app.command(epilog="Examples: ledgerlake quarantine · ledgerlake quarantine --by-cause --json")(quarantine)
+    group = typer.Typer(invoke_without_command=True, no_args_is_help=False)
+    group.callback(epilog="Examples: ledgerlake quarantine · ledgerlake quarantine --by-cause --json")(quarantine)
+    for command, example in (
+        (case, "ledgerlake quarantine case 12"),
+        (codes, "ledgerlake quarantine codes 12 · ledgerlake quarantine codes"),
+        (
+            fix,
+            "ledgerlake quarantine fix 12 --map X9=transfer --reason 'new type since May' · ledgerlake quarantine fix 12 --set 17:amount=12.50 "
+            "--reason 'typed wrong' · ledgerlake quarantine fix 12 --accept --line 17 --reason 'checked with the branch'",
+        ),
+        (fixes_waiting, "ledgerlake quarantine fixes"),
+        (approve, "ledgerlake quarantine approve 3 --note 'agreed with the product team'"),
+        (decline, "ledgerlake quarantine decline 3 --note 'the branch sends it again tonight'"),
+    ):
+        name = "fixes" if command is fixes_waiting else command.__name__
+        group.command(name, epilog=f"Examples: {example}")(command)
+    app.add_typer(group, name="quarantine")
+
+
+def me() -> str:
+    """Whoever is logged in at this machine: as whom they propose and approve."""
+    return pwd.getpwuid(os.getuid()).pw_name
 
 
 def quarantine(
+    context: typer.Context,
     bank: BankOption,
     by_cause: Annotated[bool, typer.Option("--by-cause", help="One line a cause, with counts and sums.")] = False,
     closed: Annotated[bool, typer.Option("--closed", help="Closed cases too.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Rows that a gate caught and files that were refused: cause, rows, money, owner. Open cases give exit status 1."""
+    """Rows that a gate caught and files that were refused: cause, rows, money, owner. Open cases give exit status 1.
+
+    What is done about a case: see it (case), propose a fix (fix), have a second person approve it (approve). Nobody approves their own.
+    """
+    if context.invoked_subcommand:
+        return
     the_bank = open_bank(bank)
     with the_bank.ledger.begin() as db:
         cases = batches.cases(db, state=None if closed else "open")
     if by_cause:
-        groups: dict[tuple[str, str], dict[str, object]] = {}
-        for case in cases:
+        groups: dict[tuple[str, str], dict[str, Any]] = {}
+        for one in cases:
             group = groups.setdefault(
-                (case.table_name, case.cause),
-                {"table_name": case.table_name, "cause": case.cause, "cases": 0, "rows": 0, "money": 0},
+                (one.table_name, one.cause),
+                {"table_name": one.table_name, "cause": one.cause, "cases": 0, "rows": 0, "money": 0},
             )
-            group["cases"] += 1  # type: ignore[operator]
-            group["rows"] += case.affected_rows  # type: ignore[operator]
-            group["money"] += case.money or 0  # type: ignore[operator]
-        show(
-            list(groups.values()),
-            ["table_name", "cause", "cases", "rows", "money"],
-            as_json=as_json,
-            empty="Nothing is in quarantine.",
-        )
+            group["cases"] += 1
+            group["rows"] += one.affected_rows
+            group["money"] += one.money or 0
+        columns = ["table_name", "cause", "cases", "rows", "money"]
+        show(list(groups.values()), columns, as_json=as_json, empty="Nothing is in quarantine.")
     else:
         show(
-            cases,
-            [
-                "case_id",
-                "table_name",
-                "cause",
-                "subject",
-                "affected_rows",
-                "money",
-                "entity",
-                "business_date",
-                "kind",
-                "owner",
-            ],
-            as_json=as_json,
-            move=["kind", "owner", "business_date", "entity", "money", "affected_rows", "cause"],
-            below=lambda case: [case["reason"]],
-            empty="Nothing is in quarantine.",
-        )
-    if any(case.state == "open" for case in cases):
+            cases, CASE, as_json=as_json, move=CASE_MOVE, below=lambda row: [row["reason"]], empty="Nothing is in quarantine.",
+        )  # fmt: skip
+    if any(one.state == "open" for one in cases):
         raise typer.Exit(1)
+
+
+def case(
+    number: CaseArgument,
+    bank: BankOption,
+    rows: Annotated[int, typer.Option(help="So many sample rows.")] = bench.SAMPLES,
+    as_json: JsonOption = False,
+) -> None:
+    """One case: the rule, its rows (identifiers masked), money at stake, age, what may be done, what was done and what that changed."""
+    the_bank = open_bank(bank)
+    with the_bank.ledger.begin() as db:
+        found = fixes.get_case(db, number)
+        age, made = bench.age_days(db, found), fixes.of_case(db, number)
+    samples = bench.samples(the_bank, found, rows)
+    possible = bench.kinds(the_bank, found)
+    changed = {one.fix_id: bench.effects(the_bank, one) for one in made if one.state == "done"}
+    if as_json:
+        told = {**found._mapping, "age_days": age, "possible": possible, "samples": [vars(s) for s in samples]}
+        told["fixes"] = [{**one._mapping, "effects": [vars(e) for e in changed.get(one.fix_id, [])]} for one in made]
+        show([plain(told)], [], as_json=True)
+        return
+    show_one(found, [*CASE, "delivery_id", "state", "opened_at", "closed_at"])
+    console.print(f"age      {age} days", highlight=False)
+    console.print(found.reason, highlight=False, markup=False)
+    if samples:
+        console.print("\nRows, identifiers masked:", style="bold")
+        rule = bench.rule_of(the_bank.catalog.tables[found.table_name], found.cause)
+        first = rule.columns if rule else []
+        for sample in samples:
+            values = {
+                **{c: sample.values.get(c) for c in first},
+                **sample.values,
+                **{c: f"{t!r} (unread)" for c, t in sample.came.items()},
+            }
+            said = " · ".join(f"{name} {value}" for name, value in values.items() if value is not None)
+            console.print(f"  {sample.delivery_id} line {sample.line}: {said}", highlight=False, markup=False)
+    if found.state == "open":
+        console.print(f"\nPossible: {', '.join(possible)} (ledgerlake quarantine fix --help)", highlight=False)
+    _show_fixes(made)
+    for one in made:
+        _show_effects(one, changed.get(one.fix_id))
+
+
+def _show_fixes(made: list[Any]) -> None:
+    if made:
+        console.print("\nFixes:", style="bold")
+        show(made, FIX, as_json=False, move=FIX_MOVE, below=lambda row: [_said(row), row["reason"], row["note"]])
+
+
+def _said(row: Any) -> str:
+    """What a fix changes, in words."""
+    change = row["change"]
+    if row["kind"] == fixes.MAP_CODE:
+        return f"{change['column']} {change['code']} means {change['meaning'] or 'itself'} ({change['reference']})"
+    if row["kind"] == fixes.CORRECT:
+        return f"{change['delivery']}: " + "; ".join(
+            f"line {line}: {', '.join(f'{c} = {t}' for c, t in texts.items() if not c.endswith(('_token', '_keyed')))}"
+            for line, texts in change["lines"].items()
+        )
+    if row["kind"] == fixes.ACCEPT:
+        return f"accepted as it is: {', '.join(change['rules'])}" if "rules" in change else f"accepted as they are: lines {', '.join(map(str, change['lines']))}"  # fmt: skip
+    return {fixes.REJECT: "stays out for good", fixes.RESEND: "the sender is asked to send it again"}[row["kind"]]
+
+
+def _show_effects(one: Any, changed: list[Any] | None) -> None:
+    if changed is None:
+        return
+    if not changed:
+        console.print(
+            f"\nFix {one.fix_id} changed no figure yet: its day is not restated, or no KPI counts these rows."
+        )
+        return
+    console.print(f"\nWhat the restatement after fix {one.fix_id} changed:", style="bold")
+    shown = [{**vars(e), "period": f"{e.as_of_date} {e.period_kind}"} for e in changed[:SHOWN_EFFECTS]]
+    show(shown, ["kpi_id", "measure", "period", "grain", "before", "after"], as_json=False, move=["measure", "period"])
+    if len(changed) > SHOWN_EFFECTS:
+        console.print(f"... and {len(changed) - SHOWN_EFFECTS} more (--json).")
+
+
+def codes(
+    bank: BankOption,
+    number: Annotated[
+        int | None,
+        typer.Argument(metavar="[CASE]", help="Number of a case; all that were given a meaning when left out."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Codes that no list knows, the most frequent first. Without a case: codes that were given a meaning here, as lines for the reference lists."""
+    the_bank = open_bank(bank)
+    if number is None:
+        console.print(
+            bench.codes_as_yaml(the_bank) or "No code waits to be written into a reference list.",
+            highlight=False,
+            markup=False,
+        )
+        return
+    with the_bank.ledger.begin() as db:
+        found = fixes.get_case(db, number)
+    listed = bench.codes_of(the_bank, found)
+    show(
+        [vars(c) for c in listed],
+        ["code", "rows", "entities"],
+        as_json=as_json,
+        empty=f"{found.cause} knows codes by no list.",
+    )
+
+
+def fix(
+    number: CaseArgument,
+    bank: BankOption,
+    reason: Annotated[str, typer.Option(help="Why this is right; the approver reads it.")] = "",
+    code: Annotated[str | None, typer.Option("--map", metavar="CODE[=MEANING]", help="The code has this meaning, from now on and for all rows that wait for it.")] = None,
+    texts: Annotated[list[str] | None, typer.Option("--set", metavar="LINE:COLUMN=TEXT", help="The text that the sender should have written; may be repeated. LINE:COLUMN alone: nothing.")] = None,
+    delivery: Annotated[str | None, typer.Option(help="With --set on a case of silver: the delivery of the lines.")] = None,
+    accept: Annotated[bool, typer.Option("--accept", help="Accept as it is; all other rules still run.")] = False,
+    lines: Annotated[list[int] | None, typer.Option("--line", help="With --accept: only this line; may be repeated.")] = None,
+    reject: Annotated[bool, typer.Option("--reject", help="It stays out for good, and the case is closed.")] = False,
+    resend: Annotated[bool, typer.Option("--resend", help="Ask the sender for the file again.")] = False,
+) -> None:  # fmt: skip
+    """Propose what to do about a case. A second person approves it; then the rows are judged again, and the days that they belong to are restated."""
+    the_bank = open_bank(bank)
+    if sum(map(bool, (code, texts, accept, reject, resend))) != 1:
+        raise Bad(
+            "Say one thing to do: --map, --set, --accept, --reject or --resend. `ledgerlake quarantine fix --help` has examples.",
+            2,
+        )
+    made = _propose(the_bank, number, reason, code, texts, delivery, accept, lines, reject)
+    console.print(
+        f"Fix {made} is proposed by {me()}. A second person approves it: ledgerlake quarantine approve {made}",
+        highlight=False,
+    )
+
+
+def _propose(
+    bank: Bank, number: int, reason: str, code: str | None, texts: list[str] | None, delivery: str | None, accept: bool, lines: list[int] | None, reject: bool
+) -> int:  # fmt: skip
+    if code:
+        name, _, meaning = code.partition("=")
+        return bench.propose_code(bank, number, name, meaning or None, reason, me())
+    if texts:
+        return bench.propose_correction(bank, number, _by_line(texts), reason, me(), delivery)
+    if accept:
+        return bench.propose_acceptance(bank, number, lines or None, reason, me())
+    return (bench.propose_rejection if reject else bench.propose_resend)(bank, number, reason, me())
+
+
+def _by_line(texts: list[str]) -> dict[int, dict[str, str | None]]:
+    found: dict[int, dict[str, str | None]] = {}
+    for text in texts:
+        line, _, rest = text.partition(":")
+        column, equals, value = rest.partition("=")
+        if not line.isdecimal() or not column:
+            raise Bad(f"--set {text!r}: write LINE:COLUMN=TEXT, for instance 17:amount=12.50.", 2)
+        found.setdefault(int(line), {})[column] = value if equals else None
+    return found
+
+
+def fixes_waiting(bank: BankOption, as_json: JsonOption = False) -> None:
+    """Fixes that wait for a second person. Some give exit status 1."""
+    the_bank = open_bank(bank)
+    with the_bank.ledger.begin() as db:
+        found = fixes.waiting(db)
+    show(
+        found, ["fix_id", "case_id", "kind", "table_name", "cause", "affected_rows", "money", "proposed_by", "proposed_at"], as_json=as_json,
+        move=["proposed_at", "money", "affected_rows", "cause", "table_name"], below=lambda row: [_said(row), row["reason"]],
+        empty="No fix waits for a second person.",
+    )  # fmt: skip
+    if found:
+        raise typer.Exit(1)
+
+
+def approve(
+    number: FixArgument, bank: BankOption, note: Annotated[str | None, typer.Option(help="What the approver has to say.")] = None
+) -> None:  # fmt: skip
+    """Approve a colleague's fix. What arrived is judged again with it, once, by the next load; nobody approves their own."""
+    done = bench.approve(open_bank(bank), number, me(), note)
+    then = "The case shows what becomes of it" if done.state == "approved" else "It is done"
+    console.print(
+        f"Fix {number} is approved by {me()}. {then}: ledgerlake quarantine case {done.case_id}", highlight=False
+    )
+
+
+def decline(
+    number: FixArgument, bank: BankOption, note: Annotated[str, typer.Option(help="Why not; whoever proposed it reads it.")] = ""
+) -> None:  # fmt: skip
+    """Decline a colleague's fix, or take back your own. The case stays open."""
+    done = bench.decline(open_bank(bank), number, me(), note)
+    console.print(f"Fix {number} is {done.state}. Case {done.case_id} stays open.", highlight=False)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import os
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
@@ -59,6 +60,11 @@ class Catalog:
             rule.model_copy(update={"kwargs": {k: self.resolve(v) for k, v in rule.kwargs.items()}})
             for rule in table.all_rules
         ]
+
+    def with_codes(self, codes: Mapping[str, Mapping[str, str | None]]) -> Catalog:
+        """The same with further codes: reference list -> code -> meaning (None for a list that gives none). What the list says itself stays."""
+        known = {name: list_.with_codes(codes[name]) for name, list_ in self.references.items() if codes.get(name)}
+        return replace(self, references=self.references | known)
 
     def is_business_day(self, day: date, calendar: str | None = None) -> bool:
         """Raises ContractError when the calendar does not cover the day: a guess would be a silent error."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any, Literal
@@ -72,6 +73,12 @@ class Reference(Strict):
         if bool(self.values) == bool(self.map):
             raise ValueError("a reference list has either values or a map")
         return self
+
+    def with_codes(self, codes: Mapping[str, str | None]) -> Reference:
+        """The same with further codes and their meanings; what stands here already stays."""
+        if self.map:
+            return self.model_copy(update={"map": {c: m for c, m in codes.items() if m is not None} | self.map})
+        return self.model_copy(update={"values": [*self.values, *(c for c in codes if c not in self.values)]})
 
     def allowed(self) -> list[Any]:
         return list(self.values) or list(self.map)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -171,13 +171,20 @@ def open_case(
     db.execute(row.on_conflict_do_update(index_elements=["table_name", "cause", "subject"], set_=values))
 
 
-def close_cases(db: Connection, *, delivery_id: str, note: str) -> None:
-    """A replaced delivery's cases are settled by its successor."""
+def close_cases(db: Connection, *, delivery_id: str, note: str, but: Collection[str] = ()) -> None:
+    """The cases of a delivery that was replaced are settled by its successor; of one that was judged again, those of which no row is left (`but`: causes
+    that still stand)."""
     db.execute(
         update(Case)
-        .where(Case.delivery_id == delivery_id, Case.state == "open")
+        .where(Case.delivery_id == delivery_id, Case.state == "open", Case.cause.notin_(but))
         .values(state="closed", closed_at=clock.now(db), reason=Case.reason + f" [{note}]")
     )
+
+
+def close_case(db: Connection, case_id: int, note: str) -> None:
+    """A person settled it."""
+    query = update(Case).where(Case.case_id == case_id, Case.state == "open")
+    db.execute(query.values(state="closed", closed_at=clock.now(db), reason=Case.reason + f" [{note}]"))
 
 
 def alert(db: Connection, key: str, kind: str, message: str) -> bool:

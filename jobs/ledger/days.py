@@ -29,8 +29,10 @@ OPEN_STATES = ("requested", "running")
 # A delivery that may still become live.
 ON_THE_WAY = ("arriving", "verified")
 ROLLBACK = "rollback"
+# A delivery was judged again with a fix of the quarantine bench.
+REPAIRED = "repaired"
 # Why a person has a released day built again.
-ASKED_CAUSES = ("repaired", "definition", "identity", "erased")
+ASKED_CAUSES = (REPAIRED, "definition", "identity", "erased")
 # Why a day is built for the first time.
 FIRST_CAUSES = ("take_on", "complete", "close_by")
 # A stream's late rows restate a released day at most this often.
@@ -288,12 +290,12 @@ def _ask_restatement(db: Connection, catalog: Catalog, day: date, dirty: Sequenc
     if causes == {"reversal"} and _reversals_under_way(db, {row.delivery_id for row in dirty}):
         return None
     streams = {s.feed for s in catalog.sources.values() if s.sender == "stream"}
-    if all(row.feed in streams for row in dirty):
+    if REPAIRED not in causes and all(row.feed in streams for row in dirty):
         released = newest_release(db, day)
         if released is not None and clock.now(db) - released.released_at < STREAM_RESTATEMENT:
             return None
         return _request(db, day, day, "late_event", coverage(db, catalog, day))
-    cause = next((c for c in ("resend", "reversal") if c in causes), "late")
+    cause = next((c for c in (REPAIRED, "resend", "reversal") if c in causes), "late")
     return _request(db, day, day, cause, coverage(db, catalog, day))
 
 

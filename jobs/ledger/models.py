@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from sqlalchemy import (
     BigInteger,
     Boolean,
+    CheckConstraint,
     Date,
     DateTime,
     ForeignKey,
@@ -293,6 +294,55 @@ class Case(Base):
     run_id: Mapped[str]
     opened_at: Mapped[dt.datetime]
     closed_at: Mapped[dt.datetime | None]
+
+
+class Fix(Base):
+    """What a person proposes to do about a case, and what a second person said of it: proposed, then approved (its deliveries are judged again) and done,
+    or declined, withdrawn, overtaken (the sender was faster)."""
+
+    __tablename__ = "fixes"
+    __table_args__ = (
+        CheckConstraint("state not in ('approved', 'done') or decided_by <> proposed_by", name="four_eyes"),
+        Index("fixes_case", "case_id"),
+    )
+    fix_id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    case_id: Mapped[int] = mapped_column(ForeignKey("cases.case_id"))
+    kind: Mapped[str]
+    change: Mapped[dict[str, Any]]
+    reason: Mapped[str]
+    state: Mapped[str]
+    proposed_by: Mapped[str]
+    proposed_at: Mapped[dt.datetime]
+    decided_by: Mapped[str | None]
+    decided_at: Mapped[dt.datetime | None]
+    note: Mapped[str | None]
+
+
+class Replay(Base):
+    """One delivery that is judged again because of a fix: waiting, running (in a batch), done, failed (its gate said no; what was live stays),
+    overtaken (replaced by another delivery meanwhile)."""
+
+    __tablename__ = "replays"
+    __table_args__ = (
+        Index("replays_delivery", "delivery_id"),
+        Index("replays_open", "state", postgresql_where=text("state IN ('waiting', 'running')")),
+    )
+    fix_id: Mapped[int] = mapped_column(ForeignKey("fixes.fix_id"), primary_key=True)
+    delivery_id: Mapped[str] = mapped_column(ForeignKey("deliveries.delivery_id"), primary_key=True)
+    state: Mapped[str]
+    batch_id: Mapped[int | None]
+    reason: Mapped[str | None]
+    ended_at: Mapped[dt.datetime | None]
+
+
+class Code(Base):
+    """A code that was given a meaning at the bench, beside those of its reference list (`meaning` null: of a list without meanings)."""
+
+    __tablename__ = "codes"
+    reference: Mapped[str] = mapped_column(primary_key=True)
+    code: Mapped[str] = mapped_column(primary_key=True)
+    meaning: Mapped[str | None]
+    fix_id: Mapped[int] = mapped_column(ForeignKey("fixes.fix_id"))
 
 
 class DayRun(Base):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from functools import reduce
 from typing import TYPE_CHECKING, Any
@@ -98,6 +98,7 @@ def judge(
     already: Column | None = None,
     suspects: dict[str, list[tuple[Any, ...]]] | None = None,
     filtered: bool = False,
+    exempt: Mapping[str, Column] | None = None,
 ) -> DataFrame:
     """Add `__reasons` (broken quarantine rules), `__warnings` (broken row rules of other severities) and `__verdict`.
 
@@ -109,14 +110,18 @@ def judge(
     takes a good one with it; a key with a null in it is compared with nothing. Of equal copies the first by `order` is
     accepted and the rest are duplicates; copies that differ are all rejected. `suspects`: rule -> key values that occur
     more than once, where that is known beforehand: no other row is shuffled then. A rule without an entry, or None:
-    every row is compared.
+    every row is compared. `exempt`: rule -> rows that a person accepted as they are; the rule does not mark them (of copies
+    that differ the others stay marked).
     """
     from pyspark.sql import functions as F
 
+    exempt = exempt or {}
     row_rules = [r for r in rules if r.judges_rows and not r.is_unique]
     # Each breach is a column of its own, found out once a row; it is named twice.
     if row_rules:
-        rows = rows.withColumns({_breach(r): _is_broken(r, already is not None) for r in row_rules})
+        broken_now = {r.id: _is_broken(r, already is not None) for r in row_rules}
+        asked = {name: ~exempt[name] & is_so if name in exempt else is_so for name, is_so in broken_now.items()}
+        rows = rows.withColumns({_breach(r): asked[r.id] for r in row_rules})
     reasons = _marks([r for r in row_rules if r.on_fail == "quarantine"], already)
     warnings = _marks([r for r in row_rules if r.on_fail != "quarantine"])
     if filtered:
@@ -129,15 +134,14 @@ def judge(
         column = f"__copy_{rule.id}"
         known = None if suspects is None else suspects.get(rule.id)
         if known is None:
-            marked = _compared(marked, rule, within, order, column)
+            marked = _compared(marked, rule, within, order, column, exempt.get(rule.id))
         elif known:
             types = dict(marked.dtypes)
             named = [c for c in rule.columns if types[c] in TEXT_TYPES]
             schema = ", ".join(f"`{c}` {types[c]}" for c in named)
             keys = F.broadcast(marked.sparkSession.createDataFrame(known, schema))
-            marked = _compared(marked.join(keys, named, "left_semi"), rule, within, order, column).unionByName(
-                marked.join(keys, named, "left_anti").withColumn(column, F.lit(False))
-            )
+            among = _compared(marked.join(keys, named, "left_semi"), rule, within, order, column, exempt.get(rule.id))
+            marked = among.unionByName(marked.join(keys, named, "left_anti").withColumn(column, F.lit(False)))
         else:
             continue
         copies.append(column)
@@ -181,7 +185,9 @@ def _is_broken(rule: Rule, is_cast: bool) -> Column:
     return broken(rule) & F.col("__malformed").isNull() & ~F.col(f"`{unread(rule.kwargs['column'])}`")
 
 
-def _compared(rows: DataFrame, rule: Rule, within: Sequence[str], order: Sequence[str], column: str) -> DataFrame:
+def _compared(
+    rows: DataFrame, rule: Rule, within: Sequence[str], order: Sequence[str], column: str, exempt: Column | None
+) -> DataFrame:
     """`column`: the row is a further copy of an equal one. Rows whose copies differ get the rule among their reasons.
 
     A rule that does not quarantine parts no rows: every copy gets it among its warnings.
@@ -204,7 +210,12 @@ def _compared(rows: DataFrame, rule: Rule, within: Sequence[str], order: Sequenc
     return (
         rows.withColumn("__good", good)
         .withColumns(found)
-        .withColumn(marks, F.when(F.col(told), F.array_append(marks, F.lit(rule.id))).otherwise(F.col(marks)))
+        .withColumn(
+            marks,
+            F.when(
+                F.col(told) if exempt is None else F.col(told) & ~exempt, F.array_append(marks, F.lit(rule.id))
+            ).otherwise(F.col(marks)),
+        )
         .drop("__good", told)
     )
 
