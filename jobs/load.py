@@ -280,6 +280,8 @@ def _settle(
         deliveries.go_live(
             db, delivery.delivery_id, batch_id, run_id, dates=dates, totals=totals, is_read=is_read, cause=days.REPAIRED if replayed else None
         )  # fmt: skip
+        for former in deliveries.replaced_by(db, delivery.delivery_id):
+            batches.close_cases(db, delivery_id=former, note=f"sent again as {delivery.delivery_id}")
         if replayed:
             _end_replays(db, table, gate, delivery, replayed)
         days.mark_changed(db, delivery, measured.affects.get(delivery.delivery_id, []))

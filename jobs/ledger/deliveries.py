@@ -297,6 +297,12 @@ def dates_of(db: Connection, delivery_ids: Sequence[str]) -> set[date]:
     return set(db.execute(own.union(theirs)).scalars())
 
 
+def replaced_by(db: Connection, delivery_id: str) -> list[str]:
+    """The deliveries whose place this one took."""
+    query = select(Delivery.delivery_id).where(Delivery.superseded_by == delivery_id)
+    return list(db.execute(query.order_by(Delivery.delivery_id)).scalars())
+
+
 def next_wave(db: Connection) -> int:
     return db.execute(select(WAVES.next_value())).scalar_one()
 

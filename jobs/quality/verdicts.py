@@ -200,10 +200,12 @@ def _compared(
     part = Window.partitionBy(*keys, "__good")
     differ = F.min("__row_hash").over(part) != F.max("__row_hash").over(part)
     told, marks = "__differ", "__reasons"
-    found = {column: F.col("__good") & (F.row_number().over(part.orderBy(*order)) > 1), told: F.col("__good") & differ}
+    asked = F.lit(True) if exempt is None else ~exempt
+    again = F.row_number().over(part.orderBy(*order)) > 1
+    found = {column: F.col("__good") & again & asked, told: F.col("__good") & differ & asked}
     if rule.on_fail != "quarantine":
         marks = "__warnings"
-        found = {column: F.lit(False), told: F.col("__good") & (F.count(F.lit(1)).over(part) > 1)}
+        found = {column: F.lit(False), told: F.col("__good") & (F.count(F.lit(1)).over(part) > 1) & asked}
     earlier = [c for c in rows.columns if c.startswith("__copy_")]
     if earlier:
         good = good & ~reduce(lambda a, b: a | b, [F.col(c) for c in earlier])
@@ -212,9 +214,7 @@ def _compared(
         .withColumns(found)
         .withColumn(
             marks,
-            F.when(
-                F.col(told) if exempt is None else F.col(told) & ~exempt, F.array_append(marks, F.lit(rule.id))
-            ).otherwise(F.col(marks)),
+            F.when(F.col(told), F.array_append(marks, F.lit(rule.id))).otherwise(F.col(marks)),
         )
         .drop("__good", told)
     )

@@ -1,0 +1,513 @@
+"""The quarantine bench: what a case is about, what may be done about it, and what came of it.
+
+A fix is proposed by one person and approved by another; then the deliveries it concerns are judged again from what arrived (jobs/load.py), with all fixes that
+were ever approved for them, and take the place of what was live. Nothing is written past the gates.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, cast, select
+
+from jobs.bank import Bank, as_decided
+from jobs.contracts import Rule, Table
+from jobs.contracts.errors import nearest
+from jobs.ledger import batches, clock, deliveries, fixes
+from jobs.ledger.fixes import ACCEPT, CORRECT, MAP_CODE, REJECT, RESEND, NotAllowed
+from jobs.ledger.models import DayRun, DeliveryDate, GateResult, Release
+
+SAMPLES = 10
+# So many rows may be corrected by one fix: more of them are the sender's work.
+MOST_CORRECTED = 200
+SHOWN = 4  # characters of a masked value that stay
+ACTS = ("stop", "hold")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One row of a case. `values`: column -> value as a person may see it; `came`: texts that could not be read, as they came."""
+
+    delivery_id: str
+    line: int
+    reasons: list[str]
+    values: dict[str, Any]
+    came: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What a fix changed in one figure. Grain columns that are null mean all of it."""
+
+    kpi_id: str
+    period_kind: str
+    as_of_date: date
+    grain: str
+    measure: str
+    before: Any
+    after: Any
+
+
+@dataclass(frozen=True)
+class CodeFound:
+    """A code that no list knows: in so many rows, of so many branches."""
+
+    code: str
+    rows: int
+    entities: list[str]
+
+
+# --- what a case is about ---------------------------------------------------------------------------------------------
+
+
+def table_of(bank: Bank, case: Row[Any]) -> Table:
+    """The table of a case. Raises NotAllowed for that of a file that no source knows."""
+    if case.table_name not in bank.catalog.tables:
+        raise NotAllowed(
+            f"Case {case.case_id} is about {case.subject}, a file that no source knows: {case.reason} It can be rejected, or sent again under a name that is known."
+        )
+    return bank.catalog.tables[case.table_name]
+
+
+def age_days(db: Connection, case: Row[Any]) -> int:
+    """Days since the case was opened, by the bank's clock; up to its end where it has one."""
+    until: datetime = case.closed_at or clock.now(db)
+    return (until - case.opened_at).days
+
+
+def samples(bank: Bank, case: Row[Any], limit: int = SAMPLES) -> list[Sample]:
+    """Rows of the case as the lake has them: identifiers are tokens there and are not shown, customer and account numbers keep their last digits."""
+    if case.kind != "rows":
+        return []
+    table = table_of(bank, case)
+    return [_sample(table, row) for row in _rows(bank, table, case, limit)]
+
+
+def _rows(bank: Bank, table: Table, case: Row[Any], limit: int | None) -> list[dict[str, Any]]:
+    """The rejected rows of a case, in the order of the file."""
+    import duckdb
+
+    from jobs.lake.tables import judged_table
+    from jobs.quality.metrics import parquet
+
+    with bank.ledger.begin() as db:
+        batch = _batch(db, case)
+    if batch is None or not bank.lake.exists(table.table):
+        return []
+    where, place = "list_contains(__reasons, $cause)", table
+    values: dict[str, Any] = {"cause": case.cause, "batch": batch}
+    if table.layer == "bronze":
+        where += " and __delivery_id = $delivery and __batch = $batch"
+        values["delivery"] = case.delivery_id
+        order = "__line"
+    else:
+        place = judged_table(table) if table.history == "scd2" else table
+        where += " and batch = $batch"
+        order = "sources[1].delivery_id, sources[1].line"
+    files = bank.lake.written(place, batch)
+    if not files:
+        return []
+    with duckdb.connect() as engine:
+        sql = f"select * from {parquet(files)} where {where} order by {order}" + (f" limit {limit}" if limit else "")
+        found = engine.execute(sql, values)
+        names = [column[0] for column in found.description or []]
+        return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+
+def _batch(db: Connection, case: Row[Any]) -> int | None:
+    """The batch whose verdicts a case is about: of a delivery the newest that settled it."""
+    if case.delivery_id:
+        delivery = deliveries.get(db, case.delivery_id)
+        return delivery.live_batch or delivery.load_batch
+    newest = batches.newest(db, case.table_name, case.subject)
+    return newest.batch_id if newest else None
+
+
+def _sample(table: Table, row: Mapping[str, Any]) -> Sample:
+    sources = row.get("sources") or []
+    first = sources[0] if sources else {}
+    values = {name: masked(table, name, row[name]) for name in table.physical_columns if name in row}
+    came = {name: str(masked(table, name, text)) for name, text in (row.get("__raw") or {}).items()}
+    return Sample(
+        row.get("__delivery_id") or first.get("delivery_id", ""),
+        row.get("__line") or first.get("line", 0),
+        list(row["__reasons"]),
+        values,
+        came,
+    )
+
+
+def masked(table: Table, column: str, value: Any) -> Any:
+    """A value as a person at the bench may see it: tokens not at all, texts of customers (class C2 and above) by their form and last characters."""
+    declared = table.physical_columns.get(column)
+    if value is None or declared is None:
+        return value
+    if column.endswith("_token") or column.endswith("_keyed"):
+        return "•••"
+    if isinstance(value, str) and not declared.classification.startswith("C1"):
+        hidden = re.sub(r"[^\W\d_]", "A", re.sub(r"\d", "9", value[:-SHOWN]))
+        return hidden + value[-SHOWN:] if len(value) > SHOWN else "•" * len(value)
+    return value
+
+
+def rule_of(table: Table, cause: str) -> Rule | None:
+    """The rule that a case of rows is about, with the names of its lists; None for text that could not be read."""
+    return next((rule for rule in table.all_rules if rule.id == cause), None)
+
+
+def list_of(table: Table, cause: str) -> tuple[str, str] | None:
+    """(column, reference list) of a rule that knows codes by a list; None for any other."""
+    rule = rule_of(table, cause)
+    named = rule.kwargs.get("value_set") if rule else None
+    if rule is not None and isinstance(named, str) and named.startswith("$"):
+        return str(rule.kwargs["column"]), named[1:]
+    return None
+
+
+def codes_of(bank: Bank, case: Row[Any]) -> list[CodeFound]:
+    """Codes that no list knows, the most frequent first: of all open cases of the same table and rule."""
+    table = table_of(bank, case)
+    found = list_of(table, case.cause)
+    if found is None:
+        return []
+    column, rows, entities = found[0], dict[str, int](), dict[str, set[str]]()
+    for other in _alike(bank, case):
+        for row in _rows(bank, table, other, None):
+            code = str(row[column])
+            rows[code] = rows.get(code, 0) + 1
+            entities.setdefault(code, set()).add(other.entity or "")
+    return [CodeFound(c, rows[c], sorted(entities[c])) for c in sorted(rows, key=lambda c: (-rows[c], c))]
+
+
+def _alike(bank: Bank, case: Row[Any]) -> list[Row[Any]]:
+    """Open cases of the same table and cause, whichever branch and day."""
+    with bank.ledger.begin() as db:
+        return [c for c in batches.cases(db) if (c.table_name, c.cause) == (case.table_name, case.cause)]
+
+
+# --- what may be done about it ----------------------------------------------------------------------------------------
+
+
+def kinds(bank: Bank, case: Row[Any]) -> list[str]:
+    """What may be done about a case."""
+    if case.kind == "incident":
+        return [REJECT]
+    if case.kind == "file":
+        return [*([ACCEPT] if case.cause.startswith("gate_") else []), RESEND, REJECT]
+    table = table_of(bank, case)
+    if table.layer != "bronze":
+        return [CORRECT, REJECT]
+    rule = rule_of(table, case.cause)
+    return [
+        *([MAP_CODE] if list_of(table, case.cause) else []), CORRECT, *([ACCEPT] if rule is not None else []), RESEND, REJECT,
+    ]  # fmt: skip
+
+
+def _allowed(bank: Bank, case: Row[Any], kind: str) -> None:
+    allowed = kinds(bank, case)
+    if kind not in allowed:
+        raise NotAllowed(f"{kind} is no fix for case {case.case_id} ({case.cause}). Possible: {', '.join(allowed)}.")
+
+
+def propose_code(bank: Bank, case_id: int, code: str, meaning: str | None, reason: str, person: str) -> int:
+    """Give a code that the case's rows have a meaning, among those that its list knows. Raises NotAllowed."""
+    case, table = _case(bank, case_id)
+    _allowed(bank, case, MAP_CODE)
+    column, name = list_of(table, case.cause) or ("", "")
+    reference = as_decided(bank).catalog.references[name]
+    if code in map(str, reference.allowed()):
+        raise NotAllowed(f"{name} knows {code} already. Approve the fixes that wait, or look why the case is open.")
+    found = [c.code for c in codes_of(bank, case)]
+    if code not in found:
+        raise NotAllowed(f"No rejected row has {column} {code!r}. {nearest(code, found)} Found: {', '.join(found)}.")
+    meanings = sorted(set(reference.map.values()))
+    if meanings and meaning not in meanings:
+        raise NotAllowed(
+            f"{name} gives each code one of these meanings: {', '.join(meanings)}. {nearest(meaning or '', meanings)} "
+            f"A new meaning is a change of the contracts: expectations/reference/{name}.yaml."
+        )
+    if not meanings and meaning:
+        raise NotAllowed(f"{name} lists codes without meanings: leave {meaning!r} away.")
+    change = {"reference": name, "column": column, "code": code, "meaning": meaning}
+    return _propose(bank, case, MAP_CODE, change, reason, person)
+
+
+def propose_correction(
+    bank: Bank, case_id: int, lines: Mapping[int, Mapping[str, str | None]], reason: str, person: str, delivery_id: str | None = None
+) -> int:  # fmt: skip
+    """Texts that replace what came: line of the delivery -> column of the contract -> text as the sender would have written it, None for nothing.
+
+    The texts of identifying columns become tokens before they are kept. Of a case of silver, `delivery_id` names the delivery of the rows. Raises NotAllowed.
+    """
+    case, table = _case(bank, case_id)
+    _allowed(bank, case, CORRECT)
+    if not lines or len(lines) > MOST_CORRECTED:
+        raise NotAllowed(
+            f"{len(lines)} rows to correct: give between 1 and {MOST_CORRECTED}. More are the sender's: ask for the file again."
+        )
+    bronze, target = table, delivery_id or case.delivery_id
+    caught = {(s.delivery_id, s.line) for s in (_sample(table, row) for row in _rows(bank, table, case, None))}
+    if target is None:
+        raise NotAllowed(
+            f"Case {case_id} is about rows of {case.table_name}: name the delivery of the rows to correct, one of {', '.join(sorted({d for d, _ in caught}))}."
+        )
+    for line in lines:
+        if (target, line) not in caught:
+            known = sorted(n for d, n in caught if d == target)
+            raise NotAllowed(
+                f"Line {line} of {target} is none of case {case_id}. Its lines: {', '.join(map(str, known[:20]))}{' ...' if len(known) > 20 else ''}."
+            )
+    with bank.ledger.begin() as db:
+        delivery = deliveries.get(db, target)
+    if table.layer != "bronze":
+        bronze = bank.catalog.bronze(delivery.feed)
+    _rows_there(delivery)
+    for texts in lines.values():
+        for column in texts:
+            if column not in bronze.columns:
+                raise NotAllowed(
+                    f"{bronze.table} has no column {column}. {nearest(column, list(bronze.columns))} Columns: {', '.join(bronze.columns)}."
+                )
+    physical = {str(line): _physical(bank, bronze, delivery, texts) for line, texts in sorted(lines.items())}
+    return _propose(bank, case, CORRECT, {"lines": physical, "delivery": target}, reason, person)
+
+
+def propose_acceptance(bank: Bank, case_id: int, lines: Sequence[int] | None, reason: str, person: str) -> int:
+    """Accept rows (`lines`; None: all of the case) as they are, or a file that its gate held or stopped: all other rules still run. Raises NotAllowed."""
+    case, table = _case(bank, case_id)
+    _allowed(bank, case, ACCEPT)
+    with bank.ledger.begin() as db:
+        delivery = deliveries.get(db, case.delivery_id)
+        _rows_there(delivery)
+        if case.kind == "file":
+            if lines:
+                raise NotAllowed(f"Case {case_id} is about a whole file: accept it without naming lines.")
+            gate = _gate(db, case.delivery_id)
+            rules = [f["rule"] for f in gate.failed if f["on_fail"] in ACTS] if gate else []
+            if not rules:
+                raise NotAllowed(
+                    f"{case.delivery_id} was stopped because rows or money are missing, not by a rule: {case.reason} That cannot be accepted."
+                )
+    if case.kind == "file":
+        return _propose(bank, case, ACCEPT, {"rules": rules}, reason, person)
+    rows = _rows(bank, table, case, None)
+    caught = {row["__line"]: row for row in rows}
+    if lines is not None and (unknown := sorted(set(lines) - set(caught))):
+        raise NotAllowed(f"Line {unknown[0]} of {case.delivery_id} is none of case {case_id}.")
+    chosen = sorted(caught) if lines is None else sorted(set(lines))
+    rule = rule_of(table, case.cause)
+    if rule is not None and rule.is_unique:
+        keys = [tuple(caught[line][c] for c in rule.columns) for line in chosen]
+        if len(set(keys)) < len(keys):
+            raise NotAllowed(
+                f"Rows of one key ({', '.join(rule.columns)}) differ: only one of them can be right. Name the lines to accept, one a key; the others stay rejected."
+            )
+    return _propose(bank, case, ACCEPT, {"rule": case.cause, "lines": chosen}, reason, person)
+
+
+def propose_rejection(bank: Bank, case_id: int, reason: str, person: str) -> int:
+    """Nothing can be done: the rows or the file stay out for good, and the case is closed with the reason."""
+    return _propose(bank, _case(bank, case_id, any_table=True)[0], REJECT, {}, reason, person)
+
+
+def propose_resend(bank: Bank, case_id: int, reason: str, person: str) -> int:
+    """Ask the sender for the file again. The case closes when it comes."""
+    case = _case(bank, case_id, any_table=True)[0]
+    _allowed(bank, case, RESEND)
+    return _propose(bank, case, RESEND, {}, reason, person)
+
+
+def _propose(bank: Bank, case: Row[Any], kind: str, change: dict[str, Any], reason: str, person: str) -> int:
+    if not reason.strip():
+        raise NotAllowed("A fix needs a reason: whoever approves it, and whoever looks at the figures later, reads it.")
+    with bank.ledger.begin() as db:
+        return fixes.propose(db, case.case_id, kind, change, reason.strip(), person)
+
+
+def _case(bank: Bank, case_id: int, *, any_table: bool = False) -> tuple[Row[Any], Table]:
+    with bank.ledger.begin() as db:
+        case = fixes.get_case(db, case_id)
+    return case, (None if any_table else table_of(bank, case))  # type: ignore[return-value]
+
+
+def _rows_there(delivery: Row[Any]) -> None:
+    if delivery.rows_uri is None:
+        raise NotAllowed(
+            f"What arrived as {delivery.delivery_id} is no longer kept: it cannot be judged again. Ask the sender for the file."
+        )
+
+
+def _gate(db: Connection, delivery_id: str) -> Row[Any] | None:
+    query = select(*GateResult.__table__.columns).where(GateResult.subject == delivery_id)
+    return db.execute(query.order_by(GateResult.gate_id.desc()).limit(1)).one_or_none()
+
+
+def _physical(bank: Bank, table: Table, delivery: Row[Any], texts: Mapping[str, str | None]) -> dict[str, str | None]:
+    """Texts by contract name -> texts by physical name, as arrival would have made them."""
+    import pyarrow as pa
+
+    from jobs.arrival.forbidden import check_names
+    from jobs.privacy.identify import Identifier
+    from jobs.privacy.keys import load_keys
+    from jobs.privacy.vault import Vault
+
+    check_names(list(texts), "the correction")
+    system = bank.catalog.sources[delivery.feed].system
+    only = table.model_copy(update={"columns": {name: table.columns[name] for name in texts}})
+    with Vault(bank.profile, keys := load_keys()) as vault:
+        identifier = Identifier(only, system, delivery.business_date, keys, vault)
+        made = identifier.physical({name: pa.array([text], pa.string()) for name, text in texts.items()})
+    return {name: values[0].as_py() for name, values in made.items()}
+
+
+# --- what a second person says ----------------------------------------------------------------------------------------
+
+
+def approve(bank: Bank, fix_id: int, person: str, note: str | None = None) -> Row[Any]:
+    """A second person agrees. What is to be judged again is taken by the next load of its feed; roll-call rings for it. Raises NotAllowed."""
+    with bank.ledger.begin() as db:
+        fix = fixes.get(db, fix_id) if _exists(db, fix_id) else None
+        case = fixes.get_case(db, fix.case_id) if fix is not None else None
+    again: set[str] = set()
+    if fix is not None and case is not None:
+        if fix.kind == MAP_CODE:
+            # A case of silver may be about the same code: its rows are those of a delivery that has a case, too.
+            again = {c.delivery_id for c in _alike(bank, case) if c.delivery_id}
+        elif fix.kind in fixes.REPLAYED:
+            again = {fix.change.get("delivery") or case.delivery_id}
+    with bank.ledger.begin() as db:
+        for delivery_id in again:
+            _rows_there(deliveries.get(db, delivery_id))
+        done = fixes.approve(db, fix_id, person, note, again)
+        if done.kind == REJECT:
+            batches.close_case(db, done.case_id, f"rejected for good by {person}: {done.reason}")
+        elif done.kind == RESEND:
+            asked = fixes.get_case(db, done.case_id)
+            what = f"{asked.feed} of {asked.entity} for {asked.business_date}"
+            message = f"Please send {what} again: {done.reason} (case {asked.case_id}: {asked.reason})"
+            batches.alert(db, f"resend|{done.fix_id}", "resend", message)
+    return done
+
+
+def decline(bank: Bank, fix_id: int, person: str, note: str) -> Row[Any]:
+    """A second person disagrees, or the first one thinks better of it."""
+    if not note.strip():
+        raise NotAllowed("Say why: whoever proposed it has to know.")
+    with bank.ledger.begin() as db:
+        return fixes.decline(db, fix_id, person, note.strip())
+
+
+def _exists(db: Connection, fix_id: int) -> bool:
+    from jobs.ledger.models import Fix
+
+    return db.execute(select(Fix.fix_id).where(Fix.fix_id == fix_id)).first() is not None
+
+
+# --- what came of it --------------------------------------------------------------------------------------------------
+
+
+def restatements(db: Connection, fix: Row[Any]) -> list[Row[Any]]:
+    """The first release of each day that was built from what the fix made, newest day first."""
+    found: dict[str, Row[Any]] = {}
+    for replay in fixes.replays(db, [fix.fix_id]):
+        if replay.state != "done":
+            continue
+        key = f"{replay.delivery_id}/{replay.batch_id}"
+        dates = select(DeliveryDate.business_date).where(
+            DeliveryDate.delivery_id == replay.delivery_id, DeliveryDate.batch_id == replay.batch_id
+        )
+        for day in db.execute(dates).scalars():
+            query = (
+                select(*Release.__table__.columns)
+                .join(DayRun, DayRun.run_key == Release.run_key)
+                .where(Release.from_date <= day, Release.to_date >= day, DayRun.deliveries.contains(cast(f'["{key}"]', _jsonb())))
+                .order_by(Release.release_id)
+                .limit(1)
+            )  # fmt: skip
+            for release in db.execute(query):
+                found[release.run_key] = release
+    return sorted(found.values(), key=lambda r: (r.to_date, r.release_id), reverse=True)
+
+
+def _jsonb() -> Any:
+    from sqlalchemy.dialects.postgresql import JSONB
+
+    return JSONB
+
+
+def effects(bank: Bank, fix: Row[Any]) -> list[Effect]:
+    """Figures that the restatements after a fix changed, the bank's own first. What else was restated with it is among them."""
+    with bank.ledger.begin() as db:
+        made = restatements(db, fix)
+    return [effect for release in made for effect in _changed(bank, release)]
+
+
+CELL = (
+    "kpi_id",
+    "period_kind",
+    "as_of_date",
+    "legal_entity_id",
+    "business_line",
+    "province_code",
+    "branch_id",
+    "measure",
+)
+GRAIN = CELL[3:7]
+
+
+def _changed(bank: Bank, release: Row[Any]) -> list[Effect]:
+    """Cells of a release whose figure differs from the statement before."""
+    import duckdb
+
+    table = "gold.kpi_values"
+    new = bank.lake.dataset(table, within={"release_id": (release.run_key, release.run_key)}).to_table()
+    with duckdb.connect() as engine:
+        engine.register("new", new)
+        bounds = engine.execute(
+            "select min(as_of_date), max(as_of_date) from new where release_id = $r", {"r": release.run_key}
+        ).fetchone()
+        if bounds is None or bounds[0] is None:
+            return []
+        engine.register("every", bank.lake.dataset(table, within={"as_of_date": bounds}).to_table())
+        same = " and ".join(f"b.{column} is not distinct from n.{column}" for column in CELL)
+        rows = engine.execute(
+            f"select {', '.join(f'n.{c}' for c in CELL)}, b.value, n.value, b.numerator, n.numerator "
+            f"from (select * from new where release_id = $r and __verdict = 'accepted') n "
+            f"left join (select * from every where __verdict = 'accepted') b on {same} and b.restatement_no = n.restatement_no - 1 "
+            f"where b.value is distinct from n.value or b.numerator is distinct from n.numerator "
+            f"order by {', '.join(f'n.{c} nulls first' for c in (*GRAIN, 'kpi_id', 'period_kind', 'measure'))}",
+            {"r": release.run_key},
+        ).fetchall()
+    found = []
+    for row in rows:
+        cell = dict(zip(CELL, row, strict=False))
+        before, after = (row[8], row[9]) if row[8] != row[9] else (row[10], row[11])
+        grain = " · ".join(str(cell[c]) for c in GRAIN if cell[c] is not None) or "bank"
+        found.append(
+            Effect(cell["kpi_id"], cell["period_kind"], cell["as_of_date"], grain, cell["measure"], before, after)
+        )
+    return found
+
+
+def codes_as_yaml(bank: Bank) -> str:
+    """The codes that were decided at the bench and do not stand in the reference lists yet, as lines to be added there."""
+    with bank.ledger.begin() as db:
+        decided = fixes.codes(db)
+    lines = []
+    for name, codes in decided.items():
+        known = set(map(str, bank.catalog.references[name].allowed())) if name in bank.catalog.references else set()
+        new = {code: meaning for code, meaning in codes.items() if code not in known}
+        if new:
+            lines.append(f"# expectations/reference/{name}.yaml")
+            lines += [f"  {code}: {meaning}" if meaning else f"  - {code}" for code, meaning in new.items()]
+    return "\n".join(lines)
+
+
+__all__ = [
+    "CodeFound", "Effect", "NotAllowed", "Sample", "age_days", "approve", "codes_as_yaml", "codes_of", "decline", "effects", "kinds",
+    "masked", "propose_acceptance", "propose_code", "propose_correction", "propose_rejection", "propose_resend", "restatements", "samples",
+]  # fmt: skip
