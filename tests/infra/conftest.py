@@ -1,15 +1,25 @@
-"""An installation of its own for each test: a temporary home, free ports, the project's jars."""
+"""An installation of its own for each test: a temporary home, free ports, the project's jars. For pages, one for all tests: PostgreSQL and
+Airflow's API server, which is all that a page needs."""
 
 from __future__ import annotations
 
+import os
 import random
+import shutil
+import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
+from sqlalchemy import create_engine, text
 
-from infra.local import processes, services
+from infra.local import airflow, processes, services
+from jobs.ledger import Ledger, deliveries
+from jobs.ledger.models import Base
 from jobs.settings import Settings
 from jobs.settings import settings as project_settings
 
@@ -47,3 +57,70 @@ def free_ports(count: int) -> list[int]:
     """Ports below those that the system gives to outgoing connections, which could take one between test and use."""
     candidates = random.sample(range(20000, 32000), 50)
     return list(islice(filter(processes.port_is_free, candidates), count))
+
+
+@dataclass(frozen=True)
+class Website:
+    """Airflow's API server with Ledgerlake's pages, and the ledger of the demo bank behind them."""
+
+    settings: Settings
+    ledger: Ledger
+
+    def client(self, user: str | None = None) -> httpx.Client:
+        """Asks as a browser does; with `user` as somebody who has logged in."""
+        client = httpx.Client(base_url=self.settings.airflow_url, headers={"Accept": "text/html"}, timeout=20)
+        if user is not None:
+            password = airflow.logins(self.settings)[user]
+            told = client.post("/auth/token", json={"username": user, "password": password}).raise_for_status()
+            client.cookies.set("_token", told.json()["access_token"])
+        return client
+
+    def log_in(self, screen: Any, user: str, place: str) -> None:
+        """A person opens an address, is asked who they are, and says it."""
+        screen.goto(self.settings.airflow_url + place)
+        screen.fill("input[name=username]", user)
+        screen.fill("input[name=password]", airflow.logins(self.settings)[user])
+        screen.click("button[type=submit]")
+        screen.wait_for_url(lambda url: "/auth/login" not in url)
+
+
+@pytest.fixture(scope="session")
+def running_website() -> Iterator[Website]:
+    with tempfile.TemporaryDirectory(prefix="ledgerlake_pages_", ignore_cleanup_errors=True) as home:
+        Path(home).chmod(0o755)  # PostgreSQL's own user must get through
+        postgres_port, airflow_port = free_ports(2)
+        own = Settings(home=Path(home), postgres_port=postgres_port, airflow_port=airflow_port, database_url=None)
+        try:
+            services.up(["airflow-api-server"], own, owner=os.getpid())
+            engine = create_engine(own.ledger_url(), connect_args={"options": "-csearch_path=demo_ledger"})
+            ledger = Ledger("demo", engine)
+            ledger.migrate()
+            yield Website(own, ledger)
+            engine.dispose()
+        finally:
+            services.down(own)
+
+
+@pytest.fixture
+def website(running_website: Website) -> Website:
+    """The same with an empty ledger, its numbers from 1."""
+    tables = ", ".join(table.name for table in Base.metadata.sorted_tables)
+    with running_website.ledger.begin() as db:
+        db.execute(text(f"truncate {tables} restart identity"))
+        for sequence in (deliveries.NUMBERS, deliveries.WAVES):
+            db.execute(text(f"alter sequence {sequence.name} restart"))
+    return running_website
+
+
+@pytest.fixture
+def screen() -> Iterator[Any]:
+    """A page of a real browser."""
+    from playwright.sync_api import sync_playwright
+
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("there is no browser here: apt-get install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser.new_context(viewport={"width": 1400, "height": 900}).new_page()
+        browser.close()
