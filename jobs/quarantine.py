@@ -20,6 +20,7 @@ from jobs.contracts.errors import nearest
 from jobs.ledger import batches, clock, deliveries, fixes
 from jobs.ledger.fixes import ACCEPT, CORRECT, MAP_CODE, REJECT, RESEND, NotAllowed
 from jobs.ledger.models import DayRun, DeliveryDate, GateResult, Release
+from jobs.quality.casting import unreadable
 
 SAMPLES = 10
 # So many rows may be corrected by one fix: more of them are the sender's work.
@@ -159,6 +160,12 @@ def rule_of(table: Table, cause: str) -> Rule | None:
     return next((rule for rule in table.all_rules if rule.id == cause), None)
 
 
+def rule_columns(table: Table, cause: str) -> list[str]:
+    """The columns that a case of rows is about."""
+    rule = rule_of(table, cause)
+    return list(rule.columns) if rule else [c for c in table.physical_columns if unreadable(c) == cause]
+
+
 def list_of(table: Table, cause: str) -> tuple[str, str] | None:
     """(column, reference list) of a rule that knows codes by a list; None for any other."""
     rule = rule_of(table, cause)
@@ -187,6 +194,26 @@ def _alike(bank: Bank, case: Row[Any]) -> list[Row[Any]]:
     """Open cases of the same table and cause, whichever branch and day."""
     with bank.ledger.begin() as db:
         return [c for c in batches.cases(db) if (c.table_name, c.cause) == (case.table_name, case.cause)]
+
+
+def said(fix: Any) -> str:
+    """What a fix changes, in words. `fix`: a row or a mapping of it."""
+    row = fix if isinstance(fix, Mapping) else fix._mapping
+    kind, change = row["kind"], row["change"]
+    if kind == MAP_CODE:
+        return f"{change['column']} {change['code']} means {change['meaning'] or 'itself'} ({change['reference']})"
+    if kind == CORRECT:
+        return f"{change['delivery']}: " + "; ".join(f"line {n}: {_texts(t)}" for n, t in change["lines"].items())
+    if kind == ACCEPT and "rules" in change:
+        return f"accepted as it is: {', '.join(change['rules'])}"
+    if kind == ACCEPT:
+        return f"accepted as they are: lines {', '.join(map(str, change['lines']))}"
+    return {REJECT: "stays out for good", RESEND: "the sender is asked to send it again"}[kind]
+
+
+def _texts(texts: Mapping[str, str | None]) -> str:
+    shown = {c: "•••" if c.endswith(("_token", "_keyed")) else t for c, t in texts.items()}
+    return ", ".join(f"{column} = {'nothing' if text is None else text}" for column, text in shown.items())
 
 
 # --- what may be done about it ----------------------------------------------------------------------------------------
@@ -509,5 +536,5 @@ def codes_as_yaml(bank: Bank) -> str:
 
 __all__ = [
     "CodeFound", "Effect", "NotAllowed", "Sample", "age_days", "approve", "codes_as_yaml", "codes_of", "decline", "effects", "kinds",
-    "masked", "propose_acceptance", "propose_code", "propose_correction", "propose_rejection", "propose_resend", "restatements", "samples",
+    "masked", "propose_acceptance", "propose_code", "propose_correction", "propose_rejection", "propose_resend", "restatements", "rule_columns", "said", "samples",
 ]  # fmt: skip

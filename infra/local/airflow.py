@@ -20,7 +20,8 @@ from infra.local.component import Component, base_environment
 from infra.local.secrets import secret
 from jobs.settings import PROJECT, Settings
 
-USERS = {"admin": "admin", "viewer": "viewer"}
+# Two who may act: what one proposes at the quarantine bench the other approves.
+USERS = {"admin": "admin", "steward": "user", "viewer": "viewer"}
 """User -> Airflow role. Named users, so that every approval has a name."""
 
 PARALLELISM = 4

@@ -118,8 +118,7 @@ def case(
     console.print(found.reason, highlight=False, markup=False)
     if samples:
         console.print("\nRows, identifiers masked:", style="bold")
-        rule = bench.rule_of(the_bank.catalog.tables[found.table_name], found.cause)
-        first = rule.columns if rule else []
+        first = bench.rule_columns(the_bank.catalog.tables[found.table_name], found.cause)
         for sample in samples:
             values = {
                 **{c: sample.values.get(c) for c in first},
@@ -138,22 +137,7 @@ def case(
 def _show_fixes(made: list[Any]) -> None:
     if made:
         console.print("\nFixes:", style="bold")
-        show(made, FIX, as_json=False, move=FIX_MOVE, below=lambda row: [_said(row), row["reason"], row["note"]])
-
-
-def _said(row: Any) -> str:
-    """What a fix changes, in words."""
-    change = row["change"]
-    if row["kind"] == fixes.MAP_CODE:
-        return f"{change['column']} {change['code']} means {change['meaning'] or 'itself'} ({change['reference']})"
-    if row["kind"] == fixes.CORRECT:
-        return f"{change['delivery']}: " + "; ".join(
-            f"line {line}: {', '.join(f'{c} = {t}' for c, t in texts.items() if not c.endswith(('_token', '_keyed')))}"
-            for line, texts in change["lines"].items()
-        )
-    if row["kind"] == fixes.ACCEPT:
-        return f"accepted as it is: {', '.join(change['rules'])}" if "rules" in change else f"accepted as they are: lines {', '.join(map(str, change['lines']))}"  # fmt: skip
-    return {fixes.REJECT: "stays out for good", fixes.RESEND: "the sender is asked to send it again"}[row["kind"]]
+        show(made, FIX, as_json=False, move=FIX_MOVE, below=lambda row: [bench.said(row), row["reason"], row["note"]])
 
 
 def _show_effects(one: Any, changed: list[Any] | None) -> None:
@@ -256,7 +240,7 @@ def fixes_waiting(bank: BankOption, as_json: JsonOption = False) -> None:
         found = fixes.waiting(db)
     show(
         found, ["fix_id", "case_id", "kind", "table_name", "cause", "affected_rows", "money", "proposed_by", "proposed_at"], as_json=as_json,
-        move=["proposed_at", "money", "affected_rows", "cause", "table_name"], below=lambda row: [_said(row), row["reason"]],
+        move=["proposed_at", "money", "affected_rows", "cause", "table_name"], below=lambda row: [bench.said(row), row["reason"]],
         empty="No fix waits for a second person.",
     )  # fmt: skip
     if found:

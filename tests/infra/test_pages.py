@@ -58,7 +58,7 @@ def test_airflow_shows_the_board_in_its_menu_and_in_its_frame(website: Website, 
     frame.get_by_role("heading", name="Arrival board").wait_for()
     entries = website.client("viewer").get("/api/v2/plugins").json()["plugins"]
     [views] = [p["external_views"] for p in entries if p["name"] == "ledgerlake"]
-    assert [v["name"] for v in views] == ["Arrival board"]
+    assert [v["name"] for v in views] == ["Arrival board", "Quarantine"]
 
 
 def test_who_only_looks_may_not_act(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

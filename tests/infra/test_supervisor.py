@@ -170,7 +170,7 @@ def test_missing_jars_are_named_with_the_remedy(installation: Settings) -> None:
 def test_airflow_comes_up_and_its_killed_scheduler_leaves_nobody(with_jars: Settings) -> None:
     settings = with_jars
     up(None, settings)
-    assert set(airflow.logins(settings)) == {"admin", "viewer"}
+    assert set(airflow.logins(settings)) == {"admin", "steward", "viewer"}
 
     former = pid_of("airflow-scheduler", settings)
     assert former is not None

@@ -30,7 +30,7 @@ from jobs.settings import settings
 PREFIX = "/ledgerlake"
 TEMPLATES = Path(__file__).parent / "templates"
 # What a page is called in Airflow's menu, and its last word in the address.
-VIEWS = {"board": "Arrival board"}
+VIEWS = {"board": "Arrival board", "quarantine": "Quarantine"}
 SAFE = {
     # No script runs, nothing is loaded from elsewhere, and no foreign page puts this one into a frame.
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'self'; base-uri 'none'",

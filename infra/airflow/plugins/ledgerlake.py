@@ -5,7 +5,7 @@ from __future__ import annotations
 from airflow.plugins_manager import AirflowPlugin
 
 from infra.airflow import pages, webhooks
-from infra.airflow.pages import board  # noqa: F401 - its routes
+from infra.airflow.pages import board, quarantine  # noqa: F401 - their routes
 
 # What is no page is looked for there.
 pages.app.mount("/", webhooks.app)
