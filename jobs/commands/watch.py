@@ -16,7 +16,7 @@ from jobs import rollcall
 from jobs.bank import Bank
 from jobs.commands.lanes import board
 from jobs.commands.output import Bad, console
-from jobs.ledger import days, deliveries, releases
+from jobs.ledger import days, deliveries, fixes, releases
 
 # A day takes well under a minute; a take-on of history some minutes. Longer than this, something hangs and a person should look.
 PATIENCE = 900.0
@@ -93,13 +93,12 @@ def until_quiet(bank: Bank, seconds: float = 5.0) -> None:
 
 
 def until_at_rest(bank: Bank, seconds: float = 8.0, patience: float = PATIENCE) -> None:
-    """Wait until no delivery is on its way and no day is asked for or under way, for some seconds."""
+    """Wait until no delivery is on its way or judged again and no day is asked for or under way, for some seconds."""
     began = quiet_since = time.monotonic()
     while time.monotonic() - quiet_since < seconds:
         with bank.ledger.begin() as db:
-            busy = deliveries.find(db, states=["arriving", "verified"]) or [
-                r for r in days.runs(db) if r.state in days.OPEN_STATES
-            ]
+            on_the_way = deliveries.find(db, states=["arriving", "verified"])
+            busy = on_the_way or fixes.replaying(db) or [r for r in days.runs(db) if r.state in days.OPEN_STATES]
         if busy:
             quiet_since = time.monotonic()
         if time.monotonic() - began > patience:

@@ -186,6 +186,12 @@ def applied_to(db: Connection, delivery_ids: Sequence[str], batch_id: int) -> di
     return found
 
 
+def replaying(db: Connection) -> list[Row[Any]]:
+    """Replays that wait or run."""
+    query = select(*Replay.__table__.columns).where(Replay.state.in_(("waiting", "running")))
+    return list(db.execute(query.order_by(Replay.fix_id, Replay.delivery_id)))
+
+
 def feeds_waiting(db: Connection) -> dict[str, int]:
     """Feed -> the newest fix for which one of its deliveries waits to be judged again."""
     query = (

@@ -9,13 +9,17 @@ from decimal import Decimal
 from typing import Any
 
 import duckdb
+import httpx
 import pytest
 from sqlalchemy import select
 
+from infra.local import airflow
+from jobs import quarantine as bench
 from jobs.commands import releases as commands
 from jobs.commands import watch
-from jobs.ledger import batches, days, deliveries
+from jobs.ledger import batches, days, deliveries, fixes
 from jobs.ledger.models import Balance, Batch, Delivery
+from jobs.settings import settings
 from tests.whole_day.conftest import Story
 
 pytestmark = [pytest.mark.services, pytest.mark.story, pytest.mark.timeout(1500)]
@@ -153,6 +157,57 @@ def test_a_day_whose_movements_were_reversed_later_is_told_anew(story: Story) ->
     with story.bank.ledger.begin() as db:
         assert days.pending(db) == []
     assert_figures(story, story.key(story.sender.first_live_day, known=max(story.faults)))
+
+
+@pytest.mark.long
+def test_rows_in_quarantine_are_fixed_by_two_people_and_the_day_is_told_with_them(story: Story) -> None:
+    """Branch b01 sent one movement twice, with two amounts (F37), and movements of a type that nobody knows (F30). One person proposes in the terminal,
+    another approves in Airflow; roll-call, load and the day's restatement follow by themselves."""
+    day = max(story.faults)
+    with story.bank.ledger.begin() as db:
+        cases = {c.cause: c for c in batches.cases(db) if c.feed == "core_transactions" and c.entity == "b01"}
+    copies, unknown = cases["primary_key_unique"], cases["transaction_code_known"]
+    first, second = bench.samples(story.bank, copies)
+    right = min(first, second, key=lambda sample: sample.values["amount"])
+    accept = bench.propose_acceptance(story.bank, copies.case_id, [right.line], "the slip was read again", "clara")
+    assert steward(f"quarantine/{copies.case_id}/approve/{accept}").status_code == 303
+    watch.until_at_rest(story.bank)
+    restated = story.newest(day)
+    assert restated.cause == "repaired"
+    story.faults[day] = tuple(f for f in story.faults[day] if f != "F37")
+    assert_tables(story, story.key(day))
+    assert_figures(story, story.key(day))
+    with story.bank.ledger.begin() as db:
+        fix = fixes.get(db, accept)
+        assert fixes.get_case(db, copies.case_id).affected_rows == 1  # the other copy stays rejected
+    changed = {
+        (e.kpi_id, e.period_kind, e.grain, e.measure): (e.before, e.after) for e in bench.effects(story.bank, fix)
+    }
+    assert changed and all(before != after for before, after in changed.values())
+    assert any(key[0] == "K4" for key in changed), changed
+
+    code = bench.propose_code(story.bank, unknown.case_id, "X9", "purchase", "told by the product team", "clara")
+    page = steward(f"quarantine/{unknown.case_id}/approve/{code}")
+    assert page.status_code == 303
+    watch.until_at_rest(story.bank)
+    assert days.parse_key(story.newest(day).run_key)[2] == days.parse_key(restated.run_key)[2] + 1
+    story.faults[day] = tuple(f for f in story.faults[day] if f != "F30")
+    assert_tables(story, story.key(day))
+    assert_figures(story, story.key(day))
+    with story.bank.ledger.begin() as db:
+        assert fixes.get_case(db, unknown.case_id).state == "closed"
+        assert {row.state for row in fixes.replays(db, [accept, code])} == {"done"}
+        runs = set(db.execute(select(Batch.run_id)).scalars())
+    assert all(run.startswith(("load/", "business_day/")) for run in runs), runs
+
+
+def steward(address: str) -> httpx.Response:
+    """The steward, logged in to Airflow, presses a button of a page."""
+    own = settings()
+    with httpx.Client(base_url=own.airflow_url, timeout=60) as client:
+        told = client.post("/auth/token", json={"username": "steward", "password": airflow.logins(own)["steward"]})
+        client.cookies.set("_token", told.raise_for_status().json()["access_token"])
+        return client.post(f"/ledgerlake/{address}?bank=demo", data={"note": "seen"})
 
 
 @pytest.mark.long
