@@ -10,6 +10,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,13 @@ def broker() -> Iterator[Broker]:
         fetch_jars(JARS, KAFKA)
     except SetupError as error:
         pytest.skip(f"no Kafka broker: {str(error).splitlines()[0]}")
+    with running_broker() as running:
+        yield running
+
+
+@contextmanager
+def running_broker() -> Iterator[Broker]:
+    """Its jars must be there."""
     with tempfile.TemporaryDirectory(prefix="ledgerlake_kafka_", ignore_cleanup_errors=True) as folder:
         running = Broker(Path(folder), free_port())
         settings = running.home / "server.properties"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from jobs.arrival.errors import Refused
-from jobs.arrival.inbox import Arrived, Inbox
+from jobs.arrival.inbox import Arrived, Inbox, Signal
 from jobs.arrival.naming import lane_of
 from jobs.contracts.catalog import Catalog
 
@@ -24,9 +24,14 @@ def is_ready(catalog: Catalog, arrived: Arrived, settle_seconds: float = SETTLE_
         source = lane_of(catalog, arrived.path).source
     except Refused:
         return has_settled(arrived, settle_seconds)
-    return source.files.signal == "none" or arrived.signal is not None
+    if source.files.signal == "none":
+        return True
+    # One that says nothing may have been made this moment, and be written in the next.
+    return arrived.signal is not None and (
+        bool(arrived.signal.text.strip()) or has_settled(arrived.signal, settle_seconds)
+    )
 
 
-def has_settled(arrived: Arrived, settle_seconds: float) -> bool:
+def has_settled(arrived: Arrived | Signal, settle_seconds: float) -> bool:
     """Real time, never the bank's: it is about a file being written on a disk."""
     return arrived.changed_at is None or (datetime.now(UTC) - arrived.changed_at).total_seconds() >= settle_seconds

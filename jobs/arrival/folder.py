@@ -87,7 +87,8 @@ class Folder:
 
     def _signal(self, path: str, status: os.stat_result) -> Signal:
         with (self.root / path).open("rb") as file:
-            return Signal(file.read(SIGNAL_BYTES).decode("utf-8", errors="replace"), _version(status))
+            text = file.read(SIGNAL_BYTES).decode("utf-8", errors="replace")
+        return Signal(text, _version(status), datetime.fromtimestamp(status.st_mtime, UTC))
 
     def _remove(self, path: Path, version: str) -> None:
         """Renamed first, so that a file that a sender writes meanwhile under the same name is not lost with it."""

@@ -32,10 +32,11 @@ class Gone(Exception):
 
 @dataclass(frozen=True)
 class Signal:
-    """A `.ok` file: its text and its version (a sender that signals again makes another)."""
+    """A `.ok` file: its text and its version (a sender that signals again makes another). `changed_at` is None where it appears whole at once."""
 
     text: str
     version: str
+    changed_at: datetime | None = None
 
 
 @dataclass(frozen=True)

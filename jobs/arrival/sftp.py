@@ -116,8 +116,9 @@ class Sftp:
         try:
             with sftp.open(f"{self.root}/{path}", "rb") as file:
                 text = file.read(SIGNAL_BYTES)
-                version = f"{file.stat().st_mtime}-{hashlib.sha256(text).hexdigest()[:16]}"
-                return Signal(text.decode("utf-8", errors="replace"), version)
+                changed = file.stat().st_mtime or 0
+                version = f"{changed}-{hashlib.sha256(text).hexdigest()[:16]}"
+                return Signal(text.decode("utf-8", errors="replace"), version, datetime.fromtimestamp(changed, UTC))
         except FileNotFoundError:
             return None
 

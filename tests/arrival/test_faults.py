@@ -347,3 +347,19 @@ def test_the_doorbell_loads_nothing_heavy() -> None:
     program = "import sys, jobs.arrival.doorbell, jobs.arrival.inbox, jobs.arrival.folder; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
     assert not {"pyarrow", "sqlalchemy", "pyspark", "boto3", "great_expectations"} & set(loaded)
+
+
+def test_a_signal_that_is_just_being_written_is_waited_for(bank: Bank) -> None:
+    path = bank.send("movements", movements(("1", "10.00", "x")), NAME, signal=None)
+    bank.signal(path, "")
+    path.with_name(f"{NAME}.ok").write_text("")
+    assert bank.land(settle_seconds=20.0) == [] and bank.waiting() == [NAME, f"{NAME}.ok"]
+    bank.signal(path, f"{NAME}|||")
+    assert [one.state for one in bank.land(settle_seconds=20.0)] == ["verified"]
+
+
+def test_a_signal_that_stays_empty_is_refused(bank: Bank) -> None:
+    path = bank.send("movements", movements(("1", "10.00", "x")), NAME, signal=None)
+    path.with_name(f"{NAME}.ok").write_text("")
+    (landed,) = bank.land(settle_seconds=0.0)
+    assert (landed.state, landed.cause) == ("refused", "signal_unreadable")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-BENCHES = ("arrival", "gated_load", "days")
+BENCHES = ("arrival", "gated_load", "topic", "days")
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or BENCHES:

@@ -1,14 +1,14 @@
-"""How fast a file becomes `rows`: `python -m tests.bench.arrival [rows]`. Prints seconds and ratios of one run; nothing
-is asserted.
+"""How fast a file becomes `rows`, against a plain copy of it with its SHA-256, in UTF-8 and in GB18030, and how much memory a file of 2 GB takes against one of
+100 MB: `python -m tests.bench.arrival [rows]`. Prints seconds and ratios of one run; nothing is asserted.
 
-No vault and no ledger take part: a UTF-8 file of movements without identifying columns, as in the benchmark of the
-whole road.
+No vault and no ledger take part: a file of movements without identifying columns, as in the benchmark of the whole road. Encryption of the raw bytes does.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
+import resource
+import subprocess
 import sys
 import tempfile
 import time
@@ -17,17 +17,12 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-from pyarrow import csv
-
 from jobs.arrival.intake import take_in
 from jobs.arrival.naming import Lane
 from jobs.arrival.rows import Of
 from jobs.contracts.model import Table
 from jobs.contracts.source import Source
 from jobs.privacy.keys import load_keys
-from jobs.privacy.seal import SealedWriter
 
 COLUMNS = [
     "branch_id",
@@ -45,8 +40,11 @@ COLUMNS = [
 ]
 
 
-def a_file(path: Path, rows: int) -> None:
-    with path.open("w", encoding="utf-8") as file:
+LARGE, SMALL = 2 << 30, 100 << 20  # bytes
+
+
+def a_file(path: Path, rows: int, encoding: str = "utf-8") -> None:
+    with path.open("w", encoding=encoding) as file:
         file.write("H|core|b01|20260915|20260915180000\n")
         for i in range(rows):
             file.write(
@@ -57,7 +55,7 @@ def a_file(path: Path, rows: int) -> None:
         file.write(f"T|{rows}|{total // 100}.{total % 100:02d}\n")
 
 
-def contract() -> tuple[Lane, Table]:
+def contract(encoding: str = "utf-8") -> tuple[Lane, Table]:
     plain = {"classification": "C1/2"}
     columns = {name: ["string!", plain] for name in COLUMNS} | {"amount": ["decimal(18,2)!", plain]}
     words = {"version": "1.0.0", "description": "d", "grain": "g", "owner": "o", "steward": "s", "history": "append"}
@@ -76,6 +74,7 @@ def contract() -> tuple[Lane, Table]:
             "control": {"sum": "amount"},
             "format": {
                 "kind": "delimited",
+                "encoding": encoding,
                 "separator": "|",
                 "trailer": {"tag": "T", "fields": ["record_count", "amount_sum"]},
                 "header": {"tag": "H", "fields": ["system", "entity", "business_date", "created_at"]},
@@ -85,66 +84,89 @@ def contract() -> tuple[Lane, Table]:
     return Lane(source, "b01", date(2026, 9, 15), 1), table
 
 
-def timed(what: Callable[[], Any]) -> tuple[float, float]:
-    """Best of three: seconds by the clock, and seconds of processor (the fair figure on a busy machine)."""
-    times = []
-    for _ in range(3):
-        start, cpu = time.perf_counter(), time.process_time()
-        what()
-        times.append((time.perf_counter() - start, time.process_time() - cpu))
-    return min(times)
+def read(path: Path, home: Path, encoding: str) -> int:
+    """Takes a file in as a delivery; returns its rows."""
+    lane, table = contract(encoding)
+    with path.open("rb", buffering=0) as stream:
+        intake = take_in(
+            stream,
+            lane=lane,
+            table=table,
+            of=Of("D1", lane.entity, datetime.now(UTC), lane.business_date),
+            raw=home / "raw",
+            rows=home / "rows",
+            keys=load_keys(home / "keys.json"),
+            vault=None,  # type: ignore[arg-type]
+            keep=lambda found: found.refusal,
+        )
+    assert intake.refusal is None, intake
+    return intake.totals.rows
+
+
+def copied(path: Path, target: Path) -> None:
+    """A plain copy, with the SHA-256 of what is copied."""
+    digest = hashlib.sha256()
+    with path.open("rb", buffering=0) as source, target.open("wb", buffering=0) as copy:
+        while block := source.read(8 << 20):
+            digest.update(block)
+            copy.write(block)
 
 
 def main(rows: int = 1_000_000) -> None:
     with tempfile.TemporaryDirectory(prefix="ledgerlake_bench_") as folder:
         home = Path(folder)
-        path = home / "file.txt"
-        a_file(path, rows)
-        content = path.read_bytes()
-        keys = load_keys(home / "keys.json")
-        lane, table = contract()
-
-        def hashed() -> None:
-            hashlib.sha256(content).digest()
-
-        def sealed() -> None:
-            with SealedWriter(home / "raw", keys) as seal:
-                for start in range(0, len(content), 8 << 20):
-                    seal.write(content[start : start + (8 << 20)])
-
-        def floor() -> None:
-            """pyarrow alone: parse to text and write Parquet, nothing checked."""
-            read = csv.open_csv(
-                io.BytesIO(content),
-                csv.ReadOptions(column_names=COLUMNS, use_threads=False, block_size=8 << 20),
-                csv.ParseOptions(delimiter="|", invalid_row_handler=lambda _: "skip"),
-                csv.ConvertOptions(column_types={c: pa.string() for c in COLUMNS}),
+        for encoding, part in (("utf-8", 6), ("gb18030", 10)):
+            path = home / "file.txt"
+            a_file(path, rows, encoding)
+            size = path.stat().st_size / 1e6
+            read(path, home, encoding)  # imports
+            copy, arrival = [], []
+            for _ in range(3):
+                copy.append(timed(lambda path=path: copied(path, home / "copy")))
+                arrival.append(timed(lambda path=path, encoding=encoding: read(path, home, encoding)))
+            plain, ours = min(copy), min(arrival)
+            print(
+                f"{encoding:8} {rows:,} rows, {size:.0f} MB: copy with SHA-256 {plain[0]:5.2f} s, arrival {ours[0]:5.2f} s ({size / ours[0]:.0f} MB/s, "
+                f"{ours[1]:.2f} s of processor): 1/{ours[0] / plain[0]:.1f} of its speed (at least 1/{part})"
             )
-            with pq.ParquetWriter(home / "floor", read.schema, write_statistics=False, use_dictionary=False) as writer:
-                for batch in read:
-                    writer.write_batch(batch)
+        memory(home)
 
-        def arrival() -> None:
-            with path.open("rb", buffering=0) as stream:
-                intake = take_in(
-                    stream,
-                    lane=lane,
-                    table=table,
-                    of=Of("D1", lane.entity, datetime.now(UTC), lane.business_date),
-                    raw=home / "raw",
-                    rows=home / "rows",
-                    keys=keys,
-                    vault=None,  # type: ignore[arg-type]
-                    keep=lambda found: found.refusal,
-                )
-            assert intake.refusal is None and intake.totals.rows == rows, intake
 
-        steps = {"hash": hashed, "seal": sealed, "floor: pyarrow, CSV to Parquet": floor, "arrival": arrival}
-        seconds = {name: timed(step) for name, step in steps.items()}
-        print(f"{rows:,} rows, {len(content) / 1e6:.0f} MB; rows file {(home / 'rows').stat().st_size / 1e6:.0f} MB")
-        floor_cpu = seconds["floor: pyarrow, CSV to Parquet"][1]
-        for name, (taken, cpu) in seconds.items():
-            print(f"{name:32} {taken:6.2f} s   {cpu:6.2f} s of processor   {cpu / floor_cpu:5.2f} x floor")
+def memory(home: Path) -> None:
+    """Most memory that a process holds which takes in a file, by the file's size."""
+    path, block = home / "large.txt", home / "block.txt"
+    a_file(block, 1_000_000)
+    header, *body, _ = block.read_bytes().splitlines(keepends=True)
+    million = b"".join(body)
+    for size in (SMALL, LARGE):
+        times = max(size // len(million), 1)
+        total = times * sum(i % 99991 + 100 for i in range(1_000_000))
+        with path.open("wb") as file:
+            file.write(header)
+            for _ in range(times):
+                file.write(million)
+            file.write(f"T|{times * 1_000_000}|{total // 100}.{total % 100:02d}\n".encode())
+        began = time.perf_counter()
+        child = subprocess.run(
+            [sys.executable, "-c", "import sys; from tests.bench import arrival; arrival.alone(*sys.argv[1:])", path, home],
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        print(
+            f"memory: {path.stat().st_size / 1e6:6.0f} MB, {times},000,000 rows in {time.perf_counter() - began:5.1f} s: at most {int(child.stdout) / 1024:.0f} MiB"
+        )
+        path.unlink()
+
+
+def alone(path: str, home: str) -> None:
+    read(Path(path), Path(home), "utf-8")
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+
+
+def timed(what: Callable[[], Any]) -> tuple[float, float]:
+    """Seconds by the clock, and seconds of processor."""
+    start, cpu = time.perf_counter(), time.process_time()
+    what()
+    return time.perf_counter() - start, time.process_time() - cpu
 
 
 if __name__ == "__main__":
