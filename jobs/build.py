@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
 
 
+# Of equal copies the first by these is the one that counts.
+ORDER = ["received_at", "sources"]
+
+
 class GateStopped(Exception):
     """A gate said stop: this day goes no further. Nothing that was released changes."""
 
@@ -220,16 +224,20 @@ def _judged(spark: SparkSession, bank: Bank, run: Run, table: Table, stamp: Stam
         row_hash(table.tracked or columns).alias("__row_hash"),
         filtered.alias("__filtered"),
     )
-    within = {"scd2": ["valid_from"], "append": []}.get(table.history) or (
-        [] if table.history == "append" else [business_date_column(table)]
-    )
-    judged = judge(out, bank.catalog.rules(table), within=within, order=["received_at", "sources"], filtered=True)
+    judged = judge(out, bank.catalog.rules(table), within=unique_within(table), order=ORDER, filtered=True)
     judged = judged.withColumn("row_hash", F.lower(F.hex("__row_hash"))).withColumn(
         "__verdict", F.when(F.col("__filtered").isNotNull(), F.lit("filtered")).otherwise(F.col("__verdict"))
     )
     return judged.withColumn(
         "__reasons", F.when(F.col("__filtered").isNotNull(), F.array("__filtered")).otherwise(F.col("__reasons"))
     )
+
+
+def unique_within(table: Table) -> list[str]:
+    """The columns of a silver or gold table among whose equal values a uniqueness rule compares the rows of a run."""
+    if table.history == "append":
+        return []
+    return ["valid_from"] if table.history == "scd2" else [business_date_column(table)]
 
 
 def _transformed(spark: SparkSession, bank: Bank, run: Run, table: Table) -> DataFrame:

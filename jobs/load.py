@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from jobs.quality.gate import Gate
 
 NO_MONEY = Decimal(0)
+# Among whose equal values a uniqueness rule of bronze compares rows, and which of equal copies counts: the first by ORDER.
+UNIQUE_WITHIN, ORDER = ["__delivery_id", "__business_date"], ["__line"]
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,7 @@ def _judged(
     dated = typed.withColumn("__business_date", F.when(F.col("__delivery_id") != CANARY, day))
     hashed = dated.withColumn("__row_hash", row_hash(list(table.physical_columns)))
     return judge(
-        hashed, rules, within=["__delivery_id", "__business_date"], order=["__line"], already=F.col("__cast_errors"),
+        hashed, rules, within=UNIQUE_WITHIN, order=ORDER, already=F.col("__cast_errors"),
         suspects=None if decided.texts else repeated([d.rows_uri for d in waiting], table, rules), exempt=decided.exempt(),
     )  # fmt: skip
 

@@ -1,27 +1,49 @@
-"""gates: what the gates said."""
+"""gates: what the gates said, and what a rule would have said of past days."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
+from jobs.backtest import HALTED, Backtest, NothingToTry
 from jobs.bank import open_bank
-from jobs.commands.output import BankOption, JsonOption, console, errors, show
+from jobs.commands.output import Bad, BankOption, JsonOption, console, errors, plain, show
+from jobs.contracts.draft import is_rule_id, proposed_rule, table_named, table_of_rule, with_draft
 from jobs.ledger import batches
 from jobs.quality.data_docs import index
+from jobs.quality.trial import QUARANTINE, Trial
+
+RESULTS = "results"
 
 
-def register(app: typer.Typer) -> None:
-    examples = (
-        "Examples: ledgerlake gates · ledgerlake gates silver.transactions --outcome stop · ledgerlake gates --docs"
-    )
-    app.command(epilog=examples)(gates)
+class _ResultsUnlessNamed(TyperGroup):
+    """`ledgerlake gates silver.transactions` are the results: what is no name of a command is said to the command of this name."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if not args or (args[0] not in self.commands and args[0] not in ctx.help_option_names):
+            args = [RESULTS, *args]
+        return super().parse_args(ctx, args)
 
 
-def gates(
+app = typer.Typer(
+    cls=_ResultsUnlessNamed,
+    help="What the gates said (`ledgerlake gates` alone, or with a table), and what a rule would have said of past days.",
+)
+
+
+def register(to: typer.Typer) -> None:
+    to.add_typer(app, name="gates")
+
+
+@app.command(
+    RESULTS,
+    epilog="Examples: ledgerlake gates · ledgerlake gates silver.transactions --outcome stop · ledgerlake gates --docs",
+)
+def results(
     bank: BankOption,
     table: Annotated[str | None, typer.Argument(help="Only this table, for instance silver.transactions.")] = None,
     outcome: Annotated[str | None, typer.Option(help="Only pass, warn, hold or stop.")] = None,
@@ -61,3 +83,136 @@ def gates(
         told.print(f"All of these: {index(the_bank.docs, entries)}", highlight=False, markup=False, soft_wrap=True)
     if any(row.outcome == "stop" for row in rows):
         raise typer.Exit(1)
+
+
+DaysOption = Annotated[int, typer.Option("--days", min=1, help="How many of the last released business days.")]
+ContractOption = Annotated[
+    Path | None, typer.Option("--contract", help="A draft of the table's contract, in place of the one that holds.")
+]
+
+
+@app.command(
+    epilog="Examples: ledgerlake gates backtest amount_positive --table silver.transactions · ledgerlake gates backtest rule.yaml --table "
+    'bronze.core_transactions --days 60 · ledgerlake gates backtest "{id: small, onFail: quarantine, expect_column_values_to_be_between: {column: amount, '
+    'max_value: 50000}}" --table bronze.core_transactions'
+)
+def backtest(
+    bank: BankOption,
+    rule: Annotated[
+        str,
+        typer.Argument(
+            help="The rule as it stands in a contract, a YAML file with it, or the id of one that is there."
+        ),
+    ],
+    table: Annotated[str | None, typer.Option("--table", help="The table that it speaks of.")] = None,
+    contract: ContractOption = None,
+    count: DaysOption = 30,
+    as_json: JsonOption = False,
+) -> None:
+    """What a rule would have done to past days: the days it would have stopped or held, the rows and the money it would have quarantined, and of which branches. Nothing is written. Anything stopped, held or quarantined gives exit status 1."""
+    from jobs.backtest import backtest as try_rule
+
+    the_bank = open_bank(bank)
+    catalog = the_bank.catalog
+    if contract is not None:
+        catalog, the_table = with_draft(catalog, contract)
+    elif table is not None:
+        the_table = table_named(catalog, table)
+    elif is_rule_id(rule):
+        the_table = table_of_rule(catalog, rule.strip())
+    else:
+        raise Bad(
+            "Which table does the rule speak of? Say it with --table, for instance --table silver.transactions.", 2
+        )
+    proposed = proposed_rule(rule, the_table, catalog)
+    try:
+        found = try_rule(the_bank, the_table, proposed, count, _said_to_people)
+    except NothingToTry as nothing:
+        raise Bad(str(nothing)) from nothing
+    shown = found.trials if as_json else found.caught
+    if shown:
+        show(
+            [_line(trial) for trial in shown],
+            ["day", "subject", "outcome", "rows", "money", "branches"],
+            as_json=as_json,
+            move=["branches", "money"],
+            below=lambda line: [line["sentence"]],
+        )
+    if as_json:
+        print(json.dumps(plain(_totals(found)), ensure_ascii=False))
+    else:
+        console.print(_summary(found), highlight=False, markup=False, soft_wrap=True)
+    if not found.is_quiet:
+        raise typer.Exit(1)
+
+
+def _said_to_people(text: str) -> None:
+    errors.print(text, style="dim", highlight=False, markup=False, soft_wrap=True)
+
+
+def _line(trial: Trial) -> dict[str, Any]:
+    return {
+        "day": trial.subject.day,
+        "subject": trial.subject.name,
+        "outcome": trial.outcome,
+        "judged": trial.judged,
+        "rows": trial.rows,
+        "money": trial.money,
+        "branches": ", ".join(trial.branches),
+        "sentence": trial.sentence if trial.outcome != "pass" else "",
+    }
+
+
+def _totals(found: Backtest) -> dict[str, Any]:
+    return {
+        "rule": found.rule.id,
+        "table": found.table.table,
+        "first_day": found.days[0],
+        "last_day": found.days[-1],
+        "days": len(found.days),
+        "days_stopped": found.days_of("stop"),
+        "days_held": found.days_of("hold"),
+        "days_quarantined": found.days_of(QUARANTINE),
+        "days_warned": found.days_of("warn"),
+        "rows_quarantined": found.rows_of(QUARANTINE),
+        "money_quarantined": found.money_of(QUARANTINE),
+        "rows_kept_back": found.rows_of(*HALTED),
+        "money_kept_back": found.money_of(*HALTED),
+        "branches": found.branches_of(*HALTED, QUARANTINE, "warn"),
+        "summary": _summary(found),
+    }
+
+
+def _summary(found: Backtest) -> str:
+    """What it would have meant, in one sentence."""
+    judged = sum(trial.judged for trial in found.trials)
+    of_days = f"the {len(found.days)} released days from {found.days[0]} to {found.days[-1]}"
+    parts = []
+    what = "delivery" if found.table.layer == "bronze" else "day"
+    for outcome, done in (("stop", "stopped"), ("hold", "held for a person")):
+        if halted := [t for t in found.trials if t.outcome == outcome]:
+            parts.append(
+                f"{done} {_count(len(halted), what)} on {_count(len(found.days_of(outcome)), 'day')} with "
+                f"{_count(found.rows_of(outcome), 'row')}{_of_money(found, outcome)}"
+            )
+    if rows := found.rows_of(QUARANTINE):
+        parts.append(
+            f"quarantined {_count(rows, 'row')} of {judged:,}{_of_money(found, QUARANTINE)} on {_count(len(found.days_of(QUARANTINE)), 'day')}"
+        )
+    if warned := found.days_of("warn"):
+        parts.append(f"warned on {_count(len(warned), 'day')}")
+    if not parts:
+        return f"On {of_days} {found.rule.id} would have kept nothing back: it holds in all {judged:,} rows of {found.table.table}."
+    branches = found.branches_of(*HALTED, QUARANTINE, "warn")
+    named = f"; branches: {', '.join(branches)}" if branches else ""
+    return f"On {of_days} {found.rule.id} would have {' and '.join(parts)}{named}."
+
+
+def _of_money(found: Backtest, outcome: str) -> str:
+    money = found.money_of(outcome)
+    return f" ({money:,.2f} in {found.table.money})" if money is not None else ""
+
+
+def _count(number: int, what: str) -> str:
+    plural = f"{what[:-1]}ies" if what.endswith("y") and not what.endswith("ay") else f"{what}s"
+    return f"{number:,} {what if number == 1 else plural}"

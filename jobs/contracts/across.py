@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from jobs.contracts.errors import Mistake, nearest
 from jobs.contracts.kpi import Kpi
-from jobs.contracts.model import INCOMING, MONEY_REMEDY, PREVIOUS, Conform, Table
+from jobs.contracts.model import INCOMING, MONEY_REMEDY, PREVIOUS, Conform, Rule, Table
 from jobs.contracts.parse import holds_money
 from jobs.contracts.profile import Profile, Reference
 from jobs.contracts.source import ArchiveFile, CopybookFile, Source, XmlFile
@@ -242,16 +242,17 @@ def _columns(file: YamlFile, table: Table, tables: Tables, references: Reference
 
 def _rules(file: YamlFile, table: Table, references: References) -> Iterator[Mistake]:
     for i, rule in enumerate(table.rules):
-        for value in rule.kwargs.values():
-            # A regex may begin with $ as well; only the name of a list is a name through and through.
-            if isinstance(value, str) and re.fullmatch(r"\$\w+", value) and value[1:] not in references:
-                yield _absent(
-                    file,
-                    ("rules", i),
-                    f"reference.{value[1:]}",
-                    f"rule {rule.id}: reference list {value} does not exist",
-                    nearest(value[1:], references),
-                )
+        for name, found, remedy in absent_lists(rule, references):
+            yield _absent(file, ("rules", i), f"reference.{name}", found, remedy)
+
+
+def absent_lists(rule: Rule, references: Collection[str]) -> Iterator[tuple[str, str, str]]:
+    """Names of reference lists in a rule that do not exist, each with what was found and the remedy."""
+    for value in rule.kwargs.values():
+        # A regex may begin with $ as well; only the name of a list is a name through and through.
+        if isinstance(value, str) and re.fullmatch(r"\$\w+", value) and value[1:] not in references:
+            found = f"rule {rule.id}: reference list {value} does not exist"
+            yield value[1:], found, nearest(value[1:], references)
 
 
 def _conforms(

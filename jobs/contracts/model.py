@@ -373,11 +373,7 @@ class Table(Strict):
         for i, rule in enumerate(self.rules):
             if rule.id in ids[:i]:
                 wrong.append((("rules", i), f"rule id {rule.id} is given twice", "Name it otherwise"))
-            wrong += [
-                (("rules", i), f"rule {rule.id} names {c}, which is not a column of {self.table}", nearest(c, physical))
-                for c in rule.columns
-                if c not in physical
-            ]
+            wrong += [(("rules", i), found, remedy) for found, remedy in self.misnamed(rule)]
         if self.layer == "bronze":
             wrong += [
                 ((key,), f"a bronze table reads deliveries only, it has no {key}", "Take it out")
@@ -411,6 +407,15 @@ class Table(Strict):
         if wrong:
             raise Wrong(wrong)
         return self
+
+    def misnamed(self, rule: Rule) -> list[tuple[str, str]]:
+        """What a rule names that is no column here, and the remedy."""
+        physical = self.physical_columns
+        return [
+            (f"rule {rule.id} names {c}, which is not a column of {self.table}", nearest(c, physical))
+            for c in rule.columns
+            if c not in physical
+        ]
 
     @property
     def layer(self) -> str:

@@ -38,13 +38,20 @@ class YamlFile:
 def read_yaml(path: Path) -> YamlFile:
     """Raises ContractError naming the line of the first thing that is not strict YAML."""
     try:
-        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=Loader)
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ContractError([Mistake(path, 1, f"not UTF-8: {error}", "Save the file as UTF-8")]) from error
+    return parse_yaml(text, path)
+
+
+def parse_yaml(text: str, path: Path) -> YamlFile:
+    """The same of a text; `path` is what mistakes call it."""
+    try:
+        node = yaml.compose(text, Loader=Loader)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         problem = f"not readable as YAML: {error.problem}"
         raise ContractError([Mistake(path, line, problem, "Correct the indentation or quoting there")]) from error
-    except UnicodeDecodeError as error:
-        raise ContractError([Mistake(path, 1, f"not UTF-8: {error}", "Save the file as UTF-8")]) from error
     lines: dict[Place, int] = {}
     mistakes: list[Mistake] = []
     data = _plain(node, (), path, lines, mistakes) if node else {}

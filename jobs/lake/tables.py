@@ -204,13 +204,15 @@ class Lake:
         found = paths(DeltaTable(self.path(table.table)), {column: (batch_id, batch_id)})
         return [f"{self.path(table.table)}/{path}" for path in found]
 
-    def read(self, spark: SparkSession, table: Table, within: Within | None = None) -> DataFrame:
-        """All rows of the files that may hold rows of `within`; the caller leaves out what else these files hold. The log is read here, not in Spark,
-        whose planning of a Delta scan costs more than reading a day's rows.
+    def read(
+        self, spark: SparkSession, table: Table, within: Within | None = None, version: int | None = None
+    ) -> DataFrame:
+        """All rows of the files that may hold rows of `within`, in a version of the table (the newest when None); the caller leaves out what else these
+        files hold. The log is read here, not in Spark, whose planning of a Delta scan costs more than reading a day's rows.
         """
         from deltalake import DeltaTable
 
-        found = paths(DeltaTable(self.path(table.table)), within) if self.exists(table.table) else []
+        found = paths(DeltaTable(self.path(table.table), version=version), within) if self.exists(table.table) else []
         return self._parquet(spark, table, found, schema_of(table)) if found else empty(spark, table)
 
     def _parquet(

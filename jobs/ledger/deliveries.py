@@ -270,6 +270,14 @@ def chosen_parts(
     return list(db.execute(_parts(feeds, from_date, to_date).where(key.in_(chosen))))
 
 
+def live_between(db: Connection, feed: str, from_date: date, to_date: date) -> list[Row[Any]]:
+    """Live deliveries of a feed by the date of their lane, empty ones too."""
+    query = select(*Delivery.__table__.columns).where(
+        Delivery.feed == feed, Delivery.state.in_(LIVE_STATES), Delivery.business_date.between(from_date, to_date)
+    )
+    return list(db.execute(query.order_by(Delivery.delivery_id)))
+
+
 def _parts(feeds: Sequence[str], from_date: date, to_date: date) -> Select[Any]:
     return (
         select(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -81,6 +82,45 @@ def set_report(db: Connection, release_id: int, path: str) -> None:
 
 def set_published(db: Connection, release_id: int) -> None:
     db.execute(update(Release).where(Release.release_id == release_id).values(mart_published_at=datetime.now(UTC)))
+
+
+def newest_days(db: Connection, count: int) -> list[date]:
+    """The last `count` business days that were released, in their order."""
+    spans = db.execute(
+        select(Release.from_date, Release.to_date)
+        .distinct()
+        .order_by(Release.to_date.desc(), Release.from_date.desc())
+        .execution_options(yield_per=200)
+    )
+    found: set[date] = set()
+    for span in spans:
+        # Spans come by their last date: none that follows has a day after it.
+        if len([day for day in found if day > span.to_date]) >= count:
+            break
+        found.update(list(days.days_between(span.from_date, span.to_date))[-count:])
+    return sorted(found)[-count:]
+
+
+def writers(db: Connection, table: str, wanted: Collection[date]) -> dict[date, Row[Any]]:
+    """Business day -> (batch_id, from_date, to_date) of the run that wrote it into a silver or gold table, by its newest release."""
+    if not wanted:
+        return {}
+    written = db.execute(
+        select(Batch.batch_id, Release.from_date, Release.to_date)
+        .join(Release, Release.run_key == Batch.subject)
+        .where(
+            Batch.table_name == table,
+            Batch.state == "passed",
+            Batch.delta_version.is_not(None),
+            Release.to_date >= min(wanted),
+            Release.from_date <= max(wanted),
+        )
+        .order_by(Release.release_id, Batch.batch_id)
+    )
+    found: dict[date, Row[Any]] = {}
+    for row in written:
+        found |= {day: row for day in wanted if row.from_date <= day <= row.to_date}
+    return found
 
 
 def written_by(db: Connection, subject: str) -> dict[str, Row[Any]]:
