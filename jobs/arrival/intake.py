@@ -18,6 +18,7 @@ from jobs.arrival.aside import Aside
 from jobs.arrival.errors import Refused
 from jobs.arrival.forbidden import ForbiddenColumn, check_contract, check_names
 from jobs.arrival.formats import format_module
+from jobs.arrival.garbled import look_for_garbled
 from jobs.arrival.lane_check import LaneCheck
 from jobs.arrival.naming import Lane
 from jobs.arrival.plain import plainly
@@ -173,6 +174,7 @@ def _read(
                     check.header(reader.header)
                     header_checked = True
                 plainly(part, table, intake.notes)
+                look_for_garbled(part, table, intake.notes)
                 check.body(part)
                 counter.add(part)
                 if len(reasons) < 3:

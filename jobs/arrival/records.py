@@ -25,12 +25,13 @@ class Malformed(NamedTuple):
 @dataclass
 class Rows:
     """Some rows of a file in their order: `lines` (int64) and one string array a column, by contract name. `malformed`
-    lines stand apart.
+    lines stand apart. `facts`: what arrival found out about their text, one string array a physical column.
     """
 
     lines: pa.Array
     columns: dict[str, pa.Array]
     malformed: list[Malformed] = field(default_factory=list)
+    facts: dict[str, pa.Array] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.lines) + len(self.malformed)
