@@ -48,6 +48,7 @@ class Intake:
     extra: list[str] = field(default_factory=list)
     notes: collections.Counter[str] = field(default_factory=collections.Counter)
     ends_itself: bool = False
+    last_line: int | None = None  # of the last record that was read
     refusal: Refused | None = None
 
     def noted(self) -> list[str]:
@@ -177,6 +178,8 @@ def _read(
                 look_for_garbled(part, table, intake.notes)
                 check.body(part)
                 counter.add(part)
+                if len(part.lines):
+                    intake.last_line = part.lines[-1].as_py()
                 if len(reasons) < 3:
                     reasons |= {m.why for m in part.malformed}
                 writer.write(part)

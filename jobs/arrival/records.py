@@ -105,6 +105,7 @@ def parse_trailer(line: bytes, record: Record, separator: str, number: int) -> d
     if record.tag not in tags:
         raise Cut(
             f"The file ends in line {number} without its trailer record {record.tag}. Expected the trailer last; send "
-            "the whole file again."
+            "the whole file again.",
+            last_whole_line=number - 1,
         )
     return parse_record(text, record, separator, "trailer", number)
