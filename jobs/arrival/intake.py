@@ -46,6 +46,7 @@ class Intake:
     totals: Totals = field(default_factory=Totals)
     stated: Stated = field(default_factory=Stated)
     extra: list[str] = field(default_factory=list)
+    lacking: list[str] = field(default_factory=list)
     notes: collections.Counter[str] = field(default_factory=collections.Counter)
     ends_itself: bool = False
     last_line: int | None = None  # of the last record that was read
@@ -56,6 +57,8 @@ class Intake:
         held_back = (
             [f"columns the contract does not have were held back: {', '.join(self.extra)}"] if self.extra else []
         )
+        if self.lacking:
+            held_back.append(f"columns that the file does not have are null: {', '.join(self.lacking)}")
         return held_back + [f"{what}: {number}" if number > 1 else what for what, number in sorted(self.notes.items())]
 
 
@@ -193,7 +196,7 @@ def _read(
             intake.refusal = refusal
         tee.drain()
         intake.sha256, intake.size = tee.sha256, tee.size
-        intake.extra, intake.ends_itself = reader.extra, reader.ends_itself
+        intake.extra, intake.lacking, intake.ends_itself = reader.extra, reader.lacking, reader.ends_itself
         intake.notes += reader.notes
         intake.refusal = keep(intake)
         if not intake.refusal:

@@ -38,7 +38,7 @@ class Rows:
 
 
 class Reader(Protocol):
-    """Reads one file of one format: iterate over it for `Rows`; afterwards `header`, `trailer`, `extra` and `notes` are filled.
+    """Reads one file of one format: iterate over it for `Rows`; afterwards `header`, `trailer`, `extra`, `lacking` and `notes` are filled.
 
     A format is one module, jobs/arrival/formats/<kind>.py, where <kind> is `format.kind` of a source. It has this class
     and a function `column_names(stream, format)`: the names that the file itself gives its columns, read before
@@ -49,6 +49,7 @@ class Reader(Protocol):
     header: dict[str, str]
     trailer: dict[str, str]
     extra: list[str]  # columns of the file that the contract does not have
+    lacking: list[str]  # columns of the contract that the file does not have, and may lack
     notes: Counter[str]  # what somebody should know of the file though nothing is wrong with it, and how often
     ends_itself: bool  # a cut file shows by itself (a trailer, an end mark)
 
