@@ -193,6 +193,12 @@ def alert(db: Connection, key: str, kind: str, message: str) -> bool:
     return db.execute(row.on_conflict_do_nothing().returning(Alert.alert_key)).scalar_one_or_none() is not None
 
 
+def close_alerts(db: Connection, kind: str, beginning: str) -> None:
+    """What was said needs nobody any more. `beginning`: of the alerts' keys."""
+    told = update(Alert).where(Alert.kind == kind, Alert.alert_key.startswith(beginning), Alert.closed_at.is_(None))
+    db.execute(told.values(closed_at=clock.now(db)))
+
+
 def first_time(db: Connection, key: str, at: datetime | None = None) -> bool:
     """True the first time that a key is asked for: kept as a closed alert of that time (None: now), which nobody is shown."""
     at = at or datetime.now(UTC)

@@ -368,6 +368,7 @@ class DayRun(Base):
     started_at: Mapped[dt.datetime | None]
     finished_at: Mapped[dt.datetime | None]
     reason: Mapped[str | None]
+    approved_by: Mapped[str | None]  # who let a day of a closed month be told anew
 
 
 class Release(Base):
