@@ -13,7 +13,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from jobs.demo_bank import activity, dealings
+from jobs.demo_bank import activity, dealings, general_ledger
 from jobs.demo_bank.encoding import Writer, yuan
 from jobs.demo_bank.faults import Plan, Spoilt, plan, spoil
 from jobs.demo_bank.feeds import ARCHIVES, FEEDS, ONCE_AT_TAKE_ON, Feed
@@ -75,6 +75,7 @@ class DemoBank:
         self.people = Population(self.seed, self.scale, self.first)
         self._balances = {a.account_no: a.balance for a in self.people.accounts}
         self._carried: dict[str, list[Transaction]] = {}
+        self._ledger = dict(general_ledger.standing((a, a.balance) for a in self.people.accounts))
         self._told: dict[date, Day] = {}
 
     @property
@@ -128,6 +129,8 @@ class DemoBank:
         standing = [
             (a, self._balances[a.account_no]) for a in people.accounts if a.closed_on is None or a.closed_on > day
         ]
+        gl = general_ledger.balances(people.outlets, self._ledger, transactions)
+        self._ledger.update({(b.branch_id, b.subject): b.closing for b in gl})
         return Day(
             day,
             tuple(told_records),
@@ -140,6 +143,7 @@ class DemoBank:
             tuple(told_loans),
             tuple(activity.loan_states(people.loans, day)),
             rate,
+            tuple(gl),
         )
 
     def take_on(self, inbox: Path, *, until: date | None = None) -> list[Path]:

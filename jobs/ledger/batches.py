@@ -171,6 +171,15 @@ def open_case(
     db.execute(row.on_conflict_do_update(index_elements=["table_name", "cause", "subject"], set_=values))
 
 
+def close_case(db: Connection, *, table: str, cause: str, subject: str, note: str) -> None:
+    """The cause is gone."""
+    db.execute(
+        update(Case)
+        .where(Case.table_name == table, Case.cause == cause, Case.subject == subject, Case.state == "open")
+        .values(state="closed", closed_at=clock.now(db), reason=Case.reason + f" [{note}]")
+    )
+
+
 def close_cases(db: Connection, *, delivery_id: str, note: str) -> None:
     """A replaced delivery's cases are settled by its successor."""
     db.execute(
