@@ -69,6 +69,8 @@ def release(profile: str, run_key: str, run_id: str) -> int:
             }
         tables |= {name: (b.delta_version, b.batch_id) for name, b in written.items() if b.delta_version is not None}
         release_id = releases.release(db, run.row, tables, run_id)
+        built = [name for name, b in written.items() if not (b.metrics or {}).get("unchanged")]
+        batches.close_told_anew(db, tables=built, dates=(run.first, run.last), run_key=run_key)
         if branches:
             days.replace_units(db, branches)
     seam("after_release")

@@ -106,6 +106,14 @@ class DemoBank:
         records, accounts, loans = people.grow(day)
         self._balances.update({a.account_no: 0 for a in accounts})
         rate = activity.rates(self.seed, day)
+        sold = dealings.sales(self.seed, people, day)
+        registered = [
+            activity.registration(s, a)
+            for s in sold
+            if s.status == "completed"
+            for a in people.accounts_of.get(s.customer_no, [])
+            if a.account_no == s.account_no
+        ]
         transactions: list[Transaction] = []
         carried: dict[str, list[Transaction]] = {}
         for branch in people.outlets:
@@ -116,6 +124,7 @@ class DemoBank:
                 activity.reversal(rng, t, 30_000 + rng.randrange(20_000))
                 for t in self._carried.get(branch.branch_id, [])
             ]
+            wanted += [i for i in registered if i.account.branch_id == branch.branch_id]
             posted, carried[branch.branch_id] = activity.book(self.seed, branch, day, wanted, self._balances, rate)
             transactions += posted
         self._carried = carried
@@ -137,7 +146,7 @@ class DemoBank:
             tuple(told_accounts),
             tuple(standing),
             tuple(transactions),
-            tuple(dealings.sales(self.seed, people, day)),
+            tuple(sold),
             tuple(dealings.events(self.seed, people, day, self.scale.events)),
             tuple(dealings.processes(self.seed, people, day)),
             tuple(told_loans),

@@ -24,7 +24,7 @@ LINES = {"CX": "savings", "BX": "insurance", "JJ": "fund", "ZQ": "bond", "XD": "
 ENTITIES = {"B": "bank", "S": "securities", "L": "life"}
 BAD_CLASSES = {"3", "4", "5"}
 MEANINGFUL = {"login", "query", "transfer", "pay", "apply", "sign"}
-TRANSACTION_CODES = ("CK", "QK", "ZZ", "XF", "JF", "LX", "FY", "ED", "CZ")
+TRANSACTION_CODES = ("CK", "QK", "ZZ", "XF", "JF", "LX", "FY", "ED", "CZ", "DX")
 REMARKS = {
     "CK": "现金存款",
     "QK": "现金取款",
@@ -35,6 +35,7 @@ REMARKS = {
     "FY": "账户服务费",
     "ED": "支付额度调整",
     "CZ": "红冲",
+    "DX": "产品销售登记",
 }
 
 PRODUCTS = (

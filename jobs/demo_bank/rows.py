@@ -125,6 +125,7 @@ def transaction(people: Population, t: Transaction, day: date) -> Row:
         yuan(t.after),
         t.counterparty,
         t.remark,
+        t.sale_id,
     )
 
 

@@ -121,6 +121,7 @@ class Transaction(NamedTuple):
     after: int
     counterparty: str
     remark: str
+    sale_id: str = ""  # of the sale that it registers
 
     @property
     def reference(self) -> str:
