@@ -411,7 +411,7 @@ def approve(bank: Bank, fix_id: int, person: str, note: str | None = None) -> Ro
             _rows_there(deliveries.get(db, delivery_id))
         done = fixes.approve(db, fix_id, person, note, again)
         if done.kind == REJECT:
-            batches.close_case(db, done.case_id, f"rejected for good by {person}: {done.reason}")
+            batches.settle_case(db, done.case_id, f"rejected for good by {person}: {done.reason}")
         elif done.kind == RESEND:
             asked = fixes.get_case(db, done.case_id)
             what = f"{asked.feed} of {asked.entity} for {asked.business_date}"

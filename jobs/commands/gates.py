@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -72,7 +73,7 @@ def results(
             as_json=False,
             move=["rules_run", "evaluated_at"],
             below=lambda row: [
-                *[f"{failed['rule']} ({failed['on_fail']}): {failed['sentence']}" for failed in row["failed"]],
+                *map(_told, row["failed"]),
                 row["docs_path"],
             ],
             empty="No gate has spoken yet.",
@@ -216,3 +217,8 @@ def _of_money(found: Backtest, outcome: str) -> str:
 def _count(number: int, what: str) -> str:
     plural = f"{what[:-1]}ies" if what.endswith("y") and not what.endswith("ay") else f"{what}s"
     return f"{number:,} {what if number == 1 else plural}"
+
+
+def _told(failed: dict[str, Any]) -> str:
+    money = f" Money in these rows: {Decimal(failed['money']):,.2f}." if failed.get("money") else ""
+    return f"{failed['rule']} ({failed['on_fail']}): {failed['sentence']}{money}"
