@@ -11,7 +11,8 @@ import pytest
 from jobs.demo_bank import DemoBank, Sent, answer_key
 from jobs.demo_bank.faults import KINDS
 
-ALL = list(KINDS)
+# Those that one day can have at once.
+ALL = ["F01", "F04", "F11", "F12", "F14", "F17", "F19", "F20", "F23", "F25", "F30", "F37", "F75"]
 
 
 def files_of(bank: DemoBank, *faults: str) -> dict[str, list[Sent]]:
