@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
+from statistics import median
 from typing import Any
 
 from sqlalchemy import (
@@ -293,6 +294,26 @@ def dates_of(db: Connection, delivery_ids: Sequence[str]) -> set[date]:
     own = select(DeliveryDate.business_date).where(DeliveryDate.delivery_id.in_(delivery_ids))
     theirs = select(DeliveryDate.business_date).where(DeliveryDate.delivery_id.in_(replaced))
     return set(db.execute(own.union(theirs)).scalars())
+
+
+LOOK_BACK = timedelta(days=35)
+
+
+def usual_rows(db: Connection, delivery: Row[Any]) -> float | None:
+    """How many accepted rows the lane's deliveries of this number usually have: the median of those of the same day of the week in the five weeks before, of
+    all days while there is none; None when nothing came before.
+    """
+    query = select(Delivery.business_date, Delivery.accepted_rows).where(
+        Delivery.business_date.between(delivery.business_date - LOOK_BACK, delivery.business_date - timedelta(days=1)),
+        Delivery.feed == delivery.feed,
+        Delivery.entity == delivery.entity,
+        Delivery.seq == delivery.seq,
+        Delivery.state.in_(LIVE_STATES),
+    )
+    came = [(row.business_date, row.accepted_rows or 0) for row in db.execute(query)]
+    same = [rows for on, rows in came if on.weekday() == delivery.business_date.weekday()]
+    rows = same or [rows for _, rows in came]
+    return float(median(rows)) if rows else None
 
 
 def next_wave(db: Connection) -> int:

@@ -19,7 +19,7 @@ BOM = "\ufeff".encode("gb18030")
 CUT_TEXT = ("x" + "定" * 12).encode("gb18030")[:24]  # ends inside a character
 PRODUCT_NAME = slice(36, 60)  # bytes of a line of core_balances
 PACKED_SIGN = 4 + 1 + 12 + 40 + 17 + 7 - 1  # byte of a record of core_legacy: the last of its packed balance
-ZIP_BOMB = 64 << 20  # bytes of zeros
+ZIP_BOMB = 1 << 40  # bytes that a few hundred say they become
 
 
 @dataclass(frozen=True)
@@ -187,8 +187,8 @@ FILES: dict[str, Callable[[Lot], Iterator[Spoilt]]] = {
 }
 
 
-def _tar(name: str, size: int) -> bytes:
-    """An archive of one member of zeros."""
+def _tar(name: str, size: int, content: bytes = b"") -> bytes:
+    """An archive of one member that says to be of this size."""
     out = io.BytesIO()
     with (
         gzip.GzipFile(filename="", mode="wb", fileobj=out, mtime=0) as packed,
@@ -196,12 +196,13 @@ def _tar(name: str, size: int) -> bytes:
     ):
         entry = tarfile.TarInfo(name)
         entry.size = size
-        archive.addfile(entry, io.BytesIO(bytes(size)))
+        archive.addfile(entry)
+        packed.write(content.ljust(-(-len(content) // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE, b"\0"))
     return out.getvalue()
 
 
 # What comes beside an archive, under the next numbers of its lane.
 ARCHIVES: dict[str, Callable[[], bytes]] = {
-    "F31": lambda: _tar("../../etc/cron.d/x", 64),
+    "F31": lambda: _tar("../../etc/cron.d/x", 64, b"* * * * * root true".ljust(64)),
     "F32": lambda: _tar("CORE_HO_PROD_20260101_1.txt", ZIP_BOMB),
 }
