@@ -14,7 +14,11 @@ class Refused(Exception):
 
 
 class Cut(Refused):
-    """The file ends too early: either it is still being written, or it was truncated. Who called knows which."""
+    """The file ends too early: either it is still being written, or it was truncated. Who called knows which.
 
-    def __init__(self, reason: str):
+    `last_whole_line`: the last line that certainly came whole, where the format has lines.
+    """
+
+    def __init__(self, reason: str, last_whole_line: int | None = None):
+        self.last_whole_line = last_whole_line
         super().__init__("truncated", reason)

@@ -18,6 +18,7 @@ from jobs.arrival.aside import Aside
 from jobs.arrival.errors import Refused
 from jobs.arrival.forbidden import ForbiddenColumn, check_contract, check_names
 from jobs.arrival.formats import format_module
+from jobs.arrival.garbled import look_for_garbled
 from jobs.arrival.lane_check import LaneCheck
 from jobs.arrival.naming import Lane
 from jobs.arrival.plain import plainly
@@ -45,8 +46,10 @@ class Intake:
     totals: Totals = field(default_factory=Totals)
     stated: Stated = field(default_factory=Stated)
     extra: list[str] = field(default_factory=list)
+    lacking: list[str] = field(default_factory=list)
     notes: collections.Counter[str] = field(default_factory=collections.Counter)
     ends_itself: bool = False
+    last_line: int | None = None  # of the last record that was read
     refusal: Refused | None = None
 
     def noted(self) -> list[str]:
@@ -54,6 +57,8 @@ class Intake:
         held_back = (
             [f"columns the contract does not have were held back: {', '.join(self.extra)}"] if self.extra else []
         )
+        if self.lacking:
+            held_back.append(f"columns that the file does not have are null: {', '.join(self.lacking)}")
         return held_back + [f"{what}: {number}" if number > 1 else what for what, number in sorted(self.notes.items())]
 
 
@@ -173,8 +178,11 @@ def _read(
                     check.header(reader.header)
                     header_checked = True
                 plainly(part, table, intake.notes)
+                look_for_garbled(part, table, intake.notes)
                 check.body(part)
                 counter.add(part)
+                if len(part.lines):
+                    intake.last_line = part.lines[-1].as_py()
                 if len(reasons) < 3:
                     reasons |= {m.why for m in part.malformed}
                 writer.write(part)
@@ -188,7 +196,7 @@ def _read(
             intake.refusal = refusal
         tee.drain()
         intake.sha256, intake.size = tee.sha256, tee.size
-        intake.extra, intake.ends_itself = reader.extra, reader.ends_itself
+        intake.extra, intake.lacking, intake.ends_itself = reader.extra, reader.lacking, reader.ends_itself
         intake.notes += reader.notes
         intake.refusal = keep(intake)
         if not intake.refusal:

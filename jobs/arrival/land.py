@@ -362,11 +362,12 @@ class _Landing:
         except Refused as refusal:
             return refusal
         wrong_hash = signal.sha256 is not None and signal.sha256 != intake.sha256
-        cut = isinstance(intake.refusal, Cut)
+        short = signal.size is not None and intake.size < signal.size
+        cut = isinstance(intake.refusal, Cut) or short
         if (cut or (wrong_hash and not intake.ends_itself)) and not has_settled(arrived, self.settle_seconds):
             raise _StillWriting
         if cut:
-            return intake.refusal
+            return _truncated(intake, signal)
         if wrong_hash:
             return Refused(
                 "ok_hash",
@@ -431,6 +432,18 @@ class _Landing:
         for kind, pattern in (("raw", ".{}.*.part"), ("rows", ".{}.*.part"), ("raw", f"{{}}.{CLEAR}.*")):
             for draft in (self.home / kind / delivery.feed).glob(pattern.format(delivery.delivery_id)):
                 draft.unlink(missing_ok=True)
+
+
+def _truncated(intake: Intake, signal: Stated) -> Refused:
+    """What is missing of a file that ended too early: bytes that were announced and that came, the last line that is whole."""
+    cut = intake.refusal if isinstance(intake.refusal, Cut) else None
+    found = cut.reason if cut else "The file is shorter than announced. Expected the whole file; send it again."
+    bytes_ = f"{intake.size} bytes came" + (f" of {signal.size} that the signal states" if signal.size else "")
+    if cut and cut.last_whole_line is not None:
+        lines = f"; whole are {cut.last_whole_line} lines"
+    else:
+        lines = f"; the last record that could be read stands in line {intake.last_line}" if intake.last_line else ""
+    return Refused("truncated", f"{found} {bytes_}{lines}.")
 
 
 def _nested(arrived: Arrived) -> Refused:

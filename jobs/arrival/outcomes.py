@@ -12,13 +12,16 @@ from typing import Any
 import structlog
 from sqlalchemy import Connection, Row, text
 
+from jobs.arrival.drift import proposed
 from jobs.arrival.errors import Refused
 from jobs.arrival.forbidden import ForbiddenColumn
 from jobs.arrival.intake import Intake
 from jobs.contracts.catalog import Catalog
+from jobs.contracts.source import Drift
 from jobs.ledger import Ledger, batches, deliveries
 
 log = structlog.get_logger()
+COLUMN_ADDED = "column_added"  # kind of the alert, and first part of its key
 STEWARD = "data-engineering"  # owner of files that no source knows
 
 
@@ -96,12 +99,26 @@ class Outcomes:
         note = "; ".join(intake.noted()) or None
         values = {**_values(intake, raw), "rows_uri": str(rows), "verified_at": datetime.now(UTC)}
         deliveries.set_state(db, delivery.delivery_id, "verified", self.run_id, reason=note, **values)
+        self._say_drift(db, delivery, intake)
         # A good file settles the cases of refused ones that it replaces.
         lane = {"feed": delivery.feed, "business_date": delivery.business_date, "entity": delivery.entity}
         for refused in deliveries.find(db, **lane, states=["refused"]):
             if refused.seq == delivery.seq:
                 batches.close_cases(db, delivery_id=refused.delivery_id, note=f"sent again as {delivery.delivery_id}")
         return landed_as(delivery, "verified", rows=intake.totals.rows, money=intake.totals.money, reason=note)
+
+    def _say_drift(self, db: Connection, delivery: Row[Any], intake: Intake) -> None:
+        """Once a feed and column: the file was taken though its columns are not those of the contract."""
+        source = self.catalog.sources[delivery.feed]
+        where = f"{delivery.file_name} of {delivery.entity} for {delivery.business_date} ({delivery.delivery_id})"
+        for name in intake.extra:
+            message = f"{delivery.feed} has a new column {name}, first in {where}. The file was taken and the column left out. Owner: {source.owner}."
+            if getattr(source.format, "drift", Drift()).added == "evolve":
+                message += f" To load it, add to expectations/bronze/{delivery.feed}.yaml: `{proposed(name)}`, then `ledgerlake contracts plan`."
+            batches.alert(db, f"{COLUMN_ADDED}|{delivery.feed}|{name}", COLUMN_ADDED, message)
+        for name in intake.lacking:
+            message = f"{delivery.feed} came without the column {name}, first in {where}. The file was taken and the column is null. Owner: {source.owner}."
+            batches.alert(db, f"column_lacking|{delivery.feed}|{name}", "column_lacking", message)
 
     def _duplicate(self, db: Connection, delivery: Row[Any], intake: Intake, twin: Row[Any]) -> Landed:
         reason = f"The same bytes as {twin.delivery_id} ({twin.file_name}), which counts; nothing was loaded twice."

@@ -1,7 +1,8 @@
 """Numbers and identifiers in plain digits, whatever the format they came in.
 
 Full-width digits and marks of no width are how people and input methods write; they mean the same and are made plain where a number, a date or an
-identifier is expected, and counted. Zoned digits, which hold the sign in the last of them, become a sign and digits. Text stays as it came.
+identifier is expected, and counted. Zoned digits, which hold the sign in the last of them, become a sign and digits. Text stays as it came; marks of no width in it are counted, for
+nobody sees them.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from jobs.privacy.kinds import ZERO_WIDTH
 # Identifiers that are made of digits; a name or an address keeps what it is written with.
 OF_DIGITS = {"id_number", "phone", "card"}
 FULL_WIDTH = {code: unicodedata.normalize("NFKC", chr(code)) for code in range(0xFF01, 0xFF5F)}
+NO_WIDTH = "[" + "".join(map(chr, ZERO_WIDTH)) + "]"
 DIGITS = frozenset("0123456789")
 PLUS = "0123456789{ABCDEFGHI"
 MINUS = "}JKLMNOPQRpqrstuvwxy"
@@ -27,10 +29,13 @@ MINUS = "}JKLMNOPQRpqrstuvwxy"
 def plainly(rows: Rows, table: Table, notes: Counter[str]) -> None:
     """Changes the columns of `rows` in place; notes what was made plain."""
     for name, column in table.columns.items():
-        if column.type == "string" and column.identifies not in OF_DIGITS:
-            continue
         values = rows.columns[name]
-        if not pc.all(pc.string_is_ascii(values), min_count=0).as_py():
+        is_plain = pc.all(pc.string_is_ascii(values), min_count=0).as_py()
+        if column.type == "string" and column.identifies not in OF_DIGITS:
+            if not is_plain and (unseen := pc.sum(pc.match_substring_regex(values, NO_WIDTH)).as_py()):
+                notes[f"marks of no width in {name}"] += unseen
+            continue
+        if not is_plain:
             values = _narrow(name, values, notes)
         if column.way.is_zoned:
             values = _unzoned(values)

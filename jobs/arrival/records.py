@@ -25,19 +25,20 @@ class Malformed(NamedTuple):
 @dataclass
 class Rows:
     """Some rows of a file in their order: `lines` (int64) and one string array a column, by contract name. `malformed`
-    lines stand apart.
+    lines stand apart. `facts`: what arrival found out about their text, one string array a physical column.
     """
 
     lines: pa.Array
     columns: dict[str, pa.Array]
     malformed: list[Malformed] = field(default_factory=list)
+    facts: dict[str, pa.Array] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.lines) + len(self.malformed)
 
 
 class Reader(Protocol):
-    """Reads one file of one format: iterate over it for `Rows`; afterwards `header`, `trailer`, `extra` and `notes` are filled.
+    """Reads one file of one format: iterate over it for `Rows`; afterwards `header`, `trailer`, `extra`, `lacking` and `notes` are filled.
 
     A format is one module, jobs/arrival/formats/<kind>.py, where <kind> is `format.kind` of a source. It has this class
     and a function `column_names(stream, format)`: the names that the file itself gives its columns, read before
@@ -48,6 +49,7 @@ class Reader(Protocol):
     header: dict[str, str]
     trailer: dict[str, str]
     extra: list[str]  # columns of the file that the contract does not have
+    lacking: list[str]  # columns of the contract that the file does not have, and may lack
     notes: Counter[str]  # what somebody should know of the file though nothing is wrong with it, and how often
     ends_itself: bool  # a cut file shows by itself (a trailer, an end mark)
 
@@ -104,6 +106,7 @@ def parse_trailer(line: bytes, record: Record, separator: str, number: int) -> d
     if record.tag not in tags:
         raise Cut(
             f"The file ends in line {number} without its trailer record {record.tag}. Expected the trailer last; send "
-            "the whole file again."
+            "the whole file again.",
+            last_whole_line=number - 1,
         )
     return parse_record(text, record, separator, "trailer", number)

@@ -83,7 +83,7 @@ class RowsWriter:
     def write(self, rows: Rows) -> None:
         good = len(rows.lines)
         if good:
-            physical = self._identifier.physical(rows.columns)
+            physical = self._identifier.physical(rows.columns) | rows.facts
             self._put(good, rows.lines, pa.nulls(good, pa.string()), pa.nulls(good, pa.binary()), physical)
         if rows.malformed:
             lines = pa.array([m.line for m in rows.malformed], pa.int64())

@@ -62,24 +62,28 @@ def blocks(stream: BinaryIO, compression: str | None, codec: str) -> Iterator[Bl
     pieces = clear(stream, compression, BLOCK)
     if codec not in LINE_SAFE:
         pieces, codec = _decoded(pieces, codec), "utf-8"
-    for data in pieces:
-        data = rest + data if rest else data
-        end = data.rfind(b"\n") + 1
-        if not end and len(data) > LONGEST_LINE:
-            raise Refused(
-                "endless_line",
-                f"Line {line} is longer than {LONGEST_LINE >> 20} MiB. Expected lines that end; check the line ends of "
-                "the file and send it again.",
-            )
-        rest = data[end:]
-        if not end:
-            continue
-        whole = data[:end]
-        if held:
-            yield held
-        held = Block(whole, offset, line, False, codec)
-        offset += end
-        line += whole.count(b"\n")
+    try:
+        for data in pieces:
+            data = rest + data if rest else data
+            end = data.rfind(b"\n") + 1
+            if not end and len(data) > LONGEST_LINE:
+                raise Refused(
+                    "endless_line",
+                    f"Line {line} is longer than {LONGEST_LINE >> 20} MiB. Expected lines that end; check the line ends of "
+                    "the file and send it again.",
+                )
+            rest = data[end:]
+            if not end:
+                continue
+            whole = data[:end]
+            if held:
+                yield held
+            held = Block(whole, offset, line, False, codec)
+            offset += end
+            line += whole.count(b"\n")
+    except Cut as cut:
+        cut.last_whole_line = line - 1
+        raise
     if held and not rest:
         yield Block(held.data, held.offset, held.line, True, codec)
         return

@@ -79,15 +79,16 @@ def _tidy(amount: Decimal) -> Decimal:
 
 @dataclass(frozen=True)
 class Stated:
-    """What a sender says of a file: its number of rows, its sum of money, its hash. None where nothing is said."""
+    """What a sender says of a file: its number of rows, its sum of money, its hash, its bytes. None where nothing is said."""
 
     rows: int | None = None
     money: Decimal | None = None
     sha256: str | None = None
+    size: int | None = None
 
 
 def stated_in_signal(text: str, file_name: str) -> Stated:
-    """Reads `file_name|record_count|amount_sum|sha256`, one line a file of the batch. Raises Refused when the file has
+    """Reads `file_name|record_count|amount_sum|sha256|bytes`, one line a file of the batch; only the name must be there. Raises Refused when the file has
     no line there.
     """
     expected = f"Expected one line {file_name}|record_count|amount_sum|sha256; write the signal again"
@@ -98,12 +99,14 @@ def stated_in_signal(text: str, file_name: str) -> Stated:
             "signal_unreadable",
             f"The signal has no line for {file_name} (it names {_names(lines)}). {expected} and send both.",
         )
-    parts = [*mine[1:], "", "", ""][:3]
+    parts = [*mine[1:], "", "", "", ""][:4]
     if parts[2] and not HASH.match(parts[2].lower()):
         raise Refused(
             "signal_unreadable", f"The signal's hash {parts[2][:70]!r} is no SHA-256. {expected} and send both."
         )
-    return Stated(_count(parts[0], "signal"), _money(parts[1], "signal"), parts[2].lower() or None)
+    return Stated(
+        _count(parts[0], "signal"), _money(parts[1], "signal"), parts[2].lower() or None, _count(parts[3], "signal")
+    )
 
 
 def stated_in_trailer(trailer: dict[str, str]) -> Stated:

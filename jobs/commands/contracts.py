@@ -1,4 +1,4 @@
-"""contracts check, export, import, plan, apply."""
+"""contracts check, export, import, plan, drift, apply."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from jobs.bank import open_bank
 from jobs.commands.output import Bad, BankOption, console
 from jobs.contracts import ContractError, load, profiles
 from jobs.contracts.errors import Mistake
+from jobs.ledger import batches
 from jobs.settings import settings
 
 app = typer.Typer(
@@ -90,6 +91,32 @@ def plan(bank: BankOption, as_json: Annotated[bool, typer.Option("--json")] = Fa
             console.print(str(change), highlight=False, soft_wrap=True)
         if not changes:
             console.print("Live tables are as their contracts say.")
+
+
+@app.command(epilog="Example: ledgerlake contracts drift")
+def drift(bank: BankOption, as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
+    """Columns that files have and their contracts do not: the lines that would add them. Check type, name and class, add them yourself, then `contracts plan`."""
+    from jobs.arrival.drift import proposed
+    from jobs.arrival.outcomes import COLUMN_ADDED
+
+    the_bank = open_bank(bank)
+    with the_bank.ledger.begin() as db:
+        alerts = [alert for alert in batches.alerts(db) if alert.kind == COLUMN_ADDED]
+    held_back: dict[str, list[str]] = {}
+    for alert in alerts:
+        _, feed, name = alert.alert_key.split("|", 2)
+        known = the_bank.catalog.tables.get(f"bronze.{feed}")
+        if known and name not in {column.source or own for own, column in known.columns.items()}:
+            held_back.setdefault(feed, []).append(name)
+    if as_json:
+        print(json.dumps({feed: [proposed(n) for n in names] for feed, names in held_back.items()}, ensure_ascii=False))
+        return
+    for feed, names in held_back.items():
+        console.print(f"expectations/bronze/{feed}.yaml, under columns:", soft_wrap=True)
+        for name in names:
+            console.print(f"  {proposed(name)}", markup=False, highlight=False, soft_wrap=True)
+    if not held_back:
+        console.print("No file has a column that its contract does not have.")
 
 
 @app.command(epilog="Example: ledgerlake contracts apply --yes")

@@ -37,6 +37,13 @@ CLOCK = re.compile(r"^([01]\d|2[0-3]):[0-5]\d$")
 # Reserved parameter names of a transform beside tables: rows of all feeds that conform; the table's own last state;
 # KPI definitions.
 INCOMING, PREVIOUS = "incoming", "previous"
+# What may be wrong with a text that somebody decoded with the wrong table before it was sent (jobs/arrival/garbled.py); a column with `text` says which.
+GARBLED = {
+    "kana": "Japanese syllables or bopomofo",
+    "lost_character": "characters that stand for a lost one, or that no table has",
+    "wrong_table": "characters of another table's reading",
+    "pinyin_gloss": "the sound of a character in its place",
+}
 # What each kind of identifier turns into, beside <column>_token and <column>_valid; `derive` picks from these.
 DERIVATIONS: dict[str, dict[str, str]] = {
     "id_number": {"birth_date": "date", "gender": "string", "area_code": "string", "last4": "string", "kind": "string"},
@@ -105,6 +112,10 @@ class Column(Strict):
     )
     source: str | None = Field(None, alias="from", description="the field's name or JSON path in the file, if another")
     width: int | None = Field(None, gt=0, description="fixed width: length in bytes of the original encoding")
+    text: Literal["chinese", "chinese_or_japanese"] | None = Field(
+        None,
+        description="the language that the text is in: rows whose text was decoded with the wrong table are rejected",
+    )
 
     @field_validator("type")
     @classmethod
@@ -155,6 +166,8 @@ class Column(Strict):
                 raise ValueError("an identifying column has no parse: its kind says how it is read")
         elif self.derive:
             raise ValueError("derive goes with identifies")
+        if self.text and (self.type != "string" or self.identifies not in (None, "name", "address")):
+            raise ValueError("text says in which language a string, a name or an address is; take it out")
         return self
 
     @property
@@ -163,7 +176,12 @@ class Column(Strict):
         return way(self.type, self.parse)
 
     def physical(self, name: str) -> dict[str, Column]:
-        """The columns that stand in `rows` and in the lake for this one: itself, or token, validity and derivations."""
+        """The columns that stand in `rows` and in the lake for this one: itself, or token, validity and derivations; and what is wrong with its text, a word of
+        GARBLED, for a token does not show it any more.
+        """
+        if self.text:
+            plain = self.model_copy(update={"text": None}).physical(name)
+            return plain | {f"{name}_garbled": Column(type="string", classification="C1/2")}
         if self.identifies is None:
             return {name: self}
         if self.identifies == "source_key":
@@ -402,10 +420,11 @@ class Table(Strict):
             ]
         else:
             wrong += [
-                ((block, n, "parse"), f"{n}: only bronze reads text, so parse says nothing here", "Take parse out")
+                ((block, n, key), f"{n}: only bronze reads text, so {key} says nothing here", f"Take {key} out")
                 for block in ("columns", "incoming")
                 for n, c in getattr(self, block).items()
-                if c.parse is not None
+                for key in ("parse", "text")
+                if getattr(c, key) is not None
             ]
         if self.incoming and INCOMING not in self.reads:
             wrong.append(
@@ -434,7 +453,7 @@ class Table(Strict):
 
     @property
     def all_rules(self) -> list[Rule]:
-        """The written rules, and those that the columns imply: `!` never null, `enum` membership, the primary key."""
+        """The written rules, and those that the columns imply: `!` never null, `enum` membership, text that can be read, the primary key."""
         implied: list[Rule] = []
         for name, column in self.physical_columns.items():
             if column.required:
@@ -445,6 +464,7 @@ class Table(Strict):
                         f"{name}_known", "expect_column_values_to_be_in_set", {"column": name, "value_set": column.enum}
                     )
                 )
+        implied += [_legible(name, column.text) for name, column in self.columns.items() if column.text]
         if self.primary_key and not any(r.is_unique for r in self.rules):
             kwargs: dict[str, Any] = (
                 {"column": self.primary_key[0]} if len(self.primary_key) == 1 else {"column_list": self.primary_key}
@@ -457,6 +477,17 @@ class Table(Strict):
             implied.append(_implied("primary_key_unique", name, kwargs))
         written = {r.id for r in self.rules}
         return [r for r in implied if r.id not in written] + list(self.rules)
+
+
+def _legible(name: str, language: str) -> Rule:
+    faults = [words for fault, words in GARBLED.items() if fault != "kana" or language == "chinese"]
+    rule = _implied(
+        f"{name}_legible",
+        "expect_column_values_to_not_be_in_set",
+        {"column": f"{name}_garbled", "value_set": list(GARBLED)},
+    )
+    said = f"{name} must be text that was decoded with the right table ({language.replace('_', ' ')}): without {', '.join(faults)}"
+    return rule.model_copy(update={"description": said})
 
 
 def _implied(rule_id: str, expectation: str, kwargs: dict[str, Any]) -> Rule:

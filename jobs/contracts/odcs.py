@@ -42,7 +42,7 @@ TABLE_EXTRAS = (
     "conforms",
     "primaryKey",
 )
-COLUMN_EXTRAS = ("unit", "enum", "references", "identifies", "derive", "parse", "from", "width")
+COLUMN_EXTRAS = ("unit", "enum", "references", "identifies", "derive", "parse", "from", "width", "text")
 LOGICAL = {
     "string": "string",
     "date": "date",

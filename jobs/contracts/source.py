@@ -64,6 +64,23 @@ class Record(Strict):
     fields: list[str]
 
 
+class Drift(Strict):
+    """What is done when a file names its columns, and they are not those of the contract. Every acceptance is told as an alert; a refusal shows the difference."""
+
+    added: Literal["hold_back", "evolve", "refuse"] = Field(
+        "hold_back",
+        description="a column that the contract does not have: left out; left out and its line for the contract proposed to the owner; or the file is refused",
+    )
+    removed: Literal["refuse", "null"] = Field(
+        "refuse",
+        description="a column that is not sent: the file is refused; or it is null, where the contract lets it be null",
+    )
+    reordered: Literal["by_name", "refuse"] = Field("by_name", description="the same columns in another order")
+    narrowed: Literal["refuse", "read"] = Field(
+        "refuse", description="Parquet: a type that loses what the contract's holds, such as whole numbers for cents"
+    )
+
+
 class Delimited(Strict):
     kind: Literal["delimited"]
     encoding: str = "utf-8"
@@ -74,6 +91,13 @@ class Delimited(Strict):
     header: Record | None = None
     trailer: Record | None = None
     column_line: bool = Field(False, alias="columnLine", description="the first line names the columns")
+    drift: Drift = Field(default_factory=Drift)
+
+    @model_validator(mode="after")
+    def _only_names_drift(self) -> Delimited:
+        if not self.column_line and self.drift != Drift():
+            raise ValueError("drift speaks of names of columns, and without columnLine the file has none")
+        return self
 
     @model_validator(mode="after")
     def _comment_or_quote(self) -> Delimited:
@@ -101,6 +125,7 @@ class JsonLines(Strict):
 
 class ParquetFile(Strict):
     kind: Literal["parquet"]
+    drift: Drift = Field(default_factory=Drift)
 
 
 class Lengths(Strict):
@@ -227,6 +252,7 @@ class Sheets(Strict):
     names_in: int = Field(1, ge=1, alias="namesIn", description="the row that names the columns")
     first_column: str = Field("A", alias="firstColumn", pattern="^[A-Z]{1,3}$")
     until: Literal["blank", "end"] = Field("blank", description="rows end at the first blank one, or with the sheet")
+    drift: Drift = Field(default_factory=Drift)
 
 
 class ArchiveFile(Strict):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from statistics import median
 from typing import Any
 
@@ -29,6 +30,7 @@ from jobs.ledger import clock
 from jobs.ledger.locks import lock
 from jobs.ledger.models import LIVE_STATES, Base, Delivery, DeliveryDate, DeliveryEvent, DirtyDate
 
+CENT = Decimal("0.01")
 NUMBERS = DbSequence("delivery_numbers", metadata=Base.metadata)
 WAVES = DbSequence("wave_numbers", metadata=Base.metadata)
 
@@ -179,9 +181,11 @@ def go_live(
         )
         return
     for row in former:
+        change = _change(row, totals)
         set_state(
-            db, row.delivery_id, "superseded", run_id, reason=f"replaced by {delivery_id}", superseded_by=delivery_id
-        )
+            db, row.delivery_id, "superseded", run_id, reason=f"replaced by {delivery_id}: {change}",
+            superseded_by=delivery_id,
+        )  # fmt: skip
     state = "partly_loaded" if totals.get("rejected_rows") else "loaded"
     supersedes = former[-1].delivery_id if former else delivery.supersedes
     set_state(
@@ -189,6 +193,7 @@ def go_live(
         delivery_id,
         state,
         run_id,
+        reason=f"replaces {former[-1].delivery_id}: {_change(former[-1], totals)}" if former else None,
         live_batch=batch_id,
         loaded_at=datetime.now(UTC),
         supersedes=supersedes,
@@ -202,7 +207,7 @@ def go_live(
 def _live_in_lane(db: Connection, delivery: Row[Any]) -> Sequence[Row[Any]]:
     """Other live deliveries of the same lane and batch number."""
     return db.execute(
-        select(Delivery.delivery_id, Delivery.received_at)
+        select(Delivery.delivery_id, Delivery.received_at, Delivery.accepted_rows, Delivery.accepted_money)
         .where(
             Delivery.feed == delivery.feed,
             Delivery.entity == delivery.entity,
@@ -213,6 +218,14 @@ def _live_in_lane(db: Connection, delivery: Row[Any]) -> Sequence[Row[Any]]:
         )
         .with_for_update()
     ).all()
+
+
+def _change(former: Row[Any], totals: dict[str, Any]) -> str:
+    """What counts in place of a former delivery, in rows and money, and the difference: `3 rows (+0), 32.00 (+2.00)`."""
+    rows, before = int(totals.get("accepted_rows") or 0), int(former.accepted_rows or 0)
+    money, was = (Decimal(value or 0).quantize(CENT) for value in (totals.get("accepted_money"), former.accepted_money))
+    in_money = f", {money:,} ({money - was:+,})" if money or was else ""
+    return f"{rows:,} accepted rows ({rows - before:+,}){in_money}"
 
 
 def _age(delivery: Row[Any]) -> tuple[datetime, int]:

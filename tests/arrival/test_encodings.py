@@ -183,6 +183,12 @@ def test_full_width_digits_are_plain_where_a_number_is_expected() -> None:
     )
 
 
+def test_marks_of_no_width_in_a_text_are_counted_and_stay() -> None:
+    found, notes = plain(a=["张\u200b三", "李四", "\ufeff王"])
+    assert found["a"] == ["张\u200b三", "李四", "\ufeff王"]
+    assert notes == Counter({"marks of no width in a": 2})
+
+
 @pytest.mark.parametrize(
     ("shown", "read_as"),
     [

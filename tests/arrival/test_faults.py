@@ -165,6 +165,25 @@ def test_f17_a_truncated_file_is_refused_once_it_does_not_change_any_more(bank: 
     cause, reason = refused(bank, bank.land(settle_seconds=60)[0])
     assert cause == "truncated"
     assert "line 3 without its trailer record T" in reason
+    assert f"{len(GOOD) - 20} bytes came; whole are 2 lines." in reason
+
+
+def test_f17_a_signal_that_states_the_bytes_tells_how_many_are_missing(bank: Bank) -> None:
+    """C4: a file without a trailer, cut between two lines, looks whole: only what was announced tells."""
+    content = b"ticket_no,service,note\n1,a,b\n2,a,b\n"
+    name = f"QUE_b01_TIC_{DAY}_1.csv"
+    path = bank.send("tickets", content[:-6], name, signal=f"{name}||||{len(content)}")
+    assert [one.state for one in bank.land(settle_seconds=60)] == ["arriving"]
+    os.utime(path, (time.time() - 61, time.time() - 61))
+    cause, reason = refused(bank, bank.land(settle_seconds=60)[0])
+    assert cause == "truncated"
+    assert f"{len(content) - 6} bytes came of {len(content)} that the signal states" in reason
+    assert "stands in line 2" in reason
+
+
+def test_a_signal_that_states_the_right_bytes_is_believed(bank: Bank) -> None:
+    bank.send("movements", GOOD, NAME, signal=f"{NAME}||||{len(GOOD)}")
+    assert [one.state for one in bank.land()] == ["verified"]
 
 
 def test_f17_a_truncated_gzip_file(bank: Bank) -> None:
@@ -181,7 +200,9 @@ def test_f17_a_truncated_gzip_file(bank: Bank) -> None:
         NAME,
         signal=f"{NAME}|2|12.50|{hashlib.sha256(content).hexdigest()}",
     )
-    assert refused(bank, packed.land()[0])[0] == "truncated"
+    cause, reason = refused(bank, packed.land()[0])
+    assert cause == "truncated"
+    assert f"{int(len(content) * 0.7)} bytes came; whole are " in reason
 
 
 def test_f18_an_empty_file_with_a_right_trailer_counts_as_received(bank: Bank) -> None:

@@ -153,7 +153,8 @@ def test_columns_are_found_by_name() -> None:
     assert reader.extra == ["备注"]
     made.active["A1"] = "Date"
     with pytest.raises(
-        Refused, match="Row 1 of sheet Sheet does not name 日期; it names Date, 备注, 金额, 费用"
+        Refused,
+        match=r"Row 1 of sheet Sheet names Date, 备注, 金额, 费用\. Expected the columns of the contract: 费用, 金额, 日期\. Missing: 日期\.",
     ) as refusal:
         read(raw(made))
     assert refusal.value.cause == "column_removed"

@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import csv
 
+from jobs.arrival.drift import fit
 from jobs.arrival.encodings import codec_name
 from jobs.arrival.errors import Cut, Refused
 from jobs.arrival.records import Malformed, Rows, parse_record, parse_trailer, split_ends, text_array
@@ -37,9 +38,11 @@ class Reader:
         self.header: dict[str, str] = {}
         self.trailer: dict[str, str] = {}
         self.extra: list[str] = []
+        self.lacking: list[str] = []
         self.notes: Counter[str] = Counter()
         self.ends_itself = fmt.trailer is not None or fmt.compression is not None
         self._stream, self._fmt, self._codec = stream, fmt, codec_name(fmt.encoding)
+        self._columns = columns
         self._wanted = {name: column.source or name for name, column in columns.items()}
         # Names of the file's columns in their order; those of the contract until a line of names says otherwise.
         self._names = list(self._wanted)
@@ -66,7 +69,9 @@ class Reader:
                 data, rest, strict = self._cut(data, line, block.last)
                 rest_line = line + data.count(NEW_LINE)
             for records, at in self._without_comments(data, line):
-                yield self._split(records, at, strict)
+                rows = self._split(records, at, strict)
+                rows.columns |= {name: pa.nulls(len(rows.lines), pa.string()) for name in self.lacking}
+                yield rows
         if not named:
             raise Cut(
                 "The file ends before its line of column names. Expected at least that line; send the whole file again."
@@ -102,15 +107,10 @@ class Reader:
                 "again.",
             )
         wanted = {source: name for name, source in self._wanted.items()}
-        missing = [source for source in wanted if source not in names]
-        if missing:
-            raise Refused(
-                "column_removed",
-                f"Line {line} does not name the column(s) {', '.join(missing)}; it names {', '.join(names)}. Expected "
-                "all columns of the contract; "
-                "send them again, or change the contract with the consumers.",
-            )
-        self.extra = [n for n in names if n not in wanted]
+        found = fit(self._wanted, self._columns, names, self._fmt.drift, f"Line {line}")
+        self.extra, self.lacking = found.added, found.lacking
+        for name in self.lacking:
+            del self._wanted[name]
         self._names = [wanted.get(n, f"\0{n}") for n in names]
         return data[end:], line + 1
 

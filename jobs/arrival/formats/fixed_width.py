@@ -33,6 +33,7 @@ class Reader:
         self.header: dict[str, str] = {}
         self.trailer: dict[str, str] = {}
         self.extra: list[str] = []
+        self.lacking: list[str] = []
         self.notes: Counter[str] = Counter()
         self.ends_itself = fmt.trailer is not None or fmt.compression is not None
         self._stream, self._fmt, self._codec = stream, fmt, line_codec_name(fmt.encoding)

@@ -55,6 +55,7 @@ class Reader:
         self.header: dict[str, str] = {}
         self.trailer: dict[str, str] = {}
         self.extra: list[str] = []
+        self.lacking: list[str] = []
         self.notes: Counter[str] = Counter()
         self.ends_itself = fmt.compression is not None
         self._stream, self._fmt, self._codec = stream, fmt, codec_name(fmt.encoding)

@@ -11,9 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from jobs.arrival.drift import fit
 from jobs.arrival.errors import Cut, Refused
 from jobs.arrival.records import Rows
-from jobs.contracts.model import Column
+from jobs.contracts.model import MOST_DIGITS, Column
+from jobs.contracts.parse import DECIMAL
 from jobs.contracts.source import ParquetFile
 
 ROWS = 65_536
@@ -28,27 +30,25 @@ class Reader:
         self.header: dict[str, str] = {}
         self.trailer: dict[str, str] = {}
         self.extra: list[str] = []
+        self.lacking: list[str] = []
         self.notes: Counter[str] = Counter()
         self.ends_itself = True
-        self._stream = stream
+        self._stream, self._fmt, self._columns = stream, fmt, columns
         self._wanted = {name: column.source or name for name, column in columns.items()}
 
     def __iter__(self) -> Iterator[Rows]:
         file = _open(self._stream)
         names = file.schema_arrow.names
-        missing = [source for source in self._wanted.values() if source not in names]
-        if missing:
-            raise Refused(
-                "column_removed",
-                f"The Parquet schema has no column(s) {', '.join(missing)}; it has {', '.join(names)}. Expected all "
-                "columns of the contract; "
-                "send them again, or change the contract with the consumers.",
-            )
-        self.extra = [name for name in names if name not in self._wanted.values()]
+        found = fit(self._wanted, self._columns, names, self._fmt.drift, "The Parquet schema")
+        self.extra, self.lacking = found.added, found.lacking
+        wanted = {name: source for name, source in self._wanted.items() if name not in self.lacking}
+        if self._fmt.drift.narrowed == "refuse":
+            _check_types(wanted, self._columns, file.schema_arrow)
         row = 1
         try:
-            for batch in file.iter_batches(ROWS, columns=list(self._wanted.values()), use_threads=False):
-                columns = {name: _text(name, batch.column(source)) for name, source in self._wanted.items()}
+            for batch in file.iter_batches(ROWS, columns=list(wanted.values()), use_threads=False):
+                columns = {name: _text(name, batch.column(source)) for name, source in wanted.items()}
+                columns |= {name: pa.nulls(batch.num_rows, pa.string()) for name in self.lacking}
                 yield Rows(pa.array(np.arange(row, row + batch.num_rows, dtype=np.int64)), columns)
                 row += batch.num_rows
         except (OSError, pa.ArrowInvalid) as error:
@@ -85,6 +85,26 @@ def _open(stream: BinaryIO) -> pq.ParquetFile:
         raise Refused(
             "bad_parquet", f"The Parquet footer does not read: {error}. Expected a whole file; send it again."
         ) from error
+
+
+def _check_types(wanted: Mapping[str, str], columns: Mapping[str, Column], schema: pa.Schema) -> None:
+    """Raises Refused(column_narrowed) for a type that cannot hold what the contract's holds. A wider one is read value by value."""
+    narrow = []
+    for name, source in wanted.items():
+        declared, kind = columns[name].type, schema.field(source).type
+        decimals = DECIMAL.match(declared)
+        too_few = decimals is not None and int(decimals[2]) > (
+            kind.scale if pa.types.is_decimal(kind) else 0 if pa.types.is_integer(kind) else MOST_DIGITS
+        )
+        no_time = declared == "timestamp" and pa.types.is_date(kind)
+        if (too_few and not columns[name].way.implied) or no_time:
+            narrow.append(f"{source} is {kind}, which holds less than {declared}")
+    if narrow:
+        raise Refused(
+            "column_narrowed",
+            f"The Parquet schema is narrower than the contract: {'; '.join(narrow)}. Expected types that lose nothing; ask the sender to write them so, or "
+            "change the contract with its consumers.",
+        )
 
 
 def _text(name: str, values: pa.Array) -> pa.Array:

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO, ClassVar
 
 import pyarrow as pa
 
+from jobs.arrival.drift import fit
 from jobs.arrival.errors import Cut, Refused
 from jobs.arrival.packed import check_zip
 from jobs.arrival.records import Malformed, Rows, text_array
@@ -43,6 +44,7 @@ class Reader:
         self.header: dict[str, str] = {}
         self.trailer: dict[str, str] = {}
         self.extra: list[str] = []
+        self.lacking: list[str] = []
         self.notes: Counter[str] = Counter()
         self.ends_itself = True
         self._stream, self._fmt, self._columns = stream, fmt, columns
@@ -91,7 +93,7 @@ class Reader:
             given = [c for c in cells.values() if c is not None and c.value is not None]
             here = [area for area in areas if area.min_row <= at <= area.max_row]
             if not given and not any(
-                area.min_col <= place <= area.max_col for area in here for place in places.values()
+                area.min_col <= place <= area.max_col for area in here for place in places.values() if place
             ):
                 if self._fmt.until == "blank":
                     self._below(sheet, at, last)
@@ -99,7 +101,12 @@ class Reader:
                 continue
             why = next((w for c in cells.values() if c is not None and (w := _wrong(c, written, here))), "")
             texts = [
-                sheet.title if c is None else _text(c.value, self._columns[name], epoch) for name, c in cells.items()
+                _text(c.value, self._columns[name], epoch)
+                if c is not None
+                else sheet.title
+                if places[name] == 0
+                else None
+                for name, c in cells.items()
             ]
             if why:
                 malformed.append(Malformed(before + at, f"sheet {sheet.title}, {why}", repr(texts).encode()))
@@ -109,8 +116,8 @@ class Reader:
         columns = {name: text_array([row[i] for row in rows]) for i, name in enumerate(self._wanted)}
         return Rows(pa.array(lines, pa.int64()), columns, malformed)
 
-    def _places(self, sheet: Any, first: int) -> dict[str, int]:
-        """Column of the sheet by column of the contract; 0 for the sheet's own name."""
+    def _places(self, sheet: Any, first: int) -> dict[str, int | None]:
+        """Column of the sheet by column of the contract; 0 for the sheet's own name, None where the sheet has no such column."""
         line = next(sheet.iter_rows(min_row=self._fmt.names_in, max_row=self._fmt.names_in, min_col=first), ())
         found: dict[str, int] = {}
         for cell in line:
@@ -123,16 +130,13 @@ class Reader:
                 )
             if name:
                 found[name] = cell.column
-        missing = [source for source in self._wanted.values() if source != SHEET and source not in found]
-        if missing:
-            raise Refused(
-                "column_removed",
-                f"Row {self._fmt.names_in} of sheet {sheet.title} does not name {', '.join(missing)}; it names "
-                f"{', '.join(found) or 'nothing'}. Expected all columns of the contract; send them again, or change the contract "
-                "with the consumers.",
-            )
-        self.extra += [n for n in found if n not in self._wanted.values() and n not in self.extra]
-        return {name: found[source] if source != SHEET else 0 for name, source in self._wanted.items()}
+        of_cells = {name: source for name, source in self._wanted.items() if source != SHEET}
+        where = f"Row {self._fmt.names_in} of sheet {sheet.title}"
+        fitted = fit(of_cells, self._columns, list(found), self._fmt.drift, where)
+        self.extra += [n for n in fitted.added if n not in self.extra]
+        self.lacking += [n for n in fitted.lacking if n not in self.lacking]
+        places = {name: found[source] for name, source in of_cells.items() if name not in fitted.lacking}
+        return {name: 0 if source == SHEET else places.get(name) for name, source in self._wanted.items()}
 
     def _below(self, sheet: Any, at: int, last: int) -> None:
         left = sum(any(cell.value is not None for cell in row) for row in sheet.iter_rows(min_row=at, max_row=last))

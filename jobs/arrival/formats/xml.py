@@ -40,6 +40,7 @@ class Reader:
         self.header: dict[str, str] = {}
         self.trailer: dict[str, str] = {}
         self.extra: list[str] = []
+        self.lacking: list[str] = []
         self.notes: Counter[str] = Counter()
         self.ends_itself = True
         self._stream, self._fmt, self._codec = stream, fmt, codec_name(fmt.encoding)

@@ -1,0 +1,67 @@
+"""Rows that a branch got wrong: rejected alone, with a reason, and with what they said; everybody else goes on."""
+
+from __future__ import annotations
+
+from tests.realities.conftest import MONDAY, Small, file_of
+
+
+def test_bad_rows_of_one_branch_are_parted_and_nobody_waits(small: Small) -> None:
+    """A8, C13, H3, H5: a garbled remark, two unknown codes and an amount that is none; the other branch and the good row are released."""
+    small.send(
+        "b01",
+        MONDAY,
+        ("1", "in", "10.00", "工资"),
+        ("2", "in", "11.00", "；ヂ"),
+        ("3", "X9", "12.00", ""),
+        ("4", "X9", "13.00", ""),
+        ("5", "in", "14.00", ""),
+    )
+    small.send("b02", MONDAY, ("1", "in", "20.00", ""))
+    first, second = small.play()
+    assert (first.state, first.received_rows, first.accepted_rows, first.rejected_rows, first.duplicate_rows) == (
+        "partly_loaded",
+        5,
+        2,
+        3,
+        0,
+    )
+    assert (first.received_money, first.accepted_money, first.rejected_money) == (60, 24, 36)
+    assert second.state == "loaded"
+    assert small.movements() == ["b01:2026-09-14:1 10.00 工资", "b01:2026-09-14:5 14.00", "b02:2026-09-14:1 20.00"]
+    assert {(c.cause, c.affected_rows, c.entity) for c in small.cases()} == {
+        ("remark_legible", 1, "b01"),
+        ("kind_known", 2, "b01"),
+    }
+    (garbled,) = [c for c in small.cases() if c.cause == "remark_legible"]
+    assert "Japanese syllables" in garbled.reason
+
+
+def test_a_rejected_row_keeps_the_code_that_nobody_knew(small: Small) -> None:
+    """C13: new codes can be counted and mapped, for the rows stay as they came."""
+    small.send(
+        "b01",
+        MONDAY,
+        ("1", "X9", "1.00", ""),
+        ("2", "X9", "1.00", ""),
+        ("3", "Y1", "1.00", ""),
+        ("4", "in", "1.00", ""),
+    )
+    small.take()
+    rejected = [(r["kind"], r["__reasons"], r["__line"]) for r in small.bronze() if r["__verdict"] == "rejected"]
+    assert rejected == [("X9", ["kind_known"], 2), ("X9", ["kind_known"], 3), ("Y1", ["kind_known"], 4)]
+
+
+def test_a_refused_file_leaves_the_other_branch_alone(small: Small) -> None:
+    """B2 and H3: stated and counted in the reason, nothing of it published; sent again, it counts."""
+    name = f"PAY_b01_{MONDAY:%Y%m%d}_1.csv"
+    small.put("payments", "b01", MONDAY, name, file_of("b01", MONDAY, ("1", "in", "10.00", ""), count=2))
+    small.send("b02", MONDAY, ("1", "in", "20.00", ""))
+    bad, good = small.play()
+    assert (bad.state, bad.cause, good.state) == ("refused", "trailer_count", "loaded")
+    assert "states 2 records, the file holds 1" in bad.reason
+    assert small.releases(MONDAY) == []
+    small.send("b01", MONDAY, ("1", "in", "10.00", ""))
+    small.play()
+    assert small.cases() == []
+    assert small.releases(MONDAY) == [("2026-09-14|v1", "complete")]
+    assert small.movements() == ["b01:2026-09-14:1 10.00", "b02:2026-09-14:1 20.00"]
