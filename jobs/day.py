@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Row
+from sqlalchemy import Connection, Row
 
+from jobs import reconcile
 from jobs.bank import Bank, open_bank
 from jobs.build import open_run
 from jobs.lease import WRITER, WriterBusy, give_back, hold_writer
@@ -27,7 +28,14 @@ def begin(profile: str, run_key: str, run_id: str) -> str:
         left = releases.unreleased(db, but=run_key)
     _take_back(bank, left)
     with bank.ledger.begin() as db:
-        return days.start(db, bank.catalog, run_key, run_id).state
+        return days.start(
+            db, bank.catalog, run_key, run_id, keep_out=lambda parts: _disagreeing(bank, db, parts, run_key, run_id)
+        ).state
+
+
+def _disagreeing(bank: Bank, db: Connection, parts: Sequence[Row[Any]], run_key: str, run_id: str) -> set[days.Lane]:
+    """The lanes of branch-days that two feeds tell differently: they are not built from."""
+    return reconcile.report(db, bank.catalog, reconcile.compare(bank.catalog, bank.lake, parts), run_key, run_id)
 
 
 def _take_back(bank: Bank, left: Sequence[Row[Any]]) -> None:
@@ -61,6 +69,8 @@ def release(profile: str, run_key: str, run_id: str) -> int:
             }
         tables |= {name: (b.delta_version, b.batch_id) for name, b in written.items() if b.delta_version is not None}
         release_id = releases.release(db, run.row, tables, run_id)
+        built = [name for name, b in written.items() if not (b.metrics or {}).get("unchanged")]
+        batches.close_told_anew(db, tables=built, dates=(run.first, run.last), run_key=run_key)
         if branches:
             days.replace_units(db, branches)
     seam("after_release")

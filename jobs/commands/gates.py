@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -50,7 +51,7 @@ def gates(
             as_json=False,
             move=["rules_run", "evaluated_at"],
             below=lambda row: [
-                *[f"{failed['rule']} ({failed['on_fail']}): {failed['sentence']}" for failed in row["failed"]],
+                *map(_told, row["failed"]),
                 row["docs_path"],
             ],
             empty="No gate has spoken yet.",
@@ -61,3 +62,8 @@ def gates(
         told.print(f"All of these: {index(the_bank.docs, entries)}", highlight=False, markup=False, soft_wrap=True)
     if any(row.outcome == "stop" for row in rows):
         raise typer.Exit(1)
+
+
+def _told(failed: dict[str, Any]) -> str:
+    money = f" Money in these rows: {Decimal(failed['money']):,.2f}." if failed.get("money") else ""
+    return f"{failed['rule']} ({failed['on_fail']}): {failed['sentence']}{money}"

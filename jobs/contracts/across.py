@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from jobs.contracts.errors import Mistake, nearest
 from jobs.contracts.kpi import Kpi
-from jobs.contracts.model import INCOMING, MONEY_REMEDY, PREVIOUS, Conform, Table
+from jobs.contracts.model import INCOMING, MONEY_REMEDY, PREVIOUS, Conform, Reconciles, Table
 from jobs.contracts.parse import holds_money
 from jobs.contracts.profile import Profile, Reference
 from jobs.contracts.source import ArchiveFile, CopybookFile, Source, XmlFile
@@ -60,6 +60,8 @@ def across(
         ]
         if table.sla:
             mistakes += _calendar(file, ("sla", "calendar"), table.sla.calendar, calendars)
+        for other, rule in table.reconciles.items():
+            mistakes += _reconciles(file, table, other, rule, tables, sources)
         for target, conform in table.conforms.items():
             mistakes += _conforms(file, target, conform, tables, references)
     mistakes += _circles(tables)
@@ -286,6 +288,40 @@ def _conforms(
                         f"{name}: {listed} is a list of values, not a code map",
                         "Use a reference with a `map:`",
                     )
+
+
+def _reconciles(
+    file: YamlFile, table: Table, other: str, rule: Reconciles, tables: Tables, feeds: Collection[str]
+) -> Iterator[Mistake]:
+    at: Place = ("reconciles", other)
+    if table.layer != "bronze" or not other.startswith("bronze."):
+        yield _say(file, at, f"{table.table} reconciles with {other}: both must be of bronze", "Compare two feeds")
+        return
+    if other not in tables:
+        yield _absent(file, at, other, f"reconciles with {other}, which has no contract", nearest(other, tables))
+        return
+    for key, wanted, side in (
+        *(("keys", name, side) for name in rule.keys for side in (table, tables[other][1])),
+        ("left", rule.left, table),
+        ("right", rule.right, tables[other][1]),
+        *((("only", rule.only, table),) if rule.only else ()),
+    ):
+        if wanted not in side.physical_columns:
+            yield _say(
+                file,
+                (*at, key),
+                f"{key} names {wanted}, which is not a column of {side.table}",
+                nearest(wanted, side.physical_columns),
+            )
+        elif key in ("left", "right") and not holds_money(side.physical_columns[wanted].type):
+            yield _say(
+                file, (*at, key), f"{key} {wanted} is of type {side.physical_columns[wanted].type}", MONEY_REMEDY
+            )
+        elif key == "only" and side.physical_columns[wanted].type != "boolean":
+            yield _say(file, (*at, key), f"only {wanted} is no boolean", "Name a column that is true or false")
+    for n, feed in enumerate(rule.blocks):
+        if feed not in feeds:
+            yield _say(file, (*at, "blocks", n), f"blocks names {feed}, which is no feed", nearest(feed, feeds))
 
 
 def _circles(tables: Tables) -> Iterator[Mistake]:

@@ -6,6 +6,7 @@ Expectations' own."""
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -293,6 +294,25 @@ class Conform(Strict):
     where: dict[str, str] = Field(default_factory=dict)
 
 
+class Reconciles(Strict):
+    """Another bronze table that tells the same money: for each of `keys` on a business date the sum of `left` equals the other table's sum of `right`, up to
+    `tolerance`. Where not, the `blocks` feeds of that branch and day are not built from, and others go on."""
+
+    keys: Annotated[list[str], Field(min_length=1, description="columns that both tables have")]
+    branch: str = Field(description="the one of keys that names the branch, as deliveries do")
+    left: str
+    right: str
+    only: str | None = Field(None, description="boolean column of this table: false for what the other does not tell")
+    tolerance: Decimal = Field(Decimal(0), ge=0)
+    blocks: Annotated[list[str], Field(min_length=1, description="feeds whose lanes are kept out")]
+
+    @model_validator(mode="after")
+    def _branch_is_a_key(self) -> Reconciles:
+        if self.branch not in self.keys:
+            raise ValueError(f"branch {self.branch} is not one of keys; write one of {', '.join(self.keys)}")
+        return self
+
+
 class Mart(Strict):
     """Publishing to the PostgreSQL mart: `scope` columns decide who may see a row; `mask` columns are shown masked to
     readers."""
@@ -342,6 +362,9 @@ class Table(Strict):
         default_factory=list, description="scd2: columns whose change opens a row; all when empty"
     )
     conforms: dict[str, Conform] = Field(default_factory=dict)
+    reconciles: dict[str, Reconciles] = Field(
+        default_factory=dict, description="bronze: tables that must tell the same money before a branch-day is built"
+    )
     statistics: list[str] = Field(
         default_factory=list, description="columns people filter on: Delta keeps min and max of these only"
     )

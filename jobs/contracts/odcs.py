@@ -40,6 +40,7 @@ TABLE_EXTRAS = (
     "sla",
     "incoming",
     "conforms",
+    "reconciles",
     "primaryKey",
 )
 COLUMN_EXTRAS = ("unit", "enum", "references", "identifies", "derive", "parse", "from", "width", "text")

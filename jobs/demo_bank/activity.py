@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from jobs.demo_bank.codes import BASE_RATES, REMARKS, to_cny
 from jobs.demo_bank.population import Population
-from jobs.demo_bank.truth import Account, Branch, Loan, LoanState, Transaction
+from jobs.demo_bank.truth import Account, Branch, Loan, LoanState, Sale, Transaction
 
 CHANNEL_MIX = {
     "counter": (("01", "ATM", "DH", "YDZY"), (70, 25, 3, 2)),
@@ -47,6 +47,7 @@ class Intent(NamedTuple):
     is_failed: bool
     reverse: str | None
     original: Transaction | None
+    sale_id: str = ""
 
 
 def rng_of(seed: int, *purpose: object) -> Random:
@@ -209,6 +210,29 @@ def reversal(rng: Random, original: Transaction, second: int) -> Intent:
     )
 
 
+def registration(sale: Sale, account: Account) -> Intent:
+    """The core system registers a sale at the buyer's account; it moves no money there."""
+    second = sale.at.hour * 3_600 + sale.at.minute * 60 + sale.at.second
+    return Intent(
+        second,
+        account,
+        None,
+        "DX",
+        sale.complete,
+        sale.origin,
+        "S",
+        "S",
+        False,
+        "J",
+        sale.fen,
+        "CNY",
+        False,
+        None,
+        None,
+        sale.sale_id,
+    )
+
+
 def book(
     seed: int, branch: Branch, day: date, wanted: list[Intent], balances: dict[str, int], rate: dict[str, int]
 ) -> tuple[list[Transaction], list[Transaction]]:
@@ -283,6 +307,7 @@ def _legs(
         balances[account.account_no],
         counterparty,
         REMARKS[intent.code],
+        intent.sale_id,
     )
     if intent.other is not None and not is_failed:
         number = intent.other.account_no

@@ -20,7 +20,7 @@ from jobs.demo_bank.codes import BAD_CLASSES, COUNTER, ENTITIES, LINES, MEANINGF
 from jobs.demo_bank.faults import Plan
 from jobs.demo_bank.feeds import CHANNEL_FLAGS, FEEDS, calendar_days
 from jobs.demo_bank.sums import Activity, DayFigures, Grain, Sum, figure
-from jobs.demo_bank.truth import Account, Day, Record, Sale, Transaction
+from jobs.demo_bank.truth import Account, Day, GlBalance, Record, Sale, Transaction
 
 FLOOR = 100_00  # fen: a party with at least this much in its accounts is active
 # A reversal comes at most so many days after its original.
@@ -94,7 +94,8 @@ class AnswerKey:
                 grain = self._grain("bank", "micro_loan", state.loan.branch_id)
                 bad = state.balance if state.five_class in BAD_CLASSES else 0
                 figures.sums["K34", "ratio"].add(grain.cells(by_line=False), bad, state.balance)
-        figures.tables = self._tables(day, moves, balances)
+        ledger = [b for b in day.gl if ("core_gl", b.branch_id) not in planned.lost_lanes]
+        figures.tables = self._tables(day, moves, balances, ledger)
         figures.feeds = self._feeds(day, planned)
 
     def _grain(self, entity: str, line: str, branch_id: str) -> Grain:
@@ -167,7 +168,9 @@ class AnswerKey:
             figures.balances[account.customer_no] += balance
         return rows, fen, unknown
 
-    def _tables(self, day: Day, moves: list[Transaction], balances: tuple[int, int, int]) -> dict[str, dict[str, Any]]:
+    def _tables(
+        self, day: Day, moves: list[Transaction], balances: tuple[int, int, int], ledger: list[GlBalance]
+    ) -> dict[str, dict[str, Any]]:
         undone = [t for t in moves if t.reverses and t.status == "0"]
         cancelled = [s for s in day.sales if s.reverses and s.status == "completed"]
         rows, fen, unknown = balances
@@ -188,6 +191,7 @@ class AnswerKey:
             "silver.process_instances": _rows(len(day.processes)),
             "silver.process_steps": _rows(sum(len(p.steps) for p in day.processes)),
             "silver.account_balances": {**_rows(rows, fen), "rejected": unknown},
+            "silver.gl_balances": _rows(len(ledger), sum(b.closing for b in ledger)),
             "silver.loans": _rows(len(loans), sum(s.balance for s in loans)),
             "silver.exchange_rates": _rows(len(day.rates)),
             "silver.parties_source": {"current": len(self._known), "history": self._history["parties_source"]},

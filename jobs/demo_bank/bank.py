@@ -13,7 +13,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from jobs.demo_bank import activity, dealings, other_systems
+from jobs.demo_bank import activity, dealings, general_ledger, other_systems
 from jobs.demo_bank.encoding import Writer, yuan
 from jobs.demo_bank.faults import ARCHIVES as HOSTILE
 from jobs.demo_bank.faults import KINDS, Plan, Spoilt, plan, spoil, spread
@@ -98,6 +98,7 @@ class DemoBank:
         self.people = Population(self.seed, self.scale, self.first)
         self._balances = {a.account_no: a.balance for a in self.people.accounts}
         self._carried: dict[str, list[Transaction]] = {}
+        self._ledger = dict(general_ledger.standing((a, a.balance) for a in self.people.accounts))
         self._told: dict[date, Day] = {}
         self._past: dict[date, Day] = {}
 
@@ -129,6 +130,14 @@ class DemoBank:
         records, accounts, loans = people.grow(day)
         self._balances.update({a.account_no: 0 for a in accounts})
         rate = activity.rates(self.seed, day)
+        sold = dealings.sales(self.seed, people, day)
+        registered = [
+            activity.registration(s, a)
+            for s in sold
+            if s.status == "completed"
+            for a in people.accounts_of.get(s.customer_no, [])
+            if a.account_no == s.account_no
+        ]
         transactions: list[Transaction] = []
         carried: dict[str, list[Transaction]] = {}
         for branch in people.outlets:
@@ -139,6 +148,7 @@ class DemoBank:
                 activity.reversal(rng, t, 30_000 + rng.randrange(20_000))
                 for t in self._carried.get(branch.branch_id, [])
             ]
+            wanted += [i for i in registered if i.account.branch_id == branch.branch_id]
             posted, carried[branch.branch_id] = activity.book(self.seed, branch, day, wanted, self._balances, rate)
             transactions += posted
         self._carried = carried
@@ -152,18 +162,21 @@ class DemoBank:
         standing = [
             (a, self._balances[a.account_no]) for a in people.accounts if a.closed_on is None or a.closed_on > day
         ]
+        gl = general_ledger.balances(people.outlets, self._ledger, transactions)
+        self._ledger.update({(b.branch_id, b.subject): b.closing for b in gl})
         return Day(
             day,
             tuple(told_records),
             tuple(told_accounts),
             tuple(standing),
             tuple(transactions),
-            tuple(dealings.sales(self.seed, people, day)),
+            tuple(sold),
             tuple(dealings.events(self.seed, people, day, self.scale.events)),
             tuple(dealings.processes(self.seed, people, day)),
             tuple(told_loans),
             tuple(activity.loan_states(people.loans, day)),
             rate,
+            tuple(gl),
         )
 
     def take_on(self, inbox: Path, *, until: date | None = None) -> list[Path]:

@@ -24,7 +24,7 @@ LINES = {"CX": "savings", "BX": "insurance", "JJ": "fund", "ZQ": "bond", "XD": "
 ENTITIES = {"B": "bank", "S": "securities", "L": "life"}
 BAD_CLASSES = {"3", "4", "5"}
 MEANINGFUL = {"login", "query", "transfer", "pay", "apply", "sign"}
-TRANSACTION_CODES = ("CK", "QK", "ZZ", "XF", "JF", "LX", "FY", "ED", "CZ")
+TRANSACTION_CODES = ("CK", "QK", "ZZ", "XF", "JF", "LX", "FY", "ED", "CZ", "DX")
 REMARKS = {
     "CK": "现金存款",
     "QK": "现金取款",
@@ -35,6 +35,7 @@ REMARKS = {
     "FY": "账户服务费",
     "ED": "支付额度调整",
     "CZ": "红冲",
+    "DX": "产品销售登记",
 }
 
 PRODUCTS = (
@@ -49,6 +50,20 @@ PRODUCTS = (
     Product("XD01", "农户小额贷款", "B", "XD", "LN"),
 )
 PRODUCT = {p.product_id: p for p in PRODUCTS}
+# Subject of the general ledger (科目) in which the accounts of a product are kept; what is sold for others stands below the line.
+SUBJECTS = {
+    "CX01": ("20110101", "活期储蓄存款"),
+    "CX02": ("20110201", "定期储蓄存款"),
+    "ZF01": ("20110301", "单位结算存款"),
+    "JJ01": ("71010101", "代理货币基金"),
+    "JJ02": ("71010201", "代理债券基金"),
+    "ZQ01": ("71020101", "代理储蓄国债"),
+    "BX01": ("71030101", "代理养老保险"),
+    "BX02": ("71030201", "代理意外保险"),
+    "XD01": ("13030101", "农户小额贷款"),
+}
+# The other side of all that moves on accounts; it has no accounts of its own.
+CLEARING = ("30010101", "清算资金往来")
 # Units of CNY in one unit of the currency, times 10^8, before the day's drift.
 BASE_RATES = {"USD": 712_000_000, "HKD": 91_200_000, "EUR": 828_500_000}
 

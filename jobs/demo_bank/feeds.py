@@ -306,7 +306,7 @@ FEEDS: dict[str, Feed] = {
             "core_balances",
             "CORE_{entity}_BAL_{date}_{seq}.dat",
             "branch",
-            FixedWidth((6, 8, 19, 3, 24, 18)),
+            FixedWidth((6, 8, 19, 3, 24, 18, 8)),
             lambda people, day, entity: [pair for pair in day.balances if pair[0].branch_id == entity],
             rows.balance,
             lambda pair: pair[1],
@@ -319,6 +319,15 @@ FEEDS: dict[str, Feed] = {
             _of_branch("transactions"),
             rows.transaction,
             lambda t: t.fen,
+        ),
+        Feed(
+            "core_gl",
+            "CORE_{entity}_GL_{date}_{seq}.txt",
+            "branch",
+            Delimited("|", "gbk"),
+            _of_branch("gl"),
+            rows.gl_balance,
+            lambda b: b.closing,
         ),
     )
 }

@@ -7,12 +7,14 @@ from decimal import Decimal
 from functools import cache
 from typing import Any
 
+from jobs.demo_bank.codes import SUBJECTS
 from jobs.demo_bank.encoding import Exact, Row, yuan
 from jobs.demo_bank.population import Population
 from jobs.demo_bank.truth import (
     Account,
     Branch,
     Event,
+    GlBalance,
     Loan,
     LoanState,
     Process,
@@ -89,7 +91,13 @@ def account(people: Population, a: Account, day: date) -> Row:
 
 def balance(people: Population, pair: tuple[Account, int], day: date) -> Row:
     account, fen = pair
-    return account.branch_id, ymd(day), account.account_no, "CNY", account.product.name, f"{fen:018d}"
+    subject, _ = SUBJECTS[account.product.product_id]
+    return account.branch_id, ymd(day), account.account_no, "CNY", account.product.name, f"{fen:018d}", subject
+
+
+def gl_balance(people: Population, b: GlBalance, day: date) -> Row:
+    amounts = map(yuan, (b.opening, b.debit, b.credit, b.closing))
+    return b.branch_id, b.subject, b.name, "CNY", flag(b.has_sub_ledger), *amounts, ymd(day)
 
 
 def transaction(people: Population, t: Transaction, day: date) -> Row:
@@ -117,6 +125,7 @@ def transaction(people: Population, t: Transaction, day: date) -> Row:
         yuan(t.after),
         t.counterparty,
         t.remark,
+        t.sale_id,
     )
 
 

@@ -121,6 +121,7 @@ class Transaction(NamedTuple):
     after: int
     counterparty: str
     remark: str
+    sale_id: str = ""  # of the sale that it registers
 
     @property
     def reference(self) -> str:
@@ -200,6 +201,21 @@ class LoanState(NamedTuple):
     days_past_due: int
 
 
+class GlBalance(NamedTuple):
+    """A subject of the general ledger at one branch over one day. Credit balances are positive, debit balances negative, so that
+    closing = opening - debit + credit, and all closings of a branch add up to 0.
+    """
+
+    branch_id: str
+    subject: str
+    name: str
+    has_sub_ledger: bool
+    opening: int
+    debit: int
+    credit: int
+    closing: int
+
+
 class Day(NamedTuple):
     """All that happened on one business day, and what stood at its end.
 
@@ -217,3 +233,4 @@ class Day(NamedTuple):
     new_loans: tuple[Loan, ...]
     loans: tuple[LoanState, ...]
     rates: dict[str, int]
+    gl: tuple[GlBalance, ...]

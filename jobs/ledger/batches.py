@@ -171,6 +171,27 @@ def open_case(
     db.execute(row.on_conflict_do_update(index_elements=["table_name", "cause", "subject"], set_=values))
 
 
+def close_case(db: Connection, *, table: str, cause: str, subject: str, note: str) -> None:
+    """The cause is gone."""
+    db.execute(
+        update(Case)
+        .where(Case.table_name == table, Case.cause == cause, Case.subject == subject, Case.state == "open")
+        .values(state="closed", closed_at=clock.now(db), reason=Case.reason + f" [{note}]")
+    )
+
+
+def close_told_anew(db: Connection, *, tables: Sequence[str], dates: tuple[date, date], run_key: str) -> None:
+    """Cases that former runs of these dates opened at tables which this run has built: what is still wrong has a case of this run's own."""
+    db.execute(
+        update(Case)
+        .where(
+            Case.table_name.in_(tables), Case.business_date.between(*dates), Case.kind == "rows", Case.state == "open",
+            Case.delivery_id.is_(None), Case.subject != run_key, Case.subject.contains("|v"),
+        )
+        .values(state="closed", closed_at=clock.now(db), reason=Case.reason + f" [told anew by {run_key}]")
+    )  # fmt: skip
+
+
 def close_cases(db: Connection, *, delivery_id: str, note: str) -> None:
     """A replaced delivery's cases are settled by its successor."""
     db.execute(

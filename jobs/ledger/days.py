@@ -6,7 +6,7 @@ released day whose live rows changed is asked for again under the next version (
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from itertools import groupby
@@ -59,6 +59,11 @@ class Coverage:
     @property
     def is_complete(self) -> bool:
         return not self.missing
+
+    def without(self, lanes: Collection[Lane]) -> Coverage:
+        """The same, with these lanes missing too."""
+        gone = {*self.missing, *lanes}
+        return Coverage(self.expected, tuple(lane for lane in self.expected if lane in gone))
 
     def by_feed(self) -> dict[str, list[int]]:
         """feed -> [expected, received]"""
@@ -433,12 +438,19 @@ def runs(db: Connection, limit: int = 50) -> list[Row[Any]]:
     return list(db.execute(select(*DayRun.__table__.columns).order_by(DayRun.requested_at.desc()).limit(limit)))
 
 
-def start(db: Connection, catalog: Catalog, run_key: str, run_id: str) -> Row[Any]:
+def start(
+    db: Connection,
+    catalog: Catalog,
+    run_key: str,
+    run_id: str,
+    keep_out: Callable[[Sequence[Row[Any]]], set[Lane]] | None = None,
+) -> Row[Any]:
     """The run begins: what is live now is what it builds; the dates' dirty marks up to now are taken away. A second
     start of the same run keeps the first one's choice.
 
     First the marks, then the choice: a delivery that goes live between the two is chosen and its mark stays (one
-    build too many), never the other way round."""
+    build too many), never the other way round. `keep_out` looks at what is live and names lanes that must not be built
+    from all the same; they count as missing."""
     run = db.execute(select(*DayRun.__table__.columns).where(DayRun.run_key == run_key).with_for_update()).one()
     if run.state != "requested":
         return run
@@ -453,8 +465,11 @@ def start(db: Connection, catalog: Catalog, run_key: str, run_id: str) -> Row[An
     db.execute(delete(DirtyDate).where(DirtyDate.business_date.between(run.from_date, run.to_date)))
     parts = deliveries.live_parts(db, list(catalog.sources), run.from_date, run.to_date)
     seen = coverage(db, catalog, run.from_date) if run.from_date == run.to_date and run.cause != "take_on" else None
-    values: dict[str, Any] = {"deliveries": sorted({f"{p.delivery_id}/{p.batch_id}" for p in parts})}
+    kept_out = keep_out(parts) if keep_out else set()
+    chosen = [p for p in parts if Lane(p.feed, p.entity, p.business_date) not in kept_out]
+    values: dict[str, Any] = {"deliveries": sorted({f"{p.delivery_id}/{p.batch_id}" for p in chosen})}
     if seen is not None:
+        seen = seen.without(kept_out)
         values |= {
             "expected_units": len(seen.expected),
             "received_units": len(seen.expected) - len(seen.missing),

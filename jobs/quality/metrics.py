@@ -81,7 +81,7 @@ def of_rows(table: Table, rules: Sequence[Rule]) -> dict[str, str]:
 def of_marked(table: Table, rules: Sequence[Rule]) -> dict[str, str]:
     """Name -> SQL aggregate over the rows that have a reason or a warning, each of which is 0 where there is none.
 
-    For each rule that speaks of rows `broken__<rule>` rows, with their money `money__<rule>` if it quarantines;
+    For each rule that speaks of rows `broken__<rule>` rows, with their money `money__<rule>`;
     `unreadable__<column>` and `malformed_line` rows.
     """
     wanted: dict[str, str] = {}
@@ -91,7 +91,7 @@ def of_marked(table: Table, rules: Sequence[Rule]) -> dict[str, str]:
             continue
         broken = f"list_contains({'__reasons' if rule.on_fail == 'quarantine' else '__warnings'}, '{rule.id}')"
         wanted[f"broken__{rule.id}"] = f"count(*) filter (where {broken})"
-        if money and rule.on_fail == "quarantine":
+        if money:
             wanted[f"money__{rule.id}"] = f"coalesce(sum({money}) filter (where {broken}), 0)::{LEDGER_MONEY}"
     for column in readable(table):
         wanted[f"unreadable__{column}"] = _marked("__reasons", unreadable(column))

@@ -64,6 +64,7 @@ def transform(
         "reverses_transaction_id",
         _original_date().alias("reverses_business_date"),
         "counterparty",
+        "sale_id",
         "sources",
         "received_at",
     )

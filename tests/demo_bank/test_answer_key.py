@@ -78,7 +78,7 @@ def test_figures_agree_with_the_files_read_by_another_engine(tmp_path: Path) -> 
     db = duckdb.connect()
     names = ["branch_id", "journal", "line", "account", "customer", "business_line", "code", "channel", "origin"]
     names += ["initiator", "operator", "financial", "direction", "amount", "currency", "status", "at", "business_date"]
-    names += ["posting_date", "reverses", "after", "counterparty", "remark"]
+    names += ["posting_date", "reverses", "after", "counterparty", "remark", "sale_id"]
     rows = _rows_of(tmp_path, "core_transactions")
     moves = pa.table({n: pa.array([r[i] for r in rows]) for i, n in enumerate(names)})
     told = [path.read_bytes() for path in (tmp_path / "core_rates").rglob("*.txt")]

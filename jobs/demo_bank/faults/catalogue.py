@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-BRANCH_FEEDS = ("core_customers", "core_accounts", "core_balances", "core_transactions")
+BRANCH_FEEDS = ("core_customers", "core_accounts", "core_balances", "core_transactions", "core_gl")
 # Outcomes by which a whole lane does not count.
 LOSES_LANE = ("refused", "missing", "held")
 NOT_BUILT = "not_built"

@@ -407,7 +407,7 @@ def _customer_moves(lane: Lane) -> Change:
 
 def _fen_as_yuan(lane: Lane) -> Change:
     told = {
-        i: Told(item, lambda row: (*row[:5], f"{int(row[5]) * 100:018d}")) for i, item in enumerate(lane.items)
+        i: Told(item, lambda row: (*row[:5], f"{int(row[5]) * 100:018d}", *row[6:])) for i, item in enumerate(lane.items)
     }  # fmt: skip
     return Change(told)
 

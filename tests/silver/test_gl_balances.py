@@ -1,0 +1,22 @@
+from jobs.quality.verdicts import judge
+from tests.tables import contract, shown
+
+STORY = """
+    incoming
+    legal_entity_id | branch_id | subject_code | currency | balance_date | opening | debit_turnover | credit_turnover | closing
+    bank            | b1        | 20110101     | CNY      | 2026-09-15   | 100.00  | 30.00          | 50.00           | 120.00
+    bank            | b1        | 30010101     | CNY      | 2026-09-15   | -100.00 | 50.00          | 30.00           | -120.00
+    bank            | b2        | 20110101     | CNY      | 2026-09-15   | 100.00  | 30.00          | 50.00           | 120.01
+"""
+
+
+def test_a_line_that_does_not_roll_forward_is_rejected_and_no_other(run):
+    made = run("silver.gl_balances", STORY)
+    assert shown(made, "branch_id", "subject_code", "unexplained", "business_date") == [
+        ("b1", "20110101", "0.00", "2026-09-15"),
+        ("b1", "30010101", "0.00", "2026-09-15"),
+        ("b2", "20110101", "0.01", "2026-09-15"),
+    ]
+    rules = [r for r in contract("silver.gl_balances").all_rules if r.id == "rolls_forward"]
+    judged = judge(made.selectExpr("*", "0L as __row_hash"), rules, within=["business_date"], order=["sources"])
+    assert shown(judged.where("size(__reasons) > 0"), "branch_id", "__verdict") == [("b2", "rejected")]

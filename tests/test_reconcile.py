@@ -1,0 +1,147 @@
+"""General ledger and accounts of three branches on one day: b01 agrees, b02 is off by 100.00, b03 has sent no accounts."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from deltalake import write_deltalake
+
+from jobs import reconcile
+from jobs.contracts import Catalog, ContractError, load
+from jobs.lake import Lake
+from jobs.ledger import Ledger, batches, days
+from jobs.ledger.days import Lane
+from jobs.settings import settings
+from tests.contracts.house import change
+from tests.ledger.conftest import BRANCHES, DAY, TinyBank, bank, catalog, ledger, migrated, running
+from tests.postgres import installation, postgres
+
+__all__ = ["bank", "catalog", "installation", "ledger", "migrated", "postgres", "running"]
+
+GL = [
+    # branch, subject, has accounts, closing
+    ("b01", "2011", True, "150.00"),
+    ("b01", "2012", True, "7.00"),
+    ("b01", "3001", False, "-157.00"),
+    ("b02", "2011", True, "300.00"),
+    ("b02", "2012", True, "0.00"),
+    ("b03", "2011", True, "9.00"),
+]
+BALANCES = [
+    ("b01", "2011", "100.00"),
+    ("b01", "2011", "50.00"),
+    ("b01", "2012", "7.00"),
+    ("b02", "2011", "200.00"),
+]
+FEEDS = {"b01": ("core_gl", "core_balances"), "b02": ("core_gl", "core_balances"), "b03": ("core_gl",)}
+
+
+def lake_of(folder: Path, gl: list[tuple[Any, ...]] = GL, balances: list[tuple[Any, ...]] = BALANCES) -> Lake:
+    """Bronze as these rows leave it. Of each feed there are also a rejected row, and one of a delivery that does not count."""
+    lake = Lake(folder)
+    rows = {
+        "core_gl": [{"branch_id": b, "subject_code": s, "has_sub_ledger": h, "closing": Decimal(m)} for b, s, h, m in gl],
+        "core_balances": [{"branch_id": b, "subject_code": s, "balance": Decimal(m)} for b, s, m in balances],
+    }  # fmt: skip
+    for feed, told in rows.items():
+        stamped = [
+            row | {"currency": "CNY", "__delivery_id": f"{feed}/{row['branch_id']}", "__batch": 1, "__business_date": DAY, "__verdict": "accepted"}
+            for row in told
+        ]  # fmt: skip
+        stamped += [stamped[0] | {"__verdict": "rejected"}, stamped[0] | {"__delivery_id": "superseded"}]
+        write_deltalake(lake.path(f"bronze.{feed}"), pa.Table.from_pylist(stamped))
+    return lake
+
+
+def parts(feeds: dict[str, tuple[str, ...]] = FEEDS) -> list[Any]:
+    return [
+        SimpleNamespace(delivery_id=f"{feed}/{branch}", feed=feed, entity=branch, batch_id=1, business_date=DAY)
+        for branch, sent in feeds.items()
+        for feed in sent
+    ]
+
+
+def demo() -> Catalog:
+    return load("demo")
+
+
+def test_a_break_is_named_by_branch_and_subject_and_others_agree(tmp_path: Path) -> None:
+    [found] = reconcile.compare(demo(), lake_of(tmp_path), parts())
+    assert found.branch_days == {("b01", DAY), ("b02", DAY)}
+    [one] = found.breaks
+    assert (one.branch, one.what, one.left, one.right) == ("b02", "2011, CNY", Decimal("300.00"), Decimal("200.00"))
+    assert found.lanes() == {Lane(f, "b02", DAY) for f in ("core_gl", "core_balances", "core_transactions")}
+
+
+def test_accounts_under_a_subject_that_the_ledger_does_not_have_are_a_break(tmp_path: Path) -> None:
+    lake = lake_of(tmp_path, balances=[*BALANCES, ("b01", "2099", "0.01")])
+    [found] = reconcile.compare(demo(), lake, parts({"b01": ("core_gl", "core_balances")}))
+    assert [(b.what, b.left, b.right) for b in found.breaks] == [("2099, CNY", None, Decimal("0.01"))]
+
+
+def test_a_difference_within_the_tolerance_is_none(tmp_path: Path) -> None:
+    lake, known = lake_of(tmp_path), demo()
+    table = known.tables["bronze.core_gl"]
+    [(other, rule)] = table.reconciles.items()
+    kind = table.model_copy(update={"reconciles": {other: rule.model_copy(update={"tolerance": Decimal(100)})}})
+    [found] = reconcile.compare(replace(known, tables=known.tables | {table.table: kind}), lake, parts())
+    assert found.breaks == () and found.lanes() == set()
+
+
+def test_a_break_is_a_case_and_an_alert_until_the_branch_day_agrees(ledger: Ledger, tmp_path: Path) -> None:
+    with ledger.begin() as db:
+        found = reconcile.compare(demo(), lake_of(tmp_path / "first"), parts())
+        assert len(reconcile.report(db, demo(), found, f"{DAY}|v1", "run")) == 3
+    with ledger.begin() as db:
+        [case] = batches.cases(db)
+        [alert] = batches.alerts(db)
+    assert (case.cause, case.subject, case.affected_rows, case.money) == (
+        "agrees_with_core_balances",
+        f"b02|{DAY}",
+        1,
+        100,
+    )
+    assert "2011, CNY: closing 300.00, sum of balance 200.00, difference 100.00" in case.reason == alert.message
+    corrected = [("b02", "2011", True, "200.00") if row[:2] == ("b02", "2011") else row for row in GL]
+    with ledger.begin() as db:
+        found = reconcile.compare(demo(), lake_of(tmp_path / "again", corrected), parts())
+        assert reconcile.report(db, demo(), found, f"{DAY}|v2", "run") == set()
+        assert batches.cases(db) == []
+
+
+def test_a_branch_day_that_is_kept_out_is_missing_and_the_day_provisional(running: TinyBank) -> None:
+    running.whole_day()
+    [key] = running.decide()
+    kept_out = {Lane("payments", BRANCHES[1], DAY)}
+    with running.ledger.begin() as db:
+        run = days.start(db, running.catalog, key, "run", keep_out=lambda _: kept_out)
+    assert (run.expected_units, run.received_units, run.missing) == (3, 2, [f"payments|b02|{DAY}"])
+    assert run.coverage == {"payments": [2, 1], "rates": [1, 1]}
+    assert len(run.deliveries) == 2
+
+
+WRONG = {
+    "keys: [branch_id, subject": ("keys: [branch, subject", "branch branch_id is not one of keys"),
+    "left: closing": ("left: closed", "left names closed, which is not a column of bronze.core_gl"),
+    "right: balance": ("right: product_name", "right product_name is of type string"),
+    "only: has_sub_ledger": ("only: subject_name", "only subject_name is no boolean"),
+    "blocks: [core_gl,": ("blocks: [core_g,", "blocks names core_g, which is no feed"),
+    "bronze.core_balances:": ("bronze.core_balance:", "reconciles with bronze.core_balance, which has no contract"),
+}
+
+
+@pytest.mark.parametrize("before", WRONG)
+def test_a_mistake_in_what_reconciles_is_told(before: str, tmp_path: Path) -> None:
+    root = shutil.copytree(settings().expectations, tmp_path / "expectations")
+    after, words = WRONG[before]
+    change(root, "bronze/core_gl.yaml", before, after)
+    with pytest.raises(ContractError) as error:
+        load("demo", root)
+    assert words in str(error.value.mistakes[0])
