@@ -10,7 +10,20 @@ import sys
 
 import typer
 
-from jobs.commands import breaks, contracts, demo, faults, files, gates, keys, kpi, lanes, quarantine, releases, services
+from jobs.commands import (
+    breaks,
+    contracts,
+    demo,
+    faults,
+    files,
+    gates,
+    keys,
+    kpi,
+    lanes,
+    quarantine,
+    releases,
+    services,
+)
 from jobs.commands.output import Bad, errors
 
 app = typer.Typer(

@@ -215,6 +215,20 @@ class _Look:
         said = any(alert.alert_key == key for alert in self.alerts)
         return said and not live, "missing, and said so" if said else f"{_states(live)}; no alert"
 
+    def _kept_out(self, caught: Caught) -> tuple[bool, str]:
+        """The branch's day was told to a person, and the newest release of the day is without it."""
+        said = [
+            case
+            for case in self.cases
+            if (case.feed, case.entity, case.business_date) == (caught.feed, caught.entity, caught.business_date)
+            and case.cause in caught.causes
+        ]
+        made = next(iter(releases.listing(self.db, day=caught.business_date)), None)
+        lane = f"{caught.feed}|{caught.entity}|{caught.business_date}"
+        if said and made is not None and lane in made.missing:
+            return True, f"{made.run_key} is without {lane}: {said[0].cause}, {said[0].money or 0:,.2f} apart"
+        return False, f"{_states(self.lane(caught))}; " + ("a case, and released" if said else "no case")
+
     def _superseded(self, caught: Caught) -> tuple[bool, str]:
         lane = self.lane(caught)
         for d in lane:
@@ -386,7 +400,7 @@ class _Look:
         said = f"{alert.alert_key} {alert.message}"
         for c in self.entries:
             lane = [d.delivery_id for d in self.lane(c)] if c.feed else []
-            if c.feed and (f"|{c.feed}|{c.entity}|{c.business_date}" in said or any(d in said for d in lane)):
+            if c.feed and (f"|{c.entity}|{c.business_date}" in said or any(d in said for d in lane)):
                 return True
             if c.feed and any(cause in said for cause in c.causes) and str(c.business_date) in said:
                 return True

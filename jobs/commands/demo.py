@@ -290,11 +290,12 @@ class Play:
             self.stage.until_looked(self.bank)
         for item in in_parts:
             item.finish(inbox)
-        for item in now:
-            if item.replaces:
-                # A correction bears the name of the file that it corrects: it comes when that one has been taken in.
-                self.stage.until_quiet(self.bank)
-                item.write(inbox)
+        again = [item for item in now if item.replaces]
+        if again:
+            # A correction bears the name of the file that it corrects: it comes when that one has been taken in.
+            self.stage.until_quiet(self.bank)
+        for item in again:
+            item.write(inbox)
         return len(now)
 
     def _twins(self, day: date) -> None:

@@ -94,7 +94,7 @@ class AnswerKey:
                 grain = self._grain("bank", "micro_loan", state.loan.branch_id)
                 bad = state.balance if state.five_class in BAD_CLASSES else 0
                 figures.sums["K34", "ratio"].add(grain.cells(by_line=False), bad, state.balance)
-        ledger = [b for b in day.gl if ("core_gl", b.branch_id) not in planned.lost_lanes]
+        ledger = self._counted("core_gl", day, planned)
         figures.tables = self._tables(day, moves, balances, ledger)
         figures.feeds = self._feeds(day, planned)
 

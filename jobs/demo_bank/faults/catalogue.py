@@ -7,16 +7,18 @@ from typing import NamedTuple
 BRANCH_FEEDS = ("core_customers", "core_accounts", "core_balances", "core_transactions", "core_gl")
 # Outcomes by which a whole lane does not count.
 LOSES_LANE = ("refused", "missing", "held")
-NOT_BUILT = "not_built"
+# Outcomes, and faults in rows, because of which general ledger and accounts of a branch differ: these feeds of the branch and day are not built from.
+KEEPS_OUT, DIFFERS = ("core_gl", "core_balances", "core_transactions"), ("F09", "F41")
+NOT_BUILT, NOT_POSSIBLE = "not_built", "not_possible"
 
 
 class Kind(NamedTuple):
     """`control` catches it; `outcome` is the state of the delivery, or of the rows:
 
     refused, missing, held, superseded, ignored_duplicate: the delivery's state, with a case or an alert;
-    rejected, duplicate: the rows' verdict; accepted: taken in, and told right; noted: the delivery says so;
+    kept_out: the branch's day is not built from; rejected, duplicate: the rows' verdict; accepted: taken in, and told right; noted: the delivery says so;
     warned: a gate says so; restated: a day that was released is told anew; unchanged: nothing counts twice or is lost;
-    expected: the calendar owes the day; not_built: its control does not exist yet.
+    expected: the calendar owes the day; not_built: its control does not exist yet; not_possible: the bank has nothing yet that could carry it.
 
     `causes`: what the ledger may name it. `day`: the day of `all`, counted from its first. `comes`: days after its
     business date on which the file comes.
@@ -48,18 +50,22 @@ def _open(name: str, control: str) -> Kind:
     return Kind(name, control, NOT_BUILT)
 
 
+def _away(name: str, control: str) -> Kind:
+    return Kind(name, control, NOT_POSSIBLE)
+
+
 MOVES, EVENTS, CARDS, MARKET, PARAMS = "core_transactions", "app_events|app", "card_transactions|HO", "market_rates|HO", "core_params|HO"  # fmt: skip
 KINDS: dict[str, Kind] = {
     # Encoding
     "F01": _file("bad_byte", "strict decoding", "refused", "core_customers|b02", "bad_byte"),
-    "F02": _file("gbk_as_gb18030", "round trip of the encoding", "refused", "core_gl|b01", "bad_byte", "round_trip", day=1),
+    "F02": _file("gbk_as_gb18030", "strict decoding, and back", "refused", "core_gl|b01", "bad_byte", "round_trip", day=1),
     "F03": _rows("pipe_in_character", "decode before split", "accepted", "core_products|HO", day=1),
     "F04": _rows("backslash_in_character", "decode before split", "accepted", f"{MOVES}|b01"),
-    "F05": _rows("private_use_name", "one mapping table", "noted", "core_customers|b01", "U+E123", day=1),
+    "F05": _rows("private_use_name", "one mapping table", "rejected", "core_customers|b01", "name_legible", day=1),
     "F06": _file("fe59_character", "one mapping table", "accepted", f"{MOVES}|b01", day=1),
-    "F07": _rows("mojibake_line", "mojibake rule", "rejected", f"{MOVES}|b01", "mojibake", day=3),
+    "F07": _rows("mojibake_line", "mojibake rule", "rejected", f"{MOVES}|b01", "remark_legible", day=3),
     "F08": _file("bom_nul_fullwidth", "normaliser", "rejected", f"{MOVES}|b02", "malformed_line", "remark_unreadable", day=1),
-    "F09": _file("cut_inside_character", "bytes are sliced before they are decoded", "rejected", "core_balances|b01", "malformed_line", day=1),
+    "F09": _file("cut_inside_character", "bytes are sliced before they are decoded", "rejected", "core_balances|b04", "malformed_line", day=1),
     "F10": _rows("extra_delimiter", "count of columns", "rejected", f"{MOVES}|b01", "malformed_line", day=1),
     # Files and their signals
     "F11": _file("trailer_count", "control total", "refused", f"{MOVES}|b03", "trailer_count"),
@@ -93,10 +99,10 @@ KINDS: dict[str, Kind] = {
     "F37": _rows("duplicate_rows", "uniqueness", "rejected", f"{MOVES}|b01", "primary_key_unique"),
     "F38": _rows("reversal_same_day", "a reversal nets its original", "accepted", f"{MOVES}|b01", day=1),
     "F39": _rows("reversal_next_month", "a reversal restates its original's day", "restated", f"{MOVES}|b01", day=2),
-    "F40": _rows("orphan_reversal", "reversals without an original", "rejected", f"{MOVES}|b02", "reversal_has_original", "original_known", day=2),
-    "F41": _rows("gl_break", "general ledger = sum of the accounts", "held", "core_gl|b02", "gl_break", day=2),
-    "F42": _rows("running_balance", "opening + movements = closing, by account and day", "warned", f"{MOVES}|b03", "running_balance", day=2),
-    "F43": _rows("one_sided_transfer", "both sides of a transfer sum to nothing", "warned", f"{MOVES}|b01", "one_sided_transfer", day=3),
+    "F40": _rows("orphan_reversal", "reversals without an original", "rejected", f"{MOVES}|b02", "reversals_have_an_original", day=2),
+    "F41": _rows("gl_break", "general ledger = sum of the accounts", "kept_out", "core_gl|b05", "agrees_with_core_balances", day=2),
+    "F42": _rows("running_balance", "opening + movements = closing, by account and day", "warned", f"{MOVES}|b03", "account_days_close", day=2),
+    "F43": _rows("one_sided_transfer", "both sides of a transfer sum to nothing", "warned", f"{MOVES}|b01", "transfers_have_two_sides", day=3),
     "F44": _rows("cross_midnight", "business date", "accepted", f"{MOVES}|b01", day=1),
     "F45": _rows("evening_open", "business date", "accepted", f"{MOVES}|b01", day=2),
     "F46": Kind("makeup_weekend", "official calendar", "expected"),
@@ -104,13 +110,13 @@ KINDS: dict[str, Kind] = {
     "F47": _rows("event_duplicate", "one row an event", "duplicate", EVENTS, day=1),
     "F48": _rows("event_id_reused", "one payload an event", "rejected", EVENTS, "primary_key_unique", "event_id_reused", day=2),
     "F49": _rows("event_late_3d", "late events restate their day", "restated", EVENTS, day=3),
-    "F50": _open("clock_skew", "time corrected by the device's skew"),
-    "F51": _open("anonymous_stitch", "login stitches the session"),
+    "F50": _away("clock_skew", "time corrected by the device's skew"),
+    "F51": _away("anonymous_stitch", "login stitches the session"),
     "F52": _rows("bot_traffic", "rate of a session", "accepted", EVENTS, day=3),
-    "F53": _open("json_v4", "known schema versions"),
+    "F53": _away("json_v4", "known schema versions"),
     "F54": _rows("big_integer", "numbers as they were written", "accepted", EVENTS, day=1),
-    "F55": _open("pii_in_url", "patterns of personal data"),
-    "F56": _open("typo_value", "synonyms"),
+    "F55": _away("pii_in_url", "patterns of personal data"),
+    "F56": _away("typo_value", "synonyms"),
     # People and content
     "F57": _file("c3_column", "forbidden columns", "refused", MARKET, "c3_column", day=3),
     "F58": _rows("bad_id_checksum", "check of the ID number", "accepted", "core_customers|b01", day=3),
@@ -120,7 +126,7 @@ KINDS: dict[str, Kind] = {
     "F62": _rows("default_value", "share of a default value", "held", "core_customers|b01", "birth_date_no_default", day=2),
     "F63": _rows("volume_drop", "volume against the same weekday", "warned", f"{MOVES}|b02", "usual_volume", day=3),
     "F64": _rows("volume_double", "uniqueness", "duplicate", f"{MOVES}|b04", day=2),
-    "F65": _open("sale_not_posted", "two-sided reconciliation"),
+    "F65": _rows("sale_not_posted", "two-sided reconciliation", "warned", f"{MOVES}|b01", "sales_are_registered", day=3),
     "F66": _open("sale_without_warning", "acknowledgements before the sale"),
     "F67": _open("consent_withdrawn", "consents of the date"),
     "F68": _open("erased_customer_returns", "tombstones"),
@@ -132,9 +138,9 @@ KINDS: dict[str, Kind] = {
     # Processes
     "F74": Kind("kill_mid_write", "publishing is one transaction", "unchanged", day=3),
     "F75": Kind("two_runs_at_once", "claim and lease", "unchanged"),
-    "F76": _open("source_down", "a source that does not answer moves nothing"),
-    "F77": _open("db_row_deleted", "change capture"),
-    "F78": _open("watermark_tie", "the overlap of two looks"),
+    "F76": _away("source_down", "a source that does not answer moves nothing"),
+    "F77": _away("db_row_deleted", "change capture"),
+    "F78": _away("watermark_tie", "the overlap of two looks"),
     "F79": _open("log_tampered", "hash chain"),
     "F80": _file("xlsx_text_number", "typed cells", "rejected", "branch_costs|11", "malformed_line", "amount_unreadable"),
 }  # fmt: skip

@@ -17,6 +17,7 @@ from jobs.demo_bank.faults.rows import FE59_MARK, Told, dearer
 Way = Literal["whole", "signal_first", "growing"]
 BOM = "\ufeff".encode("gb18030")
 CUT_TEXT = ("x" + "定" * 12).encode("gb18030")[:24]  # ends inside a character
+FOUR_BYTES = "㐀".encode("gb18030")  # no character of GBK, which core_gl says that it is
 PRODUCT_NAME = slice(36, 60)  # bytes of a line of core_balances
 PACKED_SIGN = 4 + 1 + 12 + 40 + 17 + 7 - 1  # byte of a record of core_legacy: the last of its packed balance
 ZIP_BOMB = 1 << 40  # bytes that a few hundred say they become
@@ -64,6 +65,13 @@ def _bad_byte(data: bytes) -> bytes:
     """A byte that begins no character, at the beginning of a line in the middle."""
     at = data.rfind(b"\n", 0, len(data) // 2) + 1
     return data[:at] + b"\xff" + data[at:]
+
+
+def _four_bytes(data: bytes) -> bytes:
+    """A character of four bytes behind the first name of a subject."""
+    header = data.index(b"\n")
+    at = next(i for i in range(header, len(data)) if data[i] > 0x80) + 2
+    return data[:at] + FOUR_BYTES + data[at:]
 
 
 def _repacked(change: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
@@ -160,6 +168,7 @@ def _merged_cell(data: bytes) -> bytes:
 
 FILES: dict[str, Callable[[Lot], Iterator[Spoilt]]] = {
     "F01": lambda lot: lot.with_bytes(_bad_byte),
+    "F02": lambda lot: lot.with_bytes(_four_bytes),
     "F06": lambda lot: lot.with_bytes(_repacked(lambda data: data.replace(FE59_MARK, b"\xfe\x59"))),
     "F08": lambda lot: lot.with_bytes(_repacked(lambda data: BOM + data)),
     "F09": _cut_inside,

@@ -8,7 +8,15 @@ from datetime import date, timedelta
 from random import Random
 from typing import Any, NamedTuple
 
-from jobs.demo_bank.faults.catalogue import BRANCH_FEEDS, KINDS, LOSES_LANE, MOVES, NOT_BUILT, Kind
+from jobs.demo_bank.faults.catalogue import (
+    BRANCH_FEEDS,
+    DIFFERS,
+    KEEPS_OUT,
+    KINDS,
+    LOSES_LANE,
+    MOVES,
+    Kind,
+)
 from jobs.demo_bank.faults.files import ARCHIVES, FILES, Lot, Spoilt
 from jobs.demo_bank.faults.rows import ROWS, Change, Lane, Proof, Told
 from jobs.demo_bank.truth import Day
@@ -60,6 +68,7 @@ class Plan:
     changes: dict[tuple[str, str], list[tuple[str, Change]]] = field(default_factory=dict)
     caught: list[Caught] = field(default_factory=list)
     lost_lanes: set[tuple[str, str]] = field(default_factory=set)
+    kept_out: set[tuple[str, str]] = field(default_factory=set)  # came, and are not built from
 
     def at(self, feed: str, entity: str) -> list[str]:
         return [f.id for f in self.faults if (feed, entity) in f.lanes()]
@@ -76,7 +85,7 @@ class Plan:
 
     def counted(self, feed: str, entity: str, items: Sequence[Any]) -> list[Any]:
         """The rows of a lane that count, once its faults were caught; none when the lane is lost."""
-        if (feed, entity) in self.lost_lanes:
+        if (feed, entity) in self.lost_lanes | self.kept_out:
             return []
         changes = [change for _, change in self.changes.get((feed, entity), [])]
         instead = {i: item for change in changes for i, item in change.counts.items()}
@@ -97,7 +106,7 @@ class Plan:
 def parse(text: str) -> Fault:
     """Raises ValueError naming what is not known."""
     number, _, place = text.partition(":")
-    if number not in KINDS or KINDS[number].outcome == NOT_BUILT or number not in CAN:
+    if number not in CAN:
         raise ValueError(f"the demo bank cannot commit {number}; it can: {', '.join(n for n in KINDS if n in CAN)}")
     kind = KINDS[number]
     feed, _, entities = place.partition(":")
@@ -164,7 +173,11 @@ def plan(
                 mine = taken.setdefault((feed, entity), set())
                 change = ROWS[fault.id](Lane(feed, entity, day, told, mine, rng, fault.id, earlier))
                 made.changes.setdefault((feed, entity), []).append((fault.id, change))
-            if (fault.kind.outcome in LOSES_LANE or fault.kind.comes) and fault.id not in ARCHIVES:
+            if fault.id in DIFFERS:
+                made.kept_out.update((kept, entity) for kept in KEEPS_OUT)
+            if fault.kind.outcome == "kept_out":
+                affected = list(told)
+            elif (fault.kind.outcome in LOSES_LANE or fault.kind.comes) and fault.id not in ARCHIVES:
                 made.lost_lanes.add((feed, entity))
                 affected = list(told)
             else:

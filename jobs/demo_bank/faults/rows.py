@@ -135,7 +135,7 @@ def _pipe_in_character(lane: Lane) -> Change:
 def _private_use(lane: Lane) -> Change:
     [i] = lane.take(1, lambda r: isinstance(r, Record) and r.kind == "1", "persons")
     changed = lane.items[i]._replace(name=lane.items[i].name + PRIVATE_USE)
-    return Change({i: Told(changed)}, counts={i: changed})
+    return Change({i: Told(changed)}, lost={i}, saved=[lane.items[i]])
 
 
 def _fe59(lane: Lane) -> Change:
@@ -270,14 +270,34 @@ def _orphan_reversal(lane: Lane) -> Change:
     return Change(beside=[Told(orphan)], saved=[orphan])
 
 
+def _dropped(lane: Lane, fits: Callable[[Transaction], bool], what: str, kind: str, subject: str) -> Change:
+    """A movement that is not told; two sides of it differ then. `subject` names them by the movement's fields."""
+    [i] = lane.take(1, fits, what)
+    told = subject.format(t=lane.items[i])
+    where = (
+        f"kind = '{kind}' and subject = '{told}' and disagrees is not null and business_date = date '{lane.day.date}'"
+    )
+    proofs = (Proof("silver.reconciliations", where, 1),)
+    return Change(absent={i}, lost={i}, saved=[lane.items[i]], proofs=proofs)
+
+
 def _movement_dropped(lane: Lane) -> Change:
-    chosen = lane.plain(1)
-    return Change(absent=set(chosen), lost=set(chosen), saved=lane.those(chosen))
+    return _dropped(lane, is_plain, "plain movements", "account_day", "core:{t.account.account_no}")
 
 
 def _credit_dropped(lane: Lane) -> Change:
-    chosen = lane.take(1, lambda t: t.line == 2, "internal transfers")
-    return Change(absent=set(chosen), lost=set(chosen), saved=lane.those(chosen))
+    pair = "core:{t.counterparty}>core:{t.account.account_no}"
+    return _dropped(lane, lambda t: t.line == 2, "internal transfers", "internal_transfer", pair)
+
+
+def _sale_not_posted(lane: Lane) -> Change:
+    return _dropped(lane, lambda t: bool(t.sale_id), "registrations of sales", "sale_posting", "sales:{t.sale_id}")
+
+
+def _ledger_off(lane: Lane) -> Change:
+    """A subject is off by 100.00 from the sum of its accounts."""
+    [i] = lane.take(1, lambda b: b.has_sub_ledger, "subjects with accounts")
+    return Change({i: Told(lane.items[i]._replace(closing=lane.items[i].closing + 10_000))})
 
 
 def _told_at(lane: Lane, clock: time) -> Change:
@@ -437,6 +457,7 @@ ROWS: dict[str, Callable[[Lane], Change]] = {
     "F38": _reversed_same_day,
     "F39": _reversed_next_month,
     "F40": _orphan_reversal,
+    "F41": _ledger_off,
     "F42": _movement_dropped,
     "F43": _credit_dropped,
     "F44": _cross_midnight,
@@ -451,6 +472,7 @@ ROWS: dict[str, Callable[[Lane], Change]] = {
     "F62": _default_birth_date,
     "F63": _volume_drop,
     "F64": _volume_double,
+    "F65": _sale_not_posted,
     "F71": _branch_moves,
     "F72": _customer_moves,
     "F73": _fen_as_yuan,
