@@ -10,7 +10,20 @@ import sys
 
 import typer
 
-from jobs.commands import breaks, contracts, demo, files, gates, keys, kpi, lanes, quarantine, releases, services
+from jobs.commands import (
+    breaks,
+    contracts,
+    demo,
+    faults,
+    files,
+    gates,
+    keys,
+    kpi,
+    lanes,
+    quarantine,
+    releases,
+    services,
+)
 from jobs.commands.output import Bad, errors
 
 app = typer.Typer(
@@ -19,7 +32,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     help="Ledgerlake: a bank's data, from the branch's file to the KPI report.\n\nEvery command takes `--help`, which ends with an example.",
 )
-for module in (services, demo, files, lanes, gates, quarantine, breaks, releases, kpi, keys):
+for module in (services, demo, faults, files, lanes, gates, quarantine, breaks, releases, kpi, keys):
     module.register(app)
 app.add_typer(contracts.app, name="contracts")
 

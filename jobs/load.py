@@ -218,8 +218,12 @@ def _settle(
     from jobs.quality.balance import Balance
     from jobs.quality.gate import evaluate
     from jobs.quality.metrics import nothing
+    from jobs.quality.usual import is_told_in_usual, with_bounds
 
     found = measured.by_delivery.get(delivery.delivery_id) or nothing(table, list(rules))
+    if is_told_in_usual(rules):
+        with bank.ledger.begin() as db:
+            rules = with_bounds(rules, deliveries.usual_rows(db, delivery))
     gate = evaluate(table, decided.rules_for(delivery.delivery_id, rules), found, subject=delivery.delivery_id)
     balance = Balance.from_metrics(
         found, received_rows=delivery.received_rows, received_money=delivery.received_money if table.money else None,

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Protocol
 
 import typer
 
+from jobs import scorecard
 from jobs.bank import Bank, open_bank
 from jobs.commands import watch
+from jobs.commands.faults import show_scorecard
 from jobs.commands.output import Bad, console
 from jobs.commands.services import start_all
 from jobs.ledger import clock, days
 
 # Where the clock stands when a day's files begin to come, and when all that will come has come.
 OPENING, CLOSED = "17:30", "20:30"
+ALL = "all"
+# Where the process of F74 dies: the lake has its rows, the ledger does not know yet.
+DIES_AT = "after_bronze_write"
 
 
 class Sent(Protocol):
@@ -34,7 +44,25 @@ class Sent(Protocol):
         """Name of the file that this one corrects or repeats."""
         ...
 
+    @property
+    def way(self) -> str:
+        """Whole, or its signal before the file, or bit by bit."""
+        ...
+
+    @property
+    def comes(self) -> int:
+        """Days after its business date on which it is sent."""
+        ...
+
     def write(self, inbox: Path) -> Any: ...
+
+    def begin(self, inbox: Path) -> None:
+        """What is seen first of a file that does not come whole."""
+        ...
+
+    def finish(self, inbox: Path) -> None:
+        """The rest of it."""
+        ...
 
 
 class Sender(Protocol):
@@ -48,9 +76,55 @@ class Sender(Protocol):
     def day_files(self, day: date, faults: Sequence[str] = ()) -> Iterator[Sent]: ...
 
 
+class Faulty(Sender, Protocol):
+    """A bank that can commit faults."""
+
+    def plan(self, day: date, faults: Sequence[str]) -> Any: ...
+
+    def spread(self, first: date) -> Mapping[date, Sequence[str]]:
+        """All faults that it can commit, by the day on which it commits them."""
+        ...
+
+
+class Stage(Protocol):
+    """Whatever takes in what was dropped, and builds the days: Airflow, or a test in its place."""
+
+    def until_quiet(self, bank: Bank) -> None:
+        """Nothing that arrived is on its way any more."""
+        ...
+
+    def until_looked(self, bank: Bank) -> None:
+        """A file that is not whole yet was looked at."""
+        ...
+
+    def until_reported(self, bank: Bank, day: date) -> Any:
+        """The day is released and reported; its release's row."""
+        ...
+
+    def until_at_rest(self, bank: Bank) -> None:
+        """No day is asked for or under way."""
+        ...
+
+
+class Airflow:
+    """The real stage: it works by itself, we only wait."""
+
+    def until_quiet(self, bank: Bank) -> None:
+        watch.until_quiet(bank)
+
+    def until_looked(self, bank: Bank) -> None:
+        watch.until_looked(bank)
+
+    def until_reported(self, bank: Bank, day: date) -> Any:
+        return watch.until_reported(bank, watch.until_released(bank, day, day))
+
+    def until_at_rest(self, bank: Bank) -> None:
+        watch.until_at_rest(bank)
+
+
 def register(app: typer.Typer) -> None:
     app.command(
-        epilog="Examples: ledgerlake demo · ledgerlake demo --faults F11,F30 · ledgerlake demo --bank berka --data ../shared/data/berka --days 30"
+        epilog="Examples: ledgerlake demo · ledgerlake demo --faults F11,F30 · ledgerlake demo --faults all · ledgerlake demo --bank berka --data ../shared/data/berka --days 30"
     )(demo)
 
 
@@ -62,7 +136,12 @@ def demo(
     number: Annotated[int, typer.Option("--days", help="How many business days, one after the other.")] = 1,
     scale: Annotated[str, typer.Option(help="Size of the invented bank: S or M.")] = "S",
     seed: Annotated[int, typer.Option(help="Seed of the invented bank; the same seed gives the same bytes.")] = 7,
-    faults: Annotated[str, typer.Option(help="Faults to inject, by number, for instance F11,F30.")] = "",
+    faults: Annotated[
+        str,
+        typer.Option(
+            help="Faults to inject, by number, for instance F11,F30; or all of the catalogue, over as many days as they need."
+        ),
+    ] = "",
 ) -> None:
     """Run the next business day (the first time: take on the history, then the first day) and show how it goes, until it is released.
 
@@ -73,12 +152,37 @@ def demo(
     start_all()
     the_bank = open_bank(bank)
     take_on_if_new(the_bank, sender)
-    wanted = tuple(f.strip() for f in faults.split(",") if f.strip())
+    first = next_day(the_bank)
+    plan = _days_with_faults(sender, first, number, tuple(f.strip() for f in faults.split(",") if f.strip()))
+    if len(plan) > 1:
+        console.print(f"{len(plan)} business days, {first} to {max(plan)}, one after the other.")
+    play = Play(the_bank, sender)
     made: Any = None
-    for _ in range(number):
-        made = run_day(the_bank, sender, next_day(the_bank), wanted)
+    for n, (day, wanted) in enumerate(plan.items(), start=1):
+        if len(plan) > 1:
+            console.print(f"Day {n} of {len(plan)}: {day}" + (f", with {', '.join(wanted)}" if wanted else ""))
+        made = play.day(day, wanted)
+    for day, sent in play.later:
+        console.print(f"{sent.feed} of {sent.entity} would come on {day}: run more days (--days) to see it.")
     console.print(f"Done in {time.monotonic() - began:.0f} s.")
     farewell(the_bank, made)
+    if faults:
+        card = scorecard.scorecard(the_bank)
+        show_scorecard(card)
+        if not card.is_good:
+            raise typer.Exit(1)
+
+
+def _days_with_faults(
+    sender: Sender, first: date, number: int, faults: tuple[str, ...]
+) -> Mapping[date, Sequence[str]]:
+    """Day -> its faults."""
+    if ALL not in faults:
+        return {first + timedelta(days=n): faults for n in range(number)}
+    if faults != (ALL,) or not hasattr(sender, "spread"):
+        raise Bad("`--faults all` stands alone, and is for the invented bank.", 2)
+    spread: Mapping[date, Sequence[str]] = sender.spread(first)
+    return spread
 
 
 def sender_for(bank: str, data: Path | None, scale: str, seed: int) -> Sender:
@@ -121,29 +225,108 @@ def next_day(bank: Bank) -> date:
 
 
 def run_day(bank: Bank, sender: Sender, day: date, faults: tuple[str, ...] = ()) -> Any:
-    """Drop one day's files, drive the clock past its end, and wait for release, mart and report. Returns the release's row."""
-    set_clock(bank, bank.catalog.profile.local(day, OPENING))
-    began = time.monotonic()
-    sent = 0
-    for item in sender.day_files(day, faults):
-        if item.replaces:
+    """One day by itself; its release's row."""
+    return Play(bank, sender).day(day, faults)
+
+
+@dataclass
+class Play:
+    """Business days, one after another: their files are dropped as their senders would, and the clock is driven. `later`: files that are late, and the day on
+    which they come.
+    """
+
+    bank: Bank
+    sender: Sender
+    stage: Stage = field(default_factory=Airflow)
+    later: list[tuple[date, Sent]] = field(default_factory=list)
+
+    def day(self, day: date, faults: Sequence[str] = ()) -> Any:
+        """Drop one day's files, drive the clock past its end, and wait for release, mart and report. Returns the release's row."""
+        bank, profile = self.bank, self.bank.catalog.profile
+        set_clock(bank, profile.local(day, OPENING))
+        began = time.monotonic()
+        if hasattr(self.sender, "plan"):
+            scorecard.note_day(bank, day, self.sender.plan(day, faults).caught)
+        sent = self._drop(day, faults)
+        if "F74" in faults:
+            self._die_and_go_on(day)
+        if "F75" in faults:
+            self._twins(day)
+        late = [one for on, one in self.later if on == day]
+        if late:
+            self.stage.until_quiet(bank)
+            for one in late:
+                one.write(inbox_folder(bank))
+            self.later = [(on, one) for on, one in self.later if on != day]
+        dropped = time.monotonic()
+        console.print(f"{day}: {sent + len(late)} files dropped in {dropped - began:.1f} s.")
+        set_clock(bank, profile.local(day, CLOSED))
+        if faults:
+            self.stage.until_quiet(bank)
+            set_clock(bank, profile.local(day, profile.close_by, profile.close_by_day) + timedelta(minutes=1))
+        made = self.stage.until_reported(bank, day)
+        console.print(
+            f"{day} released as {made.run_key} ({made.kind}), report written: {time.monotonic() - dropped:.1f} s after the last file."
+        )
+        if late:
+            self.stage.until_at_rest(bank)
+        return made
+
+    def _drop(self, day: date, faults: Sequence[str]) -> int:
+        """Files of the day, in the order of their sending. A repeat or a correction, and the rest of a file that did not come whole, follow when what came
+        before was looked at.
+        """
+        inbox = inbox_folder(self.bank)
+        files = list(self.sender.day_files(day, faults))
+        self.later += [(day + timedelta(days=item.comes), item) for item in files if item.comes]
+        now = [item for item in files if not item.comes]
+        in_parts = [item for item in now if item.way != "whole"]
+        for item in now:
+            if item.way == "whole" and not item.replaces:
+                item.write(inbox)
+        for item in in_parts:
+            item.begin(inbox)
+        if in_parts:
+            self.stage.until_looked(self.bank)
+        for item in in_parts:
+            item.finish(inbox)
+        again = [item for item in now if item.replaces]
+        if again:
             # A correction bears the name of the file that it corrects: it comes when that one has been taken in.
-            watch.until_quiet(bank)
-        item.write(inbox_folder(bank))
-        sent += 1
-    dropped = time.monotonic()
-    console.print(f"{day}: {sent} files dropped in {dropped - began:.1f} s.")
-    set_clock(bank, bank.catalog.profile.local(day, CLOSED))
-    if faults:
-        watch.until_quiet(bank)
-        profile = bank.catalog.profile
-        set_clock(bank, profile.local(day, profile.close_by, profile.close_by_day) + timedelta(minutes=1))
-    run_key = watch.until_released(bank, day, day)
-    made = watch.until_reported(bank, run_key)
-    console.print(
-        f"{day} released as {run_key} ({made.kind}), report written: {time.monotonic() - dropped:.1f} s after the last file."
-    )
-    return made
+            self.stage.until_quiet(self.bank)
+        for item in again:
+            item.write(inbox)
+        return len(now)
+
+    def _twins(self, day: date) -> None:
+        """F75: two processes take the day's files from the inbox to bronze at the same time, beside whoever else does."""
+        ended = [process.wait() for process in [_take_in(self.bank), _take_in(self.bank)]]
+        scorecard.note_seen(self.bank, "F75", day, f"two processes side by side (exit {ended[0]} and {ended[1]})")
+
+    def _die_and_go_on(self, day: date) -> None:
+        """F74: a process dies in the middle of what it writes; another one goes on."""
+        marker = self.bank.home / f"died_{day}"
+        died = _take_in(self.bank, LEDGERLAKE_KILL_AT=DIES_AT, LEDGERLAKE_KILL_MARKER=str(marker)).wait()
+        went_on = _take_in(self.bank).wait()
+        if died == -signal.SIGKILL:
+            seen = f"killed at {DIES_AT}, the next process went on (exit {went_on})"
+            scorecard.note_seen(self.bank, "F74", day, seen)
+        marker.unlink(missing_ok=True)
+
+
+TAKE_IN = """
+import sys
+from jobs import load
+profile = sys.argv[1]
+for key in load.land(profile, "faults/take_in"):
+    feed, wave = key.split("|")
+    load.load(profile, feed, wave, "faults/take_in")
+"""
+
+
+def _take_in(bank: Bank, **more: str) -> subprocess.Popen[bytes]:
+    """A process of its own that brings what waits to bronze, as the tasks of Airflow do."""
+    return subprocess.Popen([sys.executable, "-c", TAKE_IN, bank.profile], env={**os.environ, **more})
 
 
 def set_clock(bank: Bank, at: datetime) -> None:

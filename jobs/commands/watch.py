@@ -92,6 +92,16 @@ def until_quiet(bank: Bank, seconds: float = 5.0) -> None:
         time.sleep(0.3)
 
 
+def until_looked(bank: Bank, patience: float = 60.0) -> None:
+    """Wait until a delivery was claimed that is not whole yet."""
+    began = time.monotonic()
+    while time.monotonic() - began < patience:
+        with bank.ledger.begin() as db:
+            if deliveries.find(db, states=["arriving"]):
+                return
+        time.sleep(0.2)
+
+
 def until_at_rest(bank: Bank, seconds: float = 8.0, patience: float = PATIENCE) -> None:
     """Wait until no delivery is on its way or judged again and no day is asked for or under way, for some seconds."""
     began = quiet_since = time.monotonic()

@@ -49,6 +49,8 @@ REQUIRED: dict[str, frozenset[str]] = dict.fromkeys(KNOWN, _COLUMN) | {
     "expect_table_row_count_to_be_between": frozenset(),
 }
 BOUNDS = frozenset({"min_value", "max_value"})
+# A bound of a number of rows, told in what the lane usually holds.
+USUAL = r"(\d+(?:\.\d+)?) \* usual_rows"
 # `..._between` needs one bound at least.
 BETWEEN = {name for name in KNOWN if name.endswith("_to_be_between")}
 

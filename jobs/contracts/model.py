@@ -21,7 +21,7 @@ from pydantic import (
 )
 
 from jobs.contracts.errors import Wrong, nearest
-from jobs.contracts.expectations import BETWEEN, BOUNDS, KNOWN, ON_FAIL, REQUIRED, ROW, UNIQUE, allowed
+from jobs.contracts.expectations import BETWEEN, BOUNDS, KNOWN, ON_FAIL, REQUIRED, ROW, UNIQUE, USUAL, allowed
 from jobs.contracts.parse import DECIMAL, DECIMALS, WHOLE, Way, holds_money, way
 
 Layer = Literal["bronze", "silver", "gold"]
@@ -250,6 +250,13 @@ class Rule(Strict):
             raise ValueError(f"{self.expectation} needs {missing}")
         if self.expectation in BETWEEN and all(self.kwargs.get(bound) is None for bound in BOUNDS):
             raise ValueError(f"{self.expectation} needs min_value or max_value: without a bound it checks nothing")
+        if self.expectation == "expect_table_row_count_to_be_between":
+            for bound in sorted(BOUNDS):
+                told = self.kwargs.get(bound)
+                if isinstance(told, str) and not re.fullmatch(USUAL, told):
+                    raise ValueError(
+                        f"{bound} {told!r} is neither a number nor a share of what is usual; write it as 0.5 * usual_rows"
+                    )
         if self.on_fail == "quarantine" and "mostly" in self.kwargs:
             raise ValueError(
                 "mostly tolerates bad rows and quarantine takes each one out: use hold, stop or warn with mostly"

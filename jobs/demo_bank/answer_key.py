@@ -81,11 +81,8 @@ class AnswerKey:
             self.days[earlier].open_sales.clear()
             self.days[earlier].balances.clear()
         self._add_entities(day, planned)
-        moves = [
-            t
-            for t in day.transactions
-            if ("core_transactions", t.branch_id) not in planned.lost_lanes and t.key not in planned.lost_transactions
-        ]
+        day = day._replace(events=tuple(self._counted("app_events", day, planned)))
+        moves = self._counted("core_transactions", day, planned)
         for move in moves:
             self._add_move(figures, move)
         for sale in day.sales:
@@ -97,24 +94,28 @@ class AnswerKey:
                 grain = self._grain("bank", "micro_loan", state.loan.branch_id)
                 bad = state.balance if state.five_class in BAD_CLASSES else 0
                 figures.sums["K34", "ratio"].add(grain.cells(by_line=False), bad, state.balance)
-        ledger = [b for b in day.gl if ("core_gl", b.branch_id) not in planned.lost_lanes]
+        ledger = self._counted("core_gl", day, planned)
         figures.tables = self._tables(day, moves, balances, ledger)
         figures.feeds = self._feeds(day, planned)
 
     def _grain(self, entity: str, line: str, branch_id: str) -> Grain:
         return Grain(entity, line, self.bank.people.by_id[branch_id].province, branch_id)
 
+    def _counted(self, name: str, day: Day, planned: Plan) -> list[Any]:
+        """What a feed's lanes tell, as far as it counts once the day's faults were caught."""
+        feed, people = FEEDS[name], self.bank.people
+        lanes = [(entity, feed.items(people, day, entity)) for entity in feed.senders(people)]
+        return [item for entity, items in lanes for item in planned.counted(name, entity, items)]
+
     def _add_entities(self, day: Day, planned: Plan) -> None:
-        for record in day.customers:
-            if ("core_customers", record.branch_id) not in planned.lost_lanes:
-                since = self._known[record.customer_no][1] if record.customer_no in self._known else day.date
-                self._known[record.customer_no] = (record, since)
-                self._history["parties_source"] += 1
-        for account in day.accounts:
-            if ("core_accounts", account.branch_id) not in planned.lost_lanes:
-                since = self._accounts[account.account_no][1] if account.account_no in self._accounts else day.date
-                self._accounts[account.account_no] = (account, since)
-                self._history["accounts"] += 1
+        for record in self._counted("core_customers", day, planned):
+            since = self._known[record.customer_no][1] if record.customer_no in self._known else day.date
+            self._known[record.customer_no] = (record, since)
+            self._history["parties_source"] += 1
+        for account in self._counted("core_accounts", day, planned):
+            since = self._accounts[account.account_no][1] if account.account_no in self._accounts else day.date
+            self._accounts[account.account_no] = (account, since)
+            self._history["accounts"] += 1
         self._loans |= {loan.loan_id for loan in day.new_loans}
 
     def _add_move(self, figures: DayFigures, t: Transaction) -> None:
@@ -159,9 +160,7 @@ class AnswerKey:
     def _add_balances(self, figures: DayFigures, day: Day, planned: Plan) -> tuple[int, int, int]:
         """Balances of accounts that the platform knows, by holder. Returns (rows, fen, rows of unknown accounts)."""
         rows = fen = unknown = 0
-        for account, balance in day.balances:
-            if ("core_balances", account.branch_id) in planned.lost_lanes:
-                continue
+        for account, balance in self._counted("core_balances", day, planned):
             if account.account_no not in self._accounts:
                 unknown += 1
                 continue
@@ -216,39 +215,26 @@ class AnswerKey:
                 items = feed.items(self.bank.people, day, entity)
                 if not items and feed.is_silent:
                     continue
-                money = feed.money or (lambda item: 0)
-                received, fen = len(items), sum(map(money, items))
                 lane = told.setdefault(feed.name, {})[entity] = {"state": "loaded"}
                 if (feed.name, entity) in planned.lost_lanes:
-                    lane["state"] = next(
-                        c.outcome
-                        for c in planned.caught
-                        if (c.feed, c.entity) == (feed.name, entity) and c.outcome in ("refused", "missing")
-                    )
+                    outcomes = {c.outcome for c in planned.caught if (c.feed, c.entity) == (feed.name, entity)}
+                    # What comes late is missing until it is there.
+                    lane["state"] = next((s for s in ("refused", "missing", "held") if s in outcomes), "missing")
                     continue
-                caught = [
-                    c for c in planned.caught if (c.feed, c.entity) == (feed.name, entity) and c.outcome == "rejected"
-                ]
-                rejected, rejected_fen = sum(c.rows for c in caught), sum(c.fen for c in caught)
-                equal = (
-                    [items[planned.chosen("F37", feed.name, entity)[0]]]
-                    if any(c.fault == "F37" for c in caught)
-                    else []
-                )
-                # F37 sends two rows more: an equal copy, and a differing one, whose original is turned away with it.
-                extra = [c for c in caught if c.fault == "F37"]
-                added_fen = sum(map(money, equal)) + sum(c.fen - (c.fen - 500) // 2 for c in extra)
-                lane |= {
-                    "state": "partly_loaded" if rejected else "loaded",
-                    "received_rows": received + 2 * len(extra),
-                    "received_money": _yuan(fen + added_fen),
-                    "rejected_rows": rejected,
-                    "rejected_money": _yuan(rejected_fen),
-                    "duplicate_rows": len(equal),
-                    "duplicate_money": _yuan(sum(map(money, equal))),
-                    "accepted_rows": received + 2 * len(extra) - rejected - len(equal),
-                    "accepted_money": _yuan(fen + added_fen - rejected_fen - sum(map(money, equal))),
+                sent = [row.item for row in planned.told(feed.name, entity, items)]
+                turned_away, unread = planned.rejected(feed.name, entity)
+                twice = planned.duplicates(feed.name, entity)
+                fen = {
+                    "received": sum(map(feed.fen, sent)) - sum(map(feed.fen, unread)),
+                    "rejected": sum(map(feed.fen, turned_away)) - sum(map(feed.fen, unread)),
+                    "duplicate": sum(map(feed.fen, twice)),
                 }
+                rows = {"received": len(sent), "rejected": len(turned_away), "duplicate": len(twice)}
+                for counted in (rows, fen):
+                    counted["accepted"] = counted["received"] - counted["rejected"] - counted["duplicate"]
+                lane["state"] = "partly_loaded" if turned_away else "loaded"
+                lane |= {f"{part}_rows": number for part, number in rows.items()}
+                lane |= {f"{part}_money": _yuan(amount) for part, amount in fen.items()}
         return told
 
     # --- figures ---

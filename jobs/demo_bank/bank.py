@@ -13,10 +13,12 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from jobs.demo_bank import activity, dealings, general_ledger
+from jobs.demo_bank import activity, dealings, general_ledger, other_systems
 from jobs.demo_bank.encoding import Writer, yuan
-from jobs.demo_bank.faults import Plan, Spoilt, plan, spoil
-from jobs.demo_bank.feeds import ARCHIVES, FEEDS, ONCE_AT_TAKE_ON, Feed
+from jobs.demo_bank.faults import ARCHIVES as HOSTILE
+from jobs.demo_bank.faults import KINDS, Plan, Spoilt, plan, spoil, spread
+from jobs.demo_bank.faults.files import Way
+from jobs.demo_bank.feeds import ARCHIVES, FEEDS, ONCE_AT_TAKE_ON, Feed, calendar_days
 from jobs.demo_bank.population import Population
 from jobs.demo_bank.scale import LAST_DAY_OF_HISTORY, SCALES
 from jobs.demo_bank.truth import Day, Transaction
@@ -44,6 +46,8 @@ class Sent:
     fault: str | None = None
     replaces: str | None = None
     members: tuple[Sent, ...] = ()  # of an archive
+    way: Way = "whole"
+    comes: int = 0  # days after its business date
 
     @property
     def path(self) -> Path:
@@ -51,12 +55,31 @@ class Sent:
         return Path(self.feed) / self.entity / self.business_date.isoformat() / self.file_name
 
     def write(self, inbox: Path) -> Path:
+        """The whole of it, its signal last."""
+        target = self._put(inbox, self.data)
+        if self.signal is not None:
+            self._signal(target)
+        return target
+
+    def begin(self, inbox: Path) -> None:
+        """What is seen first of a file that does not come whole: its signal alone, or half of it under the signal of the whole."""
+        target = self._put(inbox, self.data[: len(self.data) // 2])
+        if self.way == "signal_first":
+            target.unlink()
+        self._signal(target)
+
+    def finish(self, inbox: Path) -> None:
+        """The whole file, under the signal that lies there."""
+        self._put(inbox, self.data)
+
+    def _put(self, inbox: Path, data: bytes) -> Path:
         target = inbox / self.path
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(self.data)
-        if self.signal is not None:
-            Path(f"{target}.ok").write_text(self.signal, encoding="utf-8")
+        target.write_bytes(data)
         return target
+
+    def _signal(self, target: Path) -> None:
+        Path(f"{target}.ok").write_text(self.signal or "", encoding="utf-8")
 
 
 class DemoBank:
@@ -77,6 +100,7 @@ class DemoBank:
         self._carried: dict[str, list[Transaction]] = {}
         self._ledger = dict(general_ledger.standing((a, a.balance) for a in self.people.accounts))
         self._told: dict[date, Day] = {}
+        self._past: dict[date, Day] = {}
 
     @property
     def first_live_day(self) -> date:
@@ -181,7 +205,7 @@ class DemoBank:
         `branch` narrows to the files of one branch.
         """
         if any(f.startswith("F25") for f in faults) and day > self.first:
-            self.day(day - ONE_DAY)
+            self.day(day - ONE_DAY)  # yesterday's rows are told under today's name
         told = self.day(day)
         planned = self.plan(day, faults)
         later: list[Sent] = []
@@ -190,7 +214,7 @@ class DemoBank:
             if feed.sender == "configuration":
                 continue
             if feed.sender == "branch":
-                yield from _archives(packed)
+                yield from _archives(packed, planned)
             for entity in feed.senders(self.people):
                 if branch not in (None, entity):
                     continue
@@ -214,9 +238,27 @@ class DemoBank:
             self.seed,
             told,
             faults,
-            lambda feed, entity: FEEDS[feed].items(self.people, told, entity),
+            lambda feed, entity: self._items(FEEDS[feed], told, entity, faults),
             lambda feed, item: FEEDS[feed].fen(item),
+            self._earlier,
         )
+
+    def spread(self, first: date) -> dict[date, list[str]]:
+        """All faults that the bank can commit, over as many days from `first` on as they need."""
+        makeup = {d for d, _, _, is_makeup in calendar_days() if is_makeup == "true"}
+        return spread(first, [*FEEDS, *ARCHIVES], lambda day: day.isoformat() in makeup)
+
+    def _earlier(self, day: date) -> Day:
+        """A day of the past, without beginning this bank anew."""
+        if day not in self._past:
+            self._past[day] = DemoBank(self.seed, self.scale_name).day(day)
+        return self._past[day]
+
+    def _items(self, feed: Feed, day: Day, entity: str, faults: Sequence[str]) -> Sequence[Any]:
+        """What a lane tells; a workbook that is to be spoilt is sent on a day on which none is owed."""
+        if any(f.startswith("F80") for f in faults) and feed.name == "branch_costs":
+            return other_systems.costs_of(self.people, day.date, entity)
+        return feed.items(self.people, day, entity)
 
     def send_day(self, inbox: Path, day: date, *, faults: Sequence[str] = (), branch: str | None = None) -> list[Sent]:
         """Write a day's files at once (a corrected file then lies where the first one lay;
@@ -229,26 +271,31 @@ class DemoBank:
         return files
 
     def _files(self, feed: Feed, entity: str, seq: int, day: Day, planned: Plan) -> Iterator[Sent]:
-        items = list(feed.items(self.people, day, entity))
+        ids = planned.at(feed.name, entity)
+        told = planned.told(feed.name, entity, self._items(feed, day, entity, ids))
         if feed.hour is not None:
-            items = [i for i in items if feed.hour(i) * feed.parts // 24 == seq - 1]
-        if not items and (feed.hour is not None or feed.is_silent):
+            told = [t for t in told if feed.hour(t.item) * feed.parts // 24 == seq - 1]
+        if not told and (feed.hour is not None or feed.is_silent) and "F18" not in ids:
             return  # a stream with nothing to tell sends nothing
         yesterday = self._told.get(day.date - ONE_DAY)
         before = list(feed.items(self.people, yesterday, entity)) if yesterday else []
-        for spoilt in spoil(planned, feed.name, entity, seq, items, before):
+        others = feed.senders(self.people)
+        other = feed.items(self.people, day, others[1] if entity == others[0] else others[0]) if len(others) > 1 else []
+        for spoilt in spoil(planned, feed.name, entity, seq, told, before, other, seq == 1):
             yield self._sent(feed, entity, day, spoilt)
 
     def _sent(self, feed: Feed, entity: str, day: Day, spoilt: Spoilt) -> Sent:
         out = io.BytesIO()
         writer = feed.encoder.open(out, entity, day.date)
         row_date = spoilt.row_date or day.date
-        writer.add([feed.row(self.people, item, row_date) for item in spoilt.items])
-        count, money = len(spoilt.items), sum(map(feed.money, spoilt.items)) if feed.money else None
+        rows = [(t, feed.row(self.people, t.item, row_date)) for t in spoilt.told]
+        writer.add([t.fields(row) if t.fields else row for t, row in rows])
+        count, money = len(rows), sum(feed.money(t.item) for t, _ in rows) if feed.money else None
         writer.close(count + spoilt.count_off, yuan(money + spoilt.sum_off) if money is not None else "")
         data = spoilt.bytes_of(out.getvalue())
         name = feed.file_name(entity, day.date, spoilt.seq)
-        signal = f"{name}|{count}|{yuan(money) if money is not None else ''}|{hashlib.sha256(data).hexdigest()}\n"
+        digest = spoilt.signal_hash or hashlib.sha256(data).hexdigest()
+        signal = f"{name}|{count}|{yuan(money) if money is not None else ''}|{digest}\n"
         return Sent(
             feed.name,
             entity,
@@ -261,14 +308,24 @@ class DemoBank:
             money,
             spoilt.fault,
             feed.file_name(entity, day.date, spoilt.replaces) if spoilt.replaces else None,
+            way=spoilt.way,
+            comes=max((KINDS[f].comes for f in (spoilt.fault or "").split("+") if f), default=0),
         )
 
 
-def _archives(packed: dict[str, list[Sent]]) -> Iterator[Sent]:
-    """What head office packed, each archive with the signal of its members inside; each is given once."""
+def _archives(packed: dict[str, list[Sent]], planned: Plan) -> Iterator[Sent]:
+    """What head office packed, each archive with the signal of its members inside, and then what hides as one; each is given once."""
     for name, members in packed.items():
-        if members:
-            yield _archive(name, members)
+        if not members:
+            continue
+        archive = _archive(name, members)
+        yield archive
+        hostile = [fault for fault in planned.at(name, archive.entity) if fault in HOSTILE]
+        for seq, fault in enumerate(hostile, start=2):
+            data = HOSTILE[fault]()
+            file_name = ARCHIVES[name].format(entity=archive.entity, date=f"{planned.date:%Y%m%d}", seq=seq)
+            signal = f"{file_name}|1||{hashlib.sha256(data).hexdigest()}\n"
+            yield Sent(name, archive.entity, planned.date, seq, file_name, data, signal, 1, None, fault)
     packed.clear()
 
 

@@ -108,10 +108,10 @@ class _SheetsWriter:
             book.create_sheet("空").append(list(self._names))
         file = io.BytesIO()
         book.save(file)
-        self._out.write(_without_times(file.getvalue()))
+        self._out.write(without_times(file.getvalue()))
 
 
-def _without_times(workbook: bytes) -> bytes:
+def without_times(workbook: bytes) -> bytes:
     """The same workbook without the time at which it was written: equal content gives equal bytes."""
     made = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(workbook)) as given, zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as bare:

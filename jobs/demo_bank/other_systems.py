@@ -160,9 +160,12 @@ def clearing_row(people: Population, entry: tuple[int, int, str, date, str], day
 
 def branch_costs(people: Population, day: Day, province: str) -> Sequence[tuple[str, str, int, date]]:
     """(outlet, element, fen, last day of the month) of the month before, told on the fifth working day."""
-    if not is_fifth_working_day(day.date):
-        return []
-    last = day.date.replace(day=1) - timedelta(days=1)
+    return costs_of(people, day.date, province) if is_fifth_working_day(day.date) else []
+
+
+def costs_of(people: Population, day: date, province: str) -> Sequence[tuple[str, str, int, date]]:
+    """The same, whatever day it is told on."""
+    last = day.replace(day=1) - timedelta(days=1)
     rng = rng_of(people.seed, "costs", province, last)
     return [
         (b.branch_id, element, 50_000 + rng.randrange(3_000_000), last)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from statistics import median
 from typing import Any
 
 from sqlalchemy import (
@@ -322,6 +323,26 @@ def replaced_by(db: Connection, delivery_id: str) -> list[str]:
     """The deliveries whose place this one took."""
     query = select(Delivery.delivery_id).where(Delivery.superseded_by == delivery_id)
     return list(db.execute(query.order_by(Delivery.delivery_id)).scalars())
+
+
+LOOK_BACK = timedelta(days=35)
+
+
+def usual_rows(db: Connection, delivery: Row[Any]) -> float | None:
+    """How many accepted rows the lane's deliveries of this number usually have: the median of those of the same day of the week in the five weeks before, of
+    all days while there is none; None when nothing came before.
+    """
+    query = select(Delivery.business_date, Delivery.accepted_rows).where(
+        Delivery.business_date.between(delivery.business_date - LOOK_BACK, delivery.business_date - timedelta(days=1)),
+        Delivery.feed == delivery.feed,
+        Delivery.entity == delivery.entity,
+        Delivery.seq == delivery.seq,
+        Delivery.state.in_(LIVE_STATES),
+    )
+    came = [(row.business_date, row.accepted_rows or 0) for row in db.execute(query)]
+    same = [rows for on, rows in came if on.weekday() == delivery.business_date.weekday()]
+    rows = same or [rows for _, rows in came]
+    return float(median(rows)) if rows else None
 
 
 def next_wave(db: Connection) -> int:

@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+from datetime import date, timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
 from jobs.demo_bank import DemoBank, Sent, answer_key
-from jobs.demo_bank.faults import KINDS
+from jobs.demo_bank.faults import CAN, KINDS
+from jobs.demo_bank.feeds import ARCHIVES, FEEDS
 
-ALL = list(KINDS)
+# Those that one day can have at once.
+ALL = ["F01", "F04", "F11", "F12", "F14", "F17", "F19", "F20", "F23", "F25", "F30", "F37", "F75"]
 
 
-def files_of(bank: DemoBank, *faults: str) -> dict[str, list[Sent]]:
+def files_of(bank: DemoBank, *faults: str, day: date | None = None) -> dict[str, list[Sent]]:
     found: dict[str, list[Sent]] = {}
-    for sent in bank.day_files(bank.first_live_day, faults):
+    for sent in bank.day_files(day or bank.first_live_day, faults):
         found.setdefault(f"{sent.feed}|{sent.entity}", []).append(sent)
     return found
 
 
-def changed(bank: DemoBank, *faults: str) -> set[str]:
+def changed(bank: DemoBank, *faults: str, day: date | None = None) -> set[str]:
     """Lanes whose files differ from a clean day's."""
-    clean, spoilt = files_of(bank), files_of(bank, *faults)
+    clean, spoilt = files_of(bank, day=day), files_of(bank, *faults, day=day)
     lanes = clean.keys() | spoilt.keys()
     return {
         x
@@ -32,14 +36,97 @@ def changed(bank: DemoBank, *faults: str) -> set[str]:
     }
 
 
-@pytest.mark.parametrize("fault", [f for f in ALL if f != "F75"])
+def day_of(bank: DemoBank, fault: str) -> date:
+    """The day on which `all` commits it."""
+    return bank.first_live_day + timedelta(days=KINDS[fault].day)
+
+
+# Those whose file is the same, and comes in another way or on another day.
+OF_TIME = {"F15": "signal_first", "F16": "growing", "F21": "late", "F22": "late"}
+OF_FILES = [f for f in KINDS if f in CAN and KINDS[f].feeds and f not in OF_TIME]
+# A member is seen in its archive.
+ARCHIVE_OF = {"core_products": "core_params", "core_branches": "core_params"}
+
+
+def test_the_catalogue_is_whole() -> None:
+    assert list(KINDS) == [f"F{n:02d}" for n in range(1, 81)]
+    assert len({kind.name for kind in KINDS.values()}) == 80
+
+
+@pytest.mark.parametrize("fault", OF_FILES)
 def test_a_fault_touches_its_own_lanes_only(small_bank: DemoBank, fault: str) -> None:
     kind = KINDS[fault]
-    assert changed(small_bank, fault) == {f"{feed}|{entity}" for feed in kind.feeds for entity in kind.entities}
+    lanes = {f"{ARCHIVE_OF.get(feed, feed)}|{entity}" for feed in kind.feeds for entity in kind.entities}
+    assert changed(small_bank, fault, day=day_of(small_bank, fault)) == lanes
 
 
-def test_two_runs_at_once_is_no_matter_of_files(small_bank: DemoBank) -> None:
-    assert changed(small_bank, "F75") == set()
+@pytest.mark.parametrize("fault", OF_TIME)
+def test_a_fault_of_time_changes_no_byte(small_bank: DemoBank, fault: str) -> None:
+    day = day_of(small_bank, fault)
+    assert changed(small_bank, fault, day=day) == set()
+    [sent] = [s for s in small_bank.day_files(day, [fault]) if s.fault]
+    assert OF_TIME[fault] == ("late" if sent.comes else sent.way)
+    assert (sent.feed, sent.entity, sent.comes) == (*KINDS[fault].feeds, *KINDS[fault].entities, KINDS[fault].comes)
+
+
+@pytest.mark.parametrize("fault", ["F46", "F74", "F75"])
+def test_what_happens_to_processes_and_days_is_no_matter_of_files(small_bank: DemoBank, fault: str) -> None:
+    assert changed(small_bank, fault) == set()
+
+
+def test_all_is_spread_over_days_so_that_no_two_faults_spoil_one_file() -> None:
+    bank = DemoBank(seed=7, scale="XS")
+    days = bank.spread(bank.first_live_day)
+    committed = [fault for faults in days.values() for fault in faults]
+    assert len(committed) == len(set(committed))
+    assert set(committed) == CAN - {f for f in CAN if not set(KINDS[f].feeds) <= {*FEEDS, *ARCHIVES}}
+    assert days[date(2026, 9, 20)] == ["F46"]  # a Sunday on which banks work
+    planned = {day: bank.plan(day, faults) for day, faults in days.items()}  # raises where two would meet
+    assert {c.fault for plan in planned.values() for c in plan.caught} == set(committed)
+    again = DemoBank(seed=7, scale="XS")
+    assert {day: again.plan(day, faults).caught for day, faults in days.items()} == {
+        day: plan.caught for day, plan in planned.items()
+    }
+
+
+def test_a_growing_file_is_half_there_and_then_whole_under_one_signal(small_bank: DemoBank, tmp_path: Path) -> None:
+    [sent] = [s for s in small_bank.day_files(small_bank.first_live_day, ["F16"]) if s.fault]
+    file = tmp_path / sent.path
+    sent.begin(tmp_path)
+    signal = Path(f"{file}.ok").read_text(encoding="utf-8")
+    assert file.read_bytes() == sent.data[: len(sent.data) // 2]
+    sent.finish(tmp_path)
+    assert file.read_bytes() == sent.data and hashlib.sha256(sent.data).hexdigest() in signal
+
+
+def test_a_signal_comes_before_its_file(small_bank: DemoBank, tmp_path: Path) -> None:
+    [sent] = [s for s in small_bank.day_files(small_bank.first_live_day, ["F15"]) if s.fault]
+    sent.begin(tmp_path)
+    assert not (tmp_path / sent.path).exists() and Path(f"{tmp_path / sent.path}.ok").exists()
+
+
+def test_a_reversal_of_the_same_day_leaves_the_figures_as_they_are(small_bank: DemoBank) -> None:
+    day = small_bank.first_live_day
+    clean, undone = answer_key(small_bank, day), answer_key(small_bank, day, ["F38"])
+    assert undone["kpis"]["K4"] == clean["kpis"]["K4"]
+    rows = [key["tables"]["silver.transactions"]["rows"] for key in (clean, undone)]
+    assert rows[1] - rows[0] == 2
+
+
+def test_a_volume_that_drops_is_told_by_what_came(small_bank: DemoBank) -> None:
+    day = day_of(small_bank, "F63")
+    [clean] = [s for s in small_bank.day_files(day) if (s.feed, s.entity) == ("core_transactions", "b02")]
+    [short] = [s for s in small_bank.day_files(day, ["F63"]) if (s.feed, s.entity) == ("core_transactions", "b02")]
+    assert abs(short.rows - clean.rows * 0.4) <= 1
+    [caught] = small_bank.plan(day, ["F63"]).caught
+    assert caught.rows == clean.rows - short.rows
+
+
+def test_fen_for_yuan_is_a_hundred_times_what_the_trailer_says(small_bank: DemoBank) -> None:
+    [sent] = files_of(small_bank, "F73")["core_balances|b03"]
+    _, *lines, trailer = sent.data.splitlines()
+    told = sum(Decimal(line[60:78].decode()) for line in lines) / 100
+    assert told == 100 * Decimal(trailer.decode().split("|")[2])
 
 
 def test_a_bad_byte_does_not_decode(small_bank: DemoBank) -> None:

@@ -18,8 +18,8 @@ from jobs.arrival.land import land
 from jobs.arrival.outcomes import Landed
 from jobs.contracts import load
 from jobs.demo_bank import Berka, DemoBank, Sent, answer_key
-from jobs.demo_bank.faults import KINDS
 from jobs.ledger import Ledger, deliveries
+from tests.demo_bank.test_faults import ALL
 from tests.postgres import installation, new_ledger, postgres  # noqa: F401
 
 
@@ -82,14 +82,14 @@ def test_a_faulty_day_ends_as_the_answer_key_says(platform: Callable[[str], Plat
     """Repeats and corrections are sent when what they replace has landed."""
     bank = platform("demo")
     day = small_bank.first_live_day
-    files = list(small_bank.day_files(day, list(KINDS)))
+    files = list(small_bank.day_files(day, ALL))
     landed: list[Landed] = []
     for wave in (False, True):
         for sent in files:
             if (sent.replaces is not None) == wave:
                 sent.write(bank.inbox)
         landed += bank.land()
-    key = answer_key(small_bank, day, list(KINDS))
+    key = answer_key(small_bank, day, ALL)
     states: dict[tuple[str, str], list[str]] = {}
     causes: dict[tuple[str, str], str | None] = {}
     for one in landed:

@@ -213,3 +213,27 @@ def test_a_case_of_one_cause_and_subject_is_one_case(bank: TinyBank) -> None:
         batches.close_cases(db, delivery_id=delivery, note="replaced")
         assert batches.cases(db) == []
         assert batches.cases(db, state="closed")[0].reason == "2 rows [replaced]"
+
+
+def test_usual_is_what_came_on_the_same_weekday_and_until_there_is_one_on_any_day(bank: TinyBank) -> None:
+    """2026-09-15 is a Tuesday: the Tuesdays before it had 100 and 120 rows, the Monday 7."""
+
+    def came(days_before: int, rows: int, entity: str = "b01") -> None:
+        delivery = bank.claim("payments", entity, DAY - timedelta(days=days_before))
+        with bank.ledger.begin() as db:
+            batch = batches.start(db, "bronze.payments", f"payments|{delivery}", "r")
+            deliveries.go_live(db, delivery, batch.batch_id, "r", dates=[], totals={"accepted_rows": rows})
+
+    def usual() -> float | None:
+        with bank.ledger.begin() as db:
+            return deliveries.usual_rows(db, deliveries.get(db, today))
+
+    today = bank.claim("payments", "b01", DAY)
+    came(7, 55, "b02")
+    assert usual() is None
+    came(1, 7)
+    assert usual() == 7
+    came(7, 100)
+    came(14, 120)
+    came(42, 1)  # longer ago than five weeks
+    assert usual() == 110

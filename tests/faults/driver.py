@@ -1,0 +1,37 @@
+"""The demo's days on a bank that is driven without Airflow (tests.whole_day.drive)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from jobs import load, rollcall
+from jobs.bank import Bank
+from jobs.ledger import releases
+from tests.whole_day.driven import Driven
+
+
+@dataclass
+class Driver:
+    """In Airflow's place: each wait is the work itself."""
+
+    driven: Driven
+
+    def until_quiet(self, bank: Bank) -> None:
+        self._play(bank)
+
+    def until_looked(self, bank: Bank) -> None:
+        load.land(bank.profile, "tests/look")
+
+    def until_reported(self, bank: Bank, day: date) -> Any:
+        self._play(bank)
+        with bank.ledger.begin() as db:
+            return releases.listing(db, day=day)[0]
+
+    def until_at_rest(self, bank: Bank) -> None:
+        self._play(bank)
+
+    def _play(self, bank: Bank) -> None:
+        rollcall.call(bank.profile, "tests/roll_call")
+        self.driven.play()
