@@ -1,6 +1,7 @@
 """Named places between two steps where a process may die: each is a point from which a second run must go on.
 
-A test names one in `LEDGERLAKE_KILL_AT`; the process then ends there as by SIGKILL, once (a marker file remembers that it fired).
+A test names one or several (with commas) in `LEDGERLAKE_KILL_AT`; whatever process comes there first ends as by SIGKILL, once a place (a marker file beside
+`LEDGERLAKE_KILL_MARKER` remembers that it fired).
 """
 
 from __future__ import annotations
@@ -23,10 +24,9 @@ SEAMS = (
 
 def seam(name: str) -> None:
     """Does nothing, unless a test asked the process to die here."""
-    wanted = os.environ.get("LEDGERLAKE_KILL_AT")
-    if wanted != name:
+    if name not in os.environ.get("LEDGERLAKE_KILL_AT", "").split(","):
         return
-    fired = Path(os.environ["LEDGERLAKE_KILL_MARKER"])
+    fired = Path(f"{os.environ['LEDGERLAKE_KILL_MARKER']}.{name}")
     try:
         fired.touch(exist_ok=False)
     except FileExistsError:

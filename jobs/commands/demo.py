@@ -311,7 +311,7 @@ class Play:
         if died == -signal.SIGKILL:
             seen = f"killed at {DIES_AT}, the next process went on (exit {went_on})"
             scorecard.note_seen(self.bank, "F74", day, seen)
-        marker.unlink(missing_ok=True)
+        marker.with_name(f"{marker.name}.{DIES_AT}").unlink(missing_ok=True)
 
 
 TAKE_IN = """
