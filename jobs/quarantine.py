@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, cast, select
+from sqlalchemy import Connection, Row, select
 
 from jobs.bank import Bank, as_decided
 from jobs.contracts import Rule, Table
@@ -451,19 +451,13 @@ def restatements(db: Connection, fix: Row[Any]) -> list[Row[Any]]:
             query = (
                 select(*Release.__table__.columns)
                 .join(DayRun, DayRun.run_key == Release.run_key)
-                .where(Release.from_date <= day, Release.to_date >= day, DayRun.deliveries.contains(cast(f'["{key}"]', _jsonb())))
+                .where(Release.from_date <= day, Release.to_date >= day, DayRun.deliveries.contains([key]))
                 .order_by(Release.release_id)
                 .limit(1)
             )  # fmt: skip
             for release in db.execute(query):
                 found[release.run_key] = release
     return sorted(found.values(), key=lambda r: (r.to_date, r.release_id), reverse=True)
-
-
-def _jsonb() -> Any:
-    from sqlalchemy.dialects.postgresql import JSONB
-
-    return JSONB
 
 
 def effects(bank: Bank, fix: Row[Any]) -> list[Effect]:

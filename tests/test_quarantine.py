@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text, update
+from sqlalchemy import insert, text, update
 from sqlalchemy.exc import IntegrityError
 
 from jobs import bank as banks
@@ -23,7 +23,7 @@ from jobs import rollcall, upkeep
 from jobs.bank import open_bank
 from jobs.commands import quarantine as commands
 from jobs.ledger import batches, clock, days, deliveries, fixes
-from jobs.ledger.models import Balance, Delivery, DirtyDate
+from jobs.ledger.models import Balance, DayRun, Delivery, DirtyDate, Release
 from jobs.quarantine import NotAllowed
 from jobs.settings import settings
 from tests.commands.conftest import Said, bank, ledgerlake, running
@@ -359,6 +359,33 @@ def test_the_day_is_restated_because_of_a_repair(tiny: TinyBank) -> None:
     load()
     assert dirty(tiny) == {days.REPAIRED}
     assert rollcall.call("tiny", "run")["feeds"] == []
+
+
+def test_the_first_release_that_was_built_with_a_fix_is_found(tiny: TinyBank) -> None:
+    delivery = send("p1|X|1.00|6200001|")
+    opened = open_bank("tiny")
+    fix = bench.propose_code(opened, case_of("direction_known").case_id, "X", "credit", "r", ANNA)
+    bench.approve(opened, fix, BERND)
+    load()
+    with tiny.ledger.begin() as db:
+        batch = deliveries.get(db, delivery).live_batch
+        for version, parts in ((1, []), (2, [f"{delivery}/{batch}", "D9/9"]), (3, [f"{delivery}/{batch}"])):
+            key = days.make_key(DAY, DAY, version)
+            run = {
+                "run_key": key,
+                "from_date": DAY,
+                "to_date": DAY,
+                "version": version,
+                "cause": "late",
+                "state": "released",
+            }
+            empty = {"expected_units": 0, "received_units": 0, "missing": []}
+            db.execute(
+                insert(DayRun).values(**run, **empty, coverage={}, deliveries=parts, requested_at=at(DAY, "22:00"))
+            )
+            made = {name: run[name] for name in ("run_key", "from_date", "to_date", "version", "cause")}
+            db.execute(insert(Release).values(**made, **empty, kind="final", run_id="r", released_at=at(DAY, "23:00")))
+        assert [r.run_key for r in bench.restatements(db, fixes.get(db, fix))] == [f"{DAY}|v2"]
 
 
 def test_rows_of_a_case_are_shown_without_identifiers(tiny: TinyBank, ledgerlake: Command) -> None:
