@@ -186,6 +186,8 @@ def _values(intake: Intake, raw: Path | None) -> dict[str, Any]:
         "stated_money": intake.stated.money,
         "received_rows": intake.totals.rows,
         "received_money": intake.totals.money,
+        "encoding": intake.encoding,
+        "characters": intake.characters,
         "raw_uri": str(raw) if raw else None,
     }
 
