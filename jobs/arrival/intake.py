@@ -14,6 +14,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import BinaryIO
 
+import pyarrow.compute as pc
+
 from jobs.arrival.aside import Aside
 from jobs.arrival.errors import Refused
 from jobs.arrival.forbidden import ForbiddenColumn, check_contract, check_names
@@ -50,6 +52,8 @@ class Intake:
     notes: collections.Counter[str] = field(default_factory=collections.Counter)
     ends_itself: bool = False
     last_line: int | None = None  # of the last record that was read
+    characters: int = 0  # of all values, as decoded
+    encoding: str | None = None  # as the source declares it; None where the format has its own
     refusal: Refused | None = None
 
     def noted(self) -> list[str]:
@@ -168,7 +172,7 @@ def _read(
     check = LaneCheck(lane, list(table.columns))
     summed = lane.source.control.get("sum")
     counter = Counter(summed, table.columns[summed] if summed else None)
-    intake = Intake("", 0, counter.totals)
+    intake = Intake("", 0, counter.totals, encoding=getattr(lane.source.format, "encoding", None))
     reasons: set[str] = set()
     header_checked = False
     try:
@@ -181,6 +185,7 @@ def _read(
                 look_for_garbled(part, table, intake.notes)
                 check.body(part)
                 counter.add(part)
+                intake.characters += sum(pc.sum(pc.utf8_length(v)).as_py() or 0 for v in part.columns.values())
                 if len(part.lines):
                     intake.last_line = part.lines[-1].as_py()
                 if len(reasons) < 3:

@@ -46,8 +46,9 @@ class Block:
     def utf8(self, notes: Counter[str]) -> bytes:
         """Strictly decoded, without a mark at its beginning, private-use characters that have an assigned one mapped and the others noted."""
         data = to_utf8(self.data, self.codec, self.offset, self.line)
-        if self.line == 1:
+        if self.line == 1 and data.startswith(BOM):
             data = data.removeprefix(BOM)
+            notes["byte order mark taken off"] += 1
         return assigned(data, notes)
 
 

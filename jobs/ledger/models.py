@@ -114,6 +114,8 @@ class Delivery(Base):
     supersedes: Mapped[str | None]
     superseded_by: Mapped[str | None]
     part_of: Mapped[str | None]  # the archive that it is a member of
+    encoding: Mapped[str | None]  # that its source declared when it was read
+    characters: Mapped[int | None]  # of all its values, as decoded
 
 
 class Pull(Base):

@@ -132,3 +132,12 @@ def test_real_data_does_not_enter_a_test_environment(bank: Bank) -> None:
     (landed,) = bank.with_source("movements", synthetic=False).land()
     assert (landed.state, landed.cause) == ("refused", "real_data_in_test")
     assert bank.stored() == []
+
+
+def test_the_ledger_knows_encoding_characters_and_bytes(bank: Bank) -> None:
+    """A1: characters of the values, as decoded: 4 bytes of GB18030 are two."""
+    content = movements(("1", "10.00", "工资"), ("2", "2.50", ""))
+    bank.send("movements", content, f"CORE_b01_TXN_{DAY}_1.txt")
+    delivery = bank.delivery(bank.land()[0])
+    assert (delivery.encoding, delivery.size) == ("gb18030", len(content))
+    assert delivery.characters == len(f"b01{'1'}{DAY}10.00工资") + len(f"b01{'2'}{DAY}2.50")
