@@ -18,7 +18,7 @@ from jobs.contracts import Rule, Table
 from jobs.lake import room, session
 from jobs.lake.tables import Stamp
 from jobs.ledger import batches, days, deliveries, fixes
-from jobs.quality.corrections import Corrections
+from jobs.quality.repairs import Repairs
 from jobs.seams import seam
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def _load_batch(bank: Bank, feed: str, batch: Row[Any], run_id: str) -> list[str
     table = bank.catalog.bronze(feed)
     with bank.ledger.begin() as db:
         waiting = deliveries.of_batch(db, batch.batch_id)
-        decided = Corrections.of(fixes.applied_to(db, [d.delivery_id for d in waiting], batch.batch_id))
+        decided = Repairs.of(fixes.applied_to(db, [d.delivery_id for d in waiting], batch.batch_id))
     if not waiting:
         with bank.ledger.begin() as db:
             batches.set_state(db, batch.batch_id, "passed", metrics={"deliveries": 0})
@@ -122,7 +122,7 @@ def _judged(
     table: Table,
     rules: Sequence[Rule],
     waiting: Sequence[Row[Any]],
-    decided: Corrections,
+    decided: Repairs,
     stamp: Stamp,
 ) -> DataFrame:
     """`rows` of these deliveries, typed and judged, in bronze's shape."""
@@ -233,7 +233,7 @@ def _measure(bank: Bank, table: Table, rules: Sequence[Rule], batch_id: int) -> 
 
 
 def _settle(
-    bank: Bank, table: Table, rules: Sequence[Rule], batch_id: int, delivery: Row[Any], measured: Measured, decided: Corrections, run_id: str
+    bank: Bank, table: Table, rules: Sequence[Rule], batch_id: int, delivery: Row[Any], measured: Measured, decided: Repairs, run_id: str
 ) -> str:  # fmt: skip
     """Gate and balance of one delivery; it goes live, or waits for a person, or stops. Judged again because of a fix, it stays as it was where its gate
     does not pass."""
@@ -318,7 +318,7 @@ def _settle(
         return deliveries.get(db, delivery.delivery_id).state
 
 
-def _money_corrected(table: Table, delivery: Row[Any], decided: Corrections) -> Decimal:
+def _money_corrected(table: Table, delivery: Row[Any], decided: Repairs) -> Decimal:
     """By how much corrections change the money that was received: what their amounts say, without what the lines said as they came."""
     import pyarrow as pa
     import pyarrow.parquet as pq

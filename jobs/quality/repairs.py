@@ -17,7 +17,7 @@ CORRECT, ACCEPT = "correct", "accept"
 
 
 @dataclass(frozen=True)
-class Corrections:
+class Repairs:
     """`texts`: (delivery, line) -> texts. `accepted`: rule -> delivery -> lines, None for all of them. `waived`: delivery -> rules about the whole of it
     that no longer stop or hold it."""
 
@@ -26,7 +26,7 @@ class Corrections:
     waived: dict[str, set[str]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, fixes: Mapping[str, Sequence[Any]]) -> Corrections:
+    def of(cls, fixes: Mapping[str, Sequence[Any]]) -> Repairs:
         """Delivery -> its fixes (`kind`, `change`; jobs.ledger.fixes.applied_to), the later over the earlier."""
         made = cls()
         for delivery, each in fixes.items():
