@@ -146,7 +146,7 @@ def _judged(
         from jobs.corrections import with_original_found
 
         dated = with_original_found(dated, _originals(spark, bank, table, dated), table)
-    hashed = dated.withColumn("__row_hash", row_hash(list(table.physical_columns)))
+    hashed = dated.withColumn("__row_hash", row_hash(table.compared))
     return judge(
         hashed, rules, within=UNIQUE_WITHIN, order=ORDER, already=F.col("__cast_errors"),
         suspects=None if decided.texts else repeated([d.rows_uri for d in waiting], table, rules), exempt=decided.exempt(),
@@ -228,7 +228,11 @@ def _measure(bank: Bank, table: Table, rules: Sequence[Rule], batch_id: int) -> 
     by_date: dict[str, list[dict[str, Any]]] = {}
     for counts in counted(written, table, batch=batch_id, by=["__delivery_id", "__business_date"]):
         by_date.setdefault(counts.pop("__delivery_id"), []).append(counts)
-    affects = distinct(written, table.affects, batch=batch_id, by="__delivery_id") if table.affects else {}
+    affects = (
+        distinct(written, table.affects, batch=batch_id, by="__delivery_id", zone=bank.catalog.profile.zone)
+        if table.affects
+        else {}
+    )
     return Measured(by_delivery, by_date, affects)
 
 
@@ -284,6 +288,7 @@ def _settle(
                 )
             return current.state
         _open_cases(bank, db, table, gate, delivery, batch_id, run_id)
+        batches.alert_rules(db, table=table.table, subject=delivery.delivery_id, failed=gate.failed)
         if outcome in ("stop", "hold"):
             state = "refused" if outcome == "stop" else "held"
             sentence = gate.sentence() if balance.is_balanced else balance.sentence()
