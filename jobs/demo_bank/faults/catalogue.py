@@ -133,7 +133,7 @@ KINDS: dict[str, Kind] = {
     "F69": _open("promised_return", "words of a campaign"),
     "F70": _open("negative_list_purpose", "negative list"),
     "F71": _rows("branch_moves", "history of the branches", "accepted", "core_branches|HO", day=2),
-    "F72": _rows("customer_moves", "branch of the event", "accepted", "core_customers|b02", day=3),
+    "F72": _open("customer_moves", "branch of the event"),
     "F73": _rows("fen_as_yuan", "control total", "refused", "core_balances|b03", "trailer_sum", "signal_sum", day=1),
     # Processes
     "F74": Kind("kill_mid_write", "publishing is one transaction", "unchanged", day=3),

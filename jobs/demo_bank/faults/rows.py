@@ -417,14 +417,6 @@ def _branch_moves(lane: Lane) -> Change:
     return Change({i: told}, proofs=proofs)
 
 
-def _customer_moves(lane: Lane) -> Change:
-    [i] = lane.take(1)
-    record = lane.items[i]
-    moved = record._replace(province="51" if record.province != "51" else "42")
-    where = f"source_customer_id = '{record.customer_no}' and is_current and home_province_code = '{moved.province}' and branch_id = '{record.branch_id}'"
-    return Change({i: Told(moved)}, counts={i: moved}, proofs=(Proof("silver.parties_source", where, 1),))
-
-
 def _fen_as_yuan(lane: Lane) -> Change:
     told = {
         i: Told(item, lambda row: (*row[:5], f"{int(row[5]) * 100:018d}", *row[6:])) for i, item in enumerate(lane.items)
@@ -474,7 +466,6 @@ ROWS: dict[str, Callable[[Lane], Change]] = {
     "F64": _volume_double,
     "F65": _sale_not_posted,
     "F71": _branch_moves,
-    "F72": _customer_moves,
     "F73": _fen_as_yuan,
     "F80": _costs,
 }
