@@ -59,10 +59,9 @@ def valid_sales(sales: DataFrame, reversals: DataFrame, ref_channels: DataFrame)
 
 
 def digital_events(channel_events: DataFrame, ref_channels: DataFrame) -> DataFrame:
-    """Meaningful events of known customers in an online channel; no bots, no test users."""
-    meant = channel_events.where(
-        F.col("is_meaningful") & ~F.col("is_bot") & ~F.col("is_test_user") & F.col("customer_key").isNotNull()
-    )
+    """Meaningful events of known customers in an online channel; no bots, no test users, no staff."""
+    is_customer = ~F.col("is_bot") & ~F.col("is_test_user") & ~F.col("is_staff") & F.col("customer_key").isNotNull()
+    meant = channel_events.where(F.col("is_meaningful") & is_customer)
     return _channel(meant, ref_channels, "channel", "is_online").where("is_online")
 
 

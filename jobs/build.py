@@ -126,8 +126,8 @@ def _has_work(bank: Bank, run: Run, table: Table) -> bool:
 def unchanged_since(bank: Bank, run: Run, table: Table) -> Row[Any] | None:
     """The batch that a former release of these dates (a take-on's, too) made of the table, when all that the table is made of is as it was then: the
     same parts of deliveries, and no table among its `reads` written anew by this run. Then it stands as it is."""
-    if table.layer != "silver":
-        return None
+    if table.layer != "silver" or (PREVIOUS in table.reads and table.history != "scd2"):
+        return None  # what it holds of other dates may have changed
     with bank.ledger.begin() as db:
         made = days.newest_release(db, run.first)
         if made is None or any(
@@ -217,7 +217,7 @@ def _judged(spark: SparkSession, bank: Bank, run: Run, table: Table, stamp: Stam
         (F.col("sources") if "sources" in have else F.lit(None)).cast(SOURCES).alias("sources"),
         (F.col("received_at") if "received_at" in have else F.lit(None)).cast("timestamp").alias("received_at"),
         F.lit(stamp.batch_id).cast("bigint").alias("batch"),
-        row_hash(table.tracked or columns).alias("__row_hash"),
+        row_hash(table.compared).alias("__row_hash"),
         filtered.alias("__filtered"),
     )
     within = {"scd2": ["valid_from"], "append": []}.get(table.history) or (
@@ -245,6 +245,8 @@ def _transformed(spark: SparkSession, bank: Bank, run: Run, table: Table) -> Dat
 def _frame(spark: SparkSession, bank: Bank, run: Run, table: Table, read: str, look_back: str | None) -> DataFrame:
     if read == INCOMING:
         return incoming(spark, bank, run, table)
+    if read == PREVIOUS and look_back:
+        return bank.lake.read_dates(spark, table, run.last + timedelta(days=1), _on(run.last, look_back))
     if read == PREVIOUS:
         return bank.lake.accepted(spark, table)
     other = bank.catalog.tables[read]
@@ -272,6 +274,14 @@ def _back(first: date, look_back: str | None) -> date:
     year, month = divmod(month, 12)
     days_in = (date(year + (month == 11), (month + 1) % 12 + 1, 1) - timedelta(days=1)).day
     return date(year, month + 1, min(first.day, days_in))
+
+
+def _on(last: date, look_ahead: str) -> date:
+    """The last date of a window after the run's dates: `N days on`."""
+    match = re.fullmatch(r"(\d+) days? on", look_ahead)
+    if not match:
+        raise ValueError(f"look-ahead {look_ahead!r} is not `N days on`")
+    return last + timedelta(days=int(match[1]))
 
 
 def _last_date(bank: Bank, run: Run, table: Table) -> date:
@@ -457,6 +467,7 @@ def judge_table(profile: str, run_key: str, table_name: str, run_id: str) -> str
                     db, kind="rows", table=table_name, cause=failed["rule"], subject=run_key, reason=failed["sentence"],
                     affected_rows=failed["unexpected"], money=failed.get("money"), owner=table.steward, run_id=run_id, business_date=run.last,
                 )  # fmt: skip
+        batches.alert_rules(db, table=table_name, subject=run_key, failed=gate.failed)
         batches.set_state(db, batch.batch_id, "stopped" if outcome in ("stop", "hold") else "passed")
     if outcome in ("stop", "hold"):
         raise GateStopped(

@@ -124,7 +124,7 @@ def _judged(
     day = F.coalesce(own, F.col("__lane_date")) if own is not None else F.col("__lane_date")
     # A canary belongs to no day: its date would widen the range by which files are passed over.
     dated = typed.withColumn("__business_date", F.when(F.col("__delivery_id") != CANARY, day))
-    hashed = dated.withColumn("__row_hash", row_hash(list(table.physical_columns)))
+    hashed = dated.withColumn("__row_hash", row_hash(table.compared))
     return judge(
         hashed, rules, within=["__delivery_id", "__business_date"], order=["__line"], already=F.col("__cast_errors"),
         suspects=repeated([d.rows_uri for d in waiting], table, rules),
@@ -237,6 +237,7 @@ def _settle(
         if current.state != "verified":
             return current.state
         _open_cases(bank, db, table, gate, delivery, batch_id, run_id)
+        batches.alert_rules(db, table=table.table, subject=delivery.delivery_id, failed=gate.failed)
         if outcome in ("stop", "hold"):
             state = "refused" if outcome == "stop" else "held"
             sentence = gate.sentence() if balance.is_balanced else balance.sentence()

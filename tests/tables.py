@@ -79,7 +79,8 @@ DEFAULTS = {
     """,
     "silver.channel_events": """
         channel=mobile event_name=login is_final_step=false is_meaningful=true is_bot=false
-        is_test_user=false event_time=2026-09-15T10:00:00 business_date=2026-09-15
+        is_test_user=false is_staff=false is_stitched=false is_clock_wrong=false event_time=2026-09-15T10:00:00
+        business_date=2026-09-15
     """,
     "silver.loans": """
         customer_key=p1 branch_id=b1 legal_entity_id=bank annual_rate=0.05 five_class=normal days_past_due=0

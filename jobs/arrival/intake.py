@@ -197,7 +197,7 @@ def _read(
         tee.drain()
         intake.sha256, intake.size = tee.sha256, tee.size
         intake.extra, intake.lacking, intake.ends_itself = reader.extra, reader.lacking, reader.ends_itself
-        intake.notes += reader.notes
+        intake.notes += reader.notes + writer.notes
         intake.refusal = keep(intake)
         if not intake.refusal:
             writer.close()

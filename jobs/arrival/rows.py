@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -90,6 +91,11 @@ class RowsWriter:
             why = pa.array([m.why for m in rows.malformed], pa.string())
             sealed = pa.array([seal_bytes(m.raw, self._keys) for m in rows.malformed], pa.binary())
             self._put(len(lines), lines, why, sealed, {})
+
+    @property
+    def notes(self) -> Counter[str]:
+        """What was found in the rows and changed before it was written."""
+        return self._identifier.notes
 
     def close(self) -> None:
         self._aside.wait()

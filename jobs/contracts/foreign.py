@@ -187,7 +187,9 @@ def _great_expectations(
     kwargs = dict(implementation.get("kwargs") or {})
     if column is not None and not kwargs.keys() & {"column", "column_A", "column_list"}:
         kwargs = {"column": column, **kwargs}
-    return _made(notes.snake(str(check.get("name") or name.removeprefix("expect_"))), on_fail, name, kwargs, check)
+    made = _made(notes.snake(str(check.get("name") or name.removeprefix("expect_"))), on_fail, name, kwargs, check)
+    is_told = any(c["property"] == f"{OURS}alert" for c in check.get("customProperties") or [])
+    return made | ({"alert": True} if is_told else {})
 
 
 def _made(

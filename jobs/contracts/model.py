@@ -112,6 +112,11 @@ class Column(Strict):
         "`epoch_s`, `implied(2)`, `trailing_minus`, `thousands`, `zoned`, `Y/N`, `null(0,99991231)`",
     )
     source: str | None = Field(None, alias="from", description="the field's name or JSON path in the file, if another")
+    free_text: bool = Field(
+        False,
+        alias="freeText",
+        description="people write what they like, or it is an address: identifiers found in it become tokens at arrival",
+    )
     width: int | None = Field(None, gt=0, description="fixed width: length in bytes of the original encoding")
     text: Literal["chinese", "chinese_or_japanese"] | None = Field(
         None,
@@ -169,6 +174,8 @@ class Column(Strict):
             raise ValueError("derive goes with identifies")
         if self.text and (self.type != "string" or self.identifies not in (None, "name", "address")):
             raise ValueError("text says in which language a string, a name or an address is; take it out")
+        if self.free_text and (self.type != "string" or self.identifies is not None):
+            raise ValueError("freeText is a string that identifies nobody as a whole")
         return self
 
     @property
@@ -212,6 +219,7 @@ class Rule(Strict):
     expectation: str
     kwargs: dict[str, Any]
     description: str = ""
+    alert: bool = Field(False, description="people are told at once when it is broken")
 
     @model_validator(mode="before")
     @classmethod
@@ -361,6 +369,10 @@ class Table(Strict):
     tracked: list[str] = Field(
         default_factory=list, description="scd2: columns whose change opens a row; all when empty"
     )
+    transport: list[str] = Field(
+        default_factory=list,
+        description="columns that tell of the way here: copies of a row that differ in nothing else are equal",
+    )
     conforms: dict[str, Conform] = Field(default_factory=dict)
     reconciles: dict[str, Reconciles] = Field(
         default_factory=dict, description="bronze: tables that must tell the same money before a branch-day is built"
@@ -405,6 +417,7 @@ class Table(Strict):
             "money": [self.money] if self.money else [],
             "statistics": self.statistics,
             "tracked": self.tracked,
+            "transport": self.transport,
             "mart": [*self.mart.columns, *self.mart.scope.values()] if self.mart else [],
         }
         for key, names in named.items():
@@ -473,6 +486,11 @@ class Table(Strict):
     def physical_columns(self) -> dict[str, Column]:
         """Columns as they stand in the lake: identifying ones replaced by token, validity and derivations."""
         return {n: c for name, column in self.columns.items() for n, c in column.physical(name).items()}
+
+    @property
+    def compared(self) -> list[str]:
+        """What tells two copies of a row apart, or two states of an entity."""
+        return self.tracked or [name for name in self.physical_columns if name not in self.transport]
 
     @property
     def all_rules(self) -> list[Rule]:

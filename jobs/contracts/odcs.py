@@ -34,6 +34,7 @@ TABLE_EXTRAS = (
     "businessDate",
     "affects",
     "tracked",
+    "transport",
     "statistics",
     "mart",
     "madeBy",
@@ -43,7 +44,7 @@ TABLE_EXTRAS = (
     "reconciles",
     "primaryKey",
 )
-COLUMN_EXTRAS = ("unit", "enum", "references", "identifies", "derive", "parse", "from", "width", "text")
+COLUMN_EXTRAS = ("unit", "enum", "references", "identifies", "derive", "parse", "from", "freeText", "width", "text")
 LOGICAL = {
     "string": "string",
     "date": "date",
@@ -158,7 +159,9 @@ def _quality(rule: Mapping[str, Any]) -> dict[str, Any]:
         "engine": ENGINE,
         "severity": SEVERITY[rule["onFail"]],
         "implementation": {"type": rule["expectation"], "kwargs": rule["kwargs"]},
-        "customProperties": [{"property": f"{OURS}.onFail", "value": rule["onFail"]}],
+        "customProperties": [
+            {"property": f"{OURS}.{key}", "value": rule[key]} for key in ("onFail", "alert") if rule.get(key)
+        ],
     }
     return made | ({"description": rule["description"]} if rule.get("description") else {})
 

@@ -112,6 +112,7 @@ def _rule(generated: dict[str, Any]) -> dict[str, Any]:
         "id": {"type": "string", "pattern": NAME.pattern},
         "onFail": {"enum": sorted(ON_FAIL)},
         "description": {"type": "string"},
+        "alert": {"type": "boolean", "description": "people are told at once when it is broken"},
     }
     return {
         "description": Rule.__doc__,

@@ -146,7 +146,12 @@ class AnswerKey:
 
     def _add_events_and_processes(self, figures: DayFigures, day: Day) -> None:
         for e in day.events:
-            if e.customer_no and e.name in MEANINGFUL and e.channel in ONLINE and not e.is_bot and not e.is_test:
+            if (
+                e.customer_no
+                and e.name in MEANINGFUL
+                and e.channel in ONLINE
+                and not (e.is_bot or e.is_test or e.is_staff)
+            ):
                 figures.clicked.add(e.customer_no)
         for p in day.processes:
             facing = [s for s in p.steps if s.channel is not None]

@@ -101,6 +101,7 @@ def events(seed: int, people: Population, day: date, count: int) -> list[Event]:
             is_anonymous=draw < 0.08,
             is_bot=draw > 0.99,
             is_test=0.985 < draw <= 0.99,
+            is_staff=0.98 < draw <= 0.985,
         )
     return sorted(made[:count], key=lambda e: (e.at, e.event_id))
 
@@ -123,7 +124,9 @@ def _session(
     is_anonymous: bool,
     is_bot: bool,
     is_test: bool,
+    is_staff: bool,
 ) -> Iterator[Event]:
+    """Some look around before they log in; a few have a clock that is a day ahead, or some minutes behind."""
     start = datetime.combine(day, time()) + timedelta(seconds=300 + rng.randrange(82_000))
     channel = rng.choices(("SJ", "XCX", "WY"), weights=(78, 12, 10))[0]
     name = f"{day:%Y%m%d}-{number:06d}"
@@ -131,15 +134,18 @@ def _session(
     funnel = rng.randrange(1, 5) if rng.random() < 0.15 and not is_anonymous else 0
     device = record.device_id
     version = rng.choice(("7.2.0", "7.2.1", "7.3.0"))
+    looks_around = rng.choice((1, 2)) if rng.random() < 0.1 and not is_bot else 0
+    clock_off = rng.choice((86_400, -200)) if rng.random() < 0.02 else 0
     for i in range(length):
-        what = "login" if i == 0 and not is_anonymous else rng.choice(EVENT_NAMES)
+        is_known = not is_anonymous and i >= looks_around
+        what = "login" if i == looks_around and is_known else rng.choice(EVENT_NAMES)
         at = start + timedelta(seconds=i * (1 if is_bot else 17), milliseconds=rng.randrange(1000))
         step = ("product_purchase", f"F{name}", i, i == len(FUNNEL_STEPS)) if 1 <= i <= funnel else None
         yield Event(
             f"E{name}-{i:02d}",
             what,
             at,
-            None if is_anonymous else record.customer_no,
+            record.customer_no if is_known else None,
             # Drawn from the device once, by the app; it tells nothing of the device's own number.
             f"A{sha256(record.device_id.encode()).hexdigest()[:12]}",
             is_test,
@@ -149,6 +155,11 @@ def _session(
             version,
             device,
             step,
+            start,
+            number * 100 + i,
+            is_staff,
+            clock_off,
+            f"/{what}?from={channel}&tab={i}" if channel == "WY" else None,
         )
 
 

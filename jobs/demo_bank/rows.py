@@ -190,13 +190,25 @@ def loan_state(people: Population, s: LoanState, day: date) -> Row:
 
 
 def event(people: Population, e: Event, day: date) -> Row:
+    """Older apps write an older version of the schema. The device tells its own clock's times, the collector the right one."""
+    version = {"7.2.0": 1, "7.2.1": 2}.get(e.version, 3)
+    made = epoch_ms(e.at) + e.clock_off * 1_000
     row: dict[str, Any] = {
-        "event": {"id": e.event_id, "name": e.name, "time": epoch_ms(e.at)},
-        "user": {"customer_no": e.customer_no, "anonymous_id": e.anonymous_id, "is_test": e.is_test},
-        "session": {"id": e.session_id, "is_bot": e.is_bot},
+        "v": version,
+        "event": {"id": e.event_id, "no": e.number, "name": e.name, "time": made, "sent": made + 500},
+        "collected": epoch_ms(e.at) + 500,
+        "user": {
+            ("id" if version == 1 else "customer_no"): e.customer_no,
+            "anonymous_id": e.anonymous_id,
+            "is_test": e.is_test,
+            "is_staff": e.is_staff,
+        },
+        "session": {"id": e.session_id, "started": epoch_ms(e.started), "is_bot": e.is_bot},
         "app": {"channel": e.channel, "version": e.version},
-        "device": {"id": e.device_id},
+        "device": {"id": e.device_id, "os": "ios" if e.device_id < "8" else "android"},
     }
+    if e.page:
+        row["page"] = {"url": e.page}
     if e.funnel:
         name, attempt, step, is_final = e.funnel
         row["funnel"] = {"id": name, "attempt": attempt, "step": step, "is_final": is_final}

@@ -167,6 +167,11 @@ class Event(NamedTuple):
     version: str
     device_id: str
     funnel: tuple[str, str, int, bool] | None
+    started: datetime  # of the session
+    number: int  # the app's own count
+    is_staff: bool = False
+    clock_off: int = 0  # seconds that the device's clock is ahead
+    page: str | None = None
 
 
 class Step(NamedTuple):

@@ -207,6 +207,13 @@ def alert(db: Connection, key: str, kind: str, message: str) -> bool:
     return db.execute(row.on_conflict_do_nothing().returning(Alert.alert_key)).scalar_one_or_none() is not None
 
 
+def alert_rules(db: Connection, *, table: str, subject: str, failed: Sequence[dict[str, Any]]) -> None:
+    """Tell people of the broken rules that say so, once a table and subject."""
+    for rule in failed:
+        if rule.get("alert"):
+            alert(db, f"rule|{table}|{rule['rule']}|{subject}", "rule", f"{subject}: {rule['sentence']}")
+
+
 def first_time(db: Connection, key: str, at: datetime | None = None) -> bool:
     """True the first time that a key is asked for: kept as a closed alert of that time (None: now), which nobody is shown."""
     at = at or datetime.now(UTC)

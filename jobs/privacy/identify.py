@@ -4,6 +4,7 @@ their kind.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from datetime import date
 
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.contracts.model import Column, Table
+from jobs.privacy.free_text import without_identifiers
 from jobs.privacy.keys import Keys
 from jobs.privacy.kinds import KINDS, Identity
 from jobs.privacy.vault import Vault
@@ -30,13 +32,16 @@ class Identifier:
         """
         self._table, self._system, self._as_of, self._keys, self._vault = table, system, as_of, keys, vault
         self._remembered: dict[str, Known] = {}
+        self.notes: Counter[str] = Counter()  # what was found where nobody should have written it, and how often
 
     def physical(self, columns: Mapping[str, pa.Array]) -> dict[str, pa.Array]:
         """Text columns by contract name -> text columns by physical name, in the order of the contract."""
         physical: dict[str, pa.Array] = {}
         for name, column in self._table.columns.items():
             values = columns[name]
-            if column.identifies is None:
+            if column.free_text:
+                physical[name] = self._cleaned(name, values)
+            elif column.identifies is None:
                 physical[name] = values
             elif column.identifies == "source_key":
                 physical[name] = values
@@ -44,6 +49,11 @@ class Identifier:
             else:
                 physical |= self._identified(name, column, values)
         return physical
+
+    def _cleaned(self, name: str, values: pa.Array) -> pa.Array:
+        clean, found = without_identifiers(values, self._as_of, self._vault.tokens_for)
+        self.notes.update({f"a {kind} in {name} was made a token": count for kind, count in found.items()})
+        return clean
 
     def _keyed(self, values: pa.Array) -> pa.Array:
         distinct, places = _distinct(values)

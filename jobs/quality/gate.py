@@ -38,7 +38,7 @@ class Gate:
     """What a gate said of one table and subject.
 
     `outcome`: pass, warn, hold or stop. `failed`: one entry a broken rule, and one a column with unreadable text: rule,
-    on_fail, column, unexpected (rows), money (text or None), sentence. `result`: Great Expectations' own result as
+    on_fail, column, unexpected (rows), money (text or None), sentence, and `alert` if people are told at once. `result`: Great Expectations' own result as
     JSON, in which no value of any row stands.
     """
 
@@ -192,7 +192,10 @@ def _failure(table: Table, rule: Rule, metrics: Mapping[str, Any]) -> dict[str, 
         found = f"found {_plain(value)}" if value is not None else "there is none"
         if (key or "").startswith("present__"):
             found = f"it is given in {int(value or 0):,} of {int(metrics['accepted_rows']):,} rows"
-    return _entry(table, rule.id, rule.on_fail, rule.columns, unexpected, metrics.get(f"money__{rule.id}"), rule, found)
+    entry = _entry(
+        table, rule.id, rule.on_fail, rule.columns, unexpected, metrics.get(f"money__{rule.id}"), rule, found
+    )
+    return entry | ({"alert": True} if rule.alert else {})
 
 
 def _unread(table: Table, metrics: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -151,13 +151,14 @@ def test_figures_agree_with_the_files_read_by_another_engine(tmp_path: Path) -> 
 def _customers_who_clicked(events: list[dict[str, Any]], first: date) -> set[str]:
     unmeant = ("push_receipt", "background_refresh", "crash")
     return {
-        e["user"]["customer_no"]
+        customer
         for e in events
-        if e["event"]["time"] >= _midnight_ms(first)
-        and e["user"]["customer_no"]
+        if e["collected"] >= _midnight_ms(first)
+        and (customer := e["user"].get("customer_no") or e["user"].get("id"))
         and e["event"]["name"] not in unmeant
         and not e["session"]["is_bot"]
         and not e["user"]["is_test"]
+        and not e["user"]["is_staff"]
     }
 
 
