@@ -194,7 +194,11 @@ def _measure(bank: Bank, table: Table, rules: Sequence[Rule], batch_id: int) -> 
     by_date: dict[str, list[dict[str, Any]]] = {}
     for counts in counted(written, table, batch=batch_id, by=["__delivery_id", "__business_date"]):
         by_date.setdefault(counts.pop("__delivery_id"), []).append(counts)
-    affects = distinct(written, table.affects, batch=batch_id, by="__delivery_id") if table.affects else {}
+    affects = (
+        distinct(written, table.affects, batch=batch_id, by="__delivery_id", zone=bank.catalog.profile.zone)
+        if table.affects
+        else {}
+    )
     return Measured(by_delivery, by_date, affects)
 
 

@@ -52,7 +52,7 @@ class Identifier:
 
     def _cleaned(self, name: str, values: pa.Array) -> pa.Array:
         clean, found = without_identifiers(values, self._as_of, self._vault.tokens_for)
-        self.notes.update({f"a {kind} in {name} was made a token": count for kind, count in found.items()})
+        self.notes.update({f"{kind} in {name} made a token": count for kind, count in found.items()})
         return clean
 
     def _keyed(self, values: pa.Array) -> pa.Array:

@@ -168,11 +168,12 @@ def _grouped(
     return {row[: len(by)]: dict(zip(aggregates, row[len(by) :], strict=True)) for row in found}
 
 
-def distinct(files: Sequence[str], sql: str, *, batch: int, by: str) -> dict[str, list[Any]]:
-    """Group -> distinct values of an expression over accepted rows of a bronze batch."""
+def distinct(files: Sequence[str], sql: str, *, batch: int, by: str, zone: str = "UTC") -> dict[str, list[Any]]:
+    """Group -> distinct values of an expression over accepted rows of a bronze batch. `zone`: where an instant has its date."""
     if not files:
         return {}
     with duckdb.connect() as engine:
+        engine.execute(f"set timezone = '{zone}'")
         # DuckDB may compute a value before it looks at the verdict: what no accepted row has must not fail the load.
         values = (
             f"(select {quoted(by)}, case when __verdict = 'accepted' then try({sql}) end as found "

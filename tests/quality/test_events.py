@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -14,9 +17,9 @@ from jobs.contracts import load
 from jobs.load import _business_date
 from jobs.quality.casting import cast
 from jobs.quality.gate import evaluate
-from jobs.quality.metrics import nothing
+from jobs.quality.metrics import distinct, nothing
 from jobs.quality.verdicts import judge, row_hash
-from tests.quality.tools import ZONE, rows_of
+from tests.quality.tools import ZONE, rows_of, written
 from tests.tables import held, shown
 
 DEMO = load("demo")
@@ -118,3 +121,24 @@ def test_integers_are_exact_and_misspelt_and_unknown_systems_have_a_name(judged:
         ("app:strange", "", "unknown", "core:C8"),
     ]
     assert shown(judged.where("warnings <> ''"), "event_id", "warnings") == [("strange", "device_os_known")]
+
+
+def test_a_login_changes_the_day_on_which_its_session_began(tmp_path: Path) -> None:
+    """In the bank's zone: 16:30 UTC is half past midnight. A visitor changes nothing, nor does a session of the same day."""
+    day = date(2026, 9, 15)
+    sessions = [
+        ("login", "C1", None, datetime(2026, 9, 13, 16, 30, tzinfo=UTC)),
+        ("old_version", None, "C2", datetime(2026, 9, 12, 15, 30, tzinfo=UTC)),
+        ("visitor", None, None, datetime(2026, 9, 11, 12, tzinfo=UTC)),
+        ("same_day", "C3", None, datetime(2026, 9, 14, 16, 30, tzinfo=UTC)),
+    ]
+    rows = [
+        {"__delivery_id": name, "__verdict": "accepted", "__business_date": day, "customer_no": a, "customer_no_v1": b, "session_started_at": at}
+        for name, a, b, at in sessions
+    ]  # fmt: skip
+    files = written(tmp_path, pa.Table.from_pylist(rows))
+    assert EVENTS.affects is not None
+    assert distinct(files, EVENTS.affects, batch=1, by="__delivery_id", zone=ZONE) == {
+        "login": [date(2026, 9, 14)],
+        "old_version": [date(2026, 9, 12)],
+    }

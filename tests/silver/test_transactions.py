@@ -108,3 +108,21 @@ def test_rows_in_are_rows_out_even_where_nothing_is_known_of_them(run):
     """,
     )
     assert made.count() == 3
+
+
+def test_four_times_are_kept_and_a_movement_across_midnight_counts_once_on_its_business_date(run):
+    """Begun 23:59 on the 14th, posted 00:01 on the 15th, told on the 16th; its business date is the 15th."""
+    made = run(
+        "silver.transactions",
+        """
+        incoming
+        transaction_id | event_time          | business_date | posting_date | received_at
+        midnight       | 2026-09-14 15:59:00 | 2026-09-15    | 2026-09-15   | 2026-09-16 01:00:00
+        evening        | 2026-09-14 12:40:00 | 2026-09-15    | 2026-09-14   | 2026-09-15 01:00:00
+    """,
+    )
+    times = ("event_time", "business_date", "posting_date", "received_at")
+    assert shown(made, "transaction_id", *times) == [
+        ("evening", "2026-09-14 12:40:00", "2026-09-15", "2026-09-14", "2026-09-15 01:00:00"),
+        ("midnight", "2026-09-14 15:59:00", "2026-09-15", "2026-09-15", "2026-09-16 01:00:00"),
+    ]
