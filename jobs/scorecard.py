@@ -175,7 +175,11 @@ class _Look:
         if kind.outcome == NOT_BUILT:
             return Finding(*said[:3], "", OPEN, 0, Decimal(0), "", "")
         if not injected:
-            why = "no feed of this bank can carry it" if fault not in CAN else "not asked for on these days"
+            why = (
+                "not asked for on these days"
+                if fault in CAN
+                else "not possible yet, for the bank sends nothing that could carry it"
+            )
             return Finding(*said, AWAY, 0, Decimal(0), "", why)
         answers = [(caught, *self._answer(caught)) for caught in injected]
         missed = [(caught, found) for caught, is_caught, found in answers if not is_caught]

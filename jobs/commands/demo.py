@@ -15,19 +15,20 @@ from typing import Annotated, Any, Protocol
 
 import typer
 
-from jobs import scorecard
+from jobs import load, scorecard
 from jobs.bank import Bank, open_bank
 from jobs.commands import watch
 from jobs.commands.faults import show_scorecard
 from jobs.commands.output import Bad, console
 from jobs.commands.services import start_all
-from jobs.ledger import clock, days
+from jobs.ledger import clock, days, deliveries
 
 # Where the clock stands when a day's files begin to come, and when all that will come has come.
 OPENING, CLOSED = "17:30", "20:30"
 ALL = "all"
 # Where the process of F74 dies: the lake has its rows, the ledger does not know yet.
 DIES_AT = "after_bronze_write"
+TAKE_IN = "demo/take_in"  # the run's name
 
 
 class Sent(Protocol):
@@ -314,19 +315,20 @@ class Play:
         marker.with_name(f"{marker.name}.{DIES_AT}").unlink(missing_ok=True)
 
 
-TAKE_IN = """
-import sys
-from jobs import load
-profile = sys.argv[1]
-for key in load.land(profile, "faults/take_in"):
-    feed, wave = key.split("|")
-    load.load(profile, feed, wave, "faults/take_in")
-"""
+def take_in(profile: str) -> None:
+    """What waits, from the inbox to bronze, as the tasks of Airflow do; what a process that died left behind, too."""
+    load.land(profile, TAKE_IN)
+    with open_bank(profile).ledger.begin() as db:
+        feeds = sorted({d.feed for d in deliveries.find(db, states=["verified"])})
+        waves = {feed: deliveries.next_wave(db) for feed in feeds}
+    for feed, wave in waves.items():
+        load.load(profile, feed, str(wave), TAKE_IN)
 
 
 def _take_in(bank: Bank, **more: str) -> subprocess.Popen[bytes]:
-    """A process of its own that brings what waits to bronze, as the tasks of Airflow do."""
-    return subprocess.Popen([sys.executable, "-c", TAKE_IN, bank.profile], env={**os.environ, **more})
+    """The same in a process of its own."""
+    program = f"from jobs.commands.demo import take_in; take_in({bank.profile!r})"
+    return subprocess.Popen([sys.executable, "-c", program], env={**os.environ, **more})
 
 
 def set_clock(bank: Bank, at: datetime) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import re
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -208,3 +209,14 @@ def test_a_resend_leads_to_the_clean_answers(small_bank: DemoBank) -> None:
 def test_faults_that_cannot_be_are_refused(small_bank: DemoBank, faults: list[str], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         list(small_bank.day_files(small_bank.first_live_day, faults))
+
+
+def test_the_page_of_faults_tells_the_catalogue() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "faults.md").read_text(encoding="utf-8")
+    rows = [re.split(r"(?<!\\)\|", line)[1:-1] for line in page.splitlines() if re.match(r"\| F\d\d ", line)]
+    words = {"not_built": "not built yet", "not_possible": "not possible yet"}
+    told = {
+        fault.strip(): (name.strip(), control.strip(), expected.strip())
+        for fault, name, _, control, expected, *_ in rows
+    }
+    assert told == {f: (k.name, k.control, words.get(k.outcome, k.outcome)) for f, k in KINDS.items()}

@@ -21,6 +21,7 @@ MOJIBAKE_REMARK = ";ヂ转账汇款"
 PRIVATE_USE = "\ue123"
 FE59_REMARK, FE59_MARK = "贵\u9fb4金属", b"<FE59>"
 BIG = 2**53 + 1
+SOMEBODY = "99110119900307123X"  # an ID number of nobody
 ONE_DAY = timedelta(days=1)
 DOUBLED = 500  # fen by which the second copy of a movement differs
 DEARER = 1_000  # fen by which a file to be corrected is off, each row
@@ -358,12 +359,71 @@ def _bots(lane: Lane) -> Change:
     return Change(beside=[Told(e) for e in made], counts_beside=made, proofs=(proof,))
 
 
+def _told_with(lane: Lane, part: str, name: str, value: Any, proof: Callable[[Event], Proof]) -> Change:
+    """An event one field of which is another: `part.name` of its JSON."""
+    event = _event(lane)
+
+    def fields(row: Row) -> Row:
+        return {**row, part: {**row[part], name: value}} if part else {**row, name: value}
+
+    return Change({lane.items.index(event): Told(event, fields)}, proofs=(proof(event),))
+
+
 def _big_integer(lane: Lane) -> Change:
+    def proof(e: Event) -> Proof:
+        return Proof("silver.channel_events", f"event_id = 'app:{e.event_id}' and event_no = {BIG}", 1)
+
+    return _told_with(lane, "event", "no", BIG, proof)
+
+
+def _typo(lane: Lane) -> Change:
+    def proof(e: Event) -> Proof:
+        return Proof("silver.channel_events", f"event_id = 'app:{e.event_id}' and device_os = 'android'", 1)
+
+    return _told_with(lane, "device", "os", "andriod", proof)
+
+
+def _unknown_version(lane: Lane) -> Change:
     event = _event(lane)
     i = lane.items.index(event)
-    told = Told(event, lambda row: {**row, "user": {**row["user"], "anonymous_id": BIG}})
-    where = f"event_id = '{event.event_id}' and anonymous_id = '{BIG}'"
-    return Change({i: told}, proofs=(Proof("bronze.app_events", where, 1),))
+    return Change({i: Told(event, lambda row: {**row, "v": 4})}, lost={i}, saved=[event])
+
+
+def _clock_ahead(lane: Lane) -> Change:
+    """The device's clock is a day ahead; the collector's says when it was."""
+    event = _event(lane, lambda e: not e.clock_off)
+    ahead = event._replace(clock_off=86_400)
+    where = f"event_id = 'app:{event.event_id}' and event_time = timestamptz '{event.at}+08' and is_clock_wrong"
+    return Change({lane.items.index(event): Told(ahead)}, proofs=(Proof("silver.channel_events", where, 1),))
+
+
+def _stitched(lane: Lane) -> Change:
+    """A visitor looks around half a minute before the login of the same session."""
+    [i] = lane.take(
+        1,
+        lambda e: e.customer_no and e.name == "login" and not e.is_bot and not e.is_test and e.at.minute > 0,
+        "logins",
+    )
+    login = lane.items[i]
+    visit = login._replace(
+        event_id=f"{login.event_id}visit", name="query", customer_no=None, at=login.at - timedelta(seconds=30)
+    )
+    where = f"event_id = 'app:{visit.event_id}' and customer_key = 'core:{login.customer_no}' and is_stitched"
+    counted = visit._replace(customer_no=login.customer_no)
+    return Change(
+        beside=[Told(visit)], counts_beside=[counted], proofs=(Proof("silver.channel_events", where, 1),)
+    )  # fmt: skip
+
+
+def _id_in_url(lane: Lane) -> Change:
+    event = _event(lane)
+    asked = event._replace(page=f"/apply?step=2&idcard={SOMEBODY}")
+    of_event = f"event_id = '{event.event_id}' and page_url like '/apply?step=2&idcard=%'"
+    proofs = (
+        Proof("bronze.app_events", of_event, 1),
+        Proof("bronze.app_events", f"page_url like '%{SOMEBODY}%'", 0),
+    )
+    return Change({lane.items.index(event): Told(asked)}, proofs=proofs)
 
 
 def _bad_id(lane: Lane) -> Change:
@@ -417,14 +477,6 @@ def _branch_moves(lane: Lane) -> Change:
     return Change({i: told}, proofs=proofs)
 
 
-def _customer_moves(lane: Lane) -> Change:
-    [i] = lane.take(1)
-    record = lane.items[i]
-    moved = record._replace(province="51" if record.province != "51" else "42")
-    where = f"source_customer_id = '{record.customer_no}' and is_current and home_province_code = '{moved.province}' and branch_id = '{record.branch_id}'"
-    return Change({i: Told(moved)}, counts={i: moved}, proofs=(Proof("silver.parties_source", where, 1),))
-
-
 def _fen_as_yuan(lane: Lane) -> Change:
     told = {
         i: Told(item, lambda row: (*row[:5], f"{int(row[5]) * 100:018d}", *row[6:])) for i, item in enumerate(lane.items)
@@ -465,8 +517,13 @@ ROWS: dict[str, Callable[[Lane], Change]] = {
     "F47": _event_thrice,
     "F48": _event_id_reused,
     "F49": _event_late,
+    "F50": _clock_ahead,
+    "F51": _stitched,
     "F52": _bots,
+    "F53": _unknown_version,
     "F54": _big_integer,
+    "F55": _id_in_url,
+    "F56": _typo,
     "F58": _bad_id,
     "F61": _blank_key_field,
     "F62": _default_birth_date,
@@ -474,7 +531,6 @@ ROWS: dict[str, Callable[[Lane], Change]] = {
     "F64": _volume_double,
     "F65": _sale_not_posted,
     "F71": _branch_moves,
-    "F72": _customer_moves,
     "F73": _fen_as_yuan,
     "F80": _costs,
 }
