@@ -1,4 +1,5 @@
-"""Alerts go to people: posted to a chat's webhook, mailed. Each is told once on each channel; what cannot be sent is tried again with the next roll-call.
+"""Alerts go to people: posted to a chat's webhook, mailed, shown in Airflow. Each is told once on each channel, and its end once to those who were told;
+what cannot be sent is tried again with the next roll-call.
 
 All that is new goes as one message, so that a bad morning is one ring and not thirty.
 """
@@ -14,9 +15,9 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import structlog
-from sqlalchemy import Row
 
 from jobs.ledger import Ledger, batches
+from jobs.ledger.batches import News
 from jobs.settings import settings
 
 log = structlog.get_logger()
@@ -44,12 +45,26 @@ def send(ledger: Ledger) -> dict[str, int]:
             )
             continue
         with ledger.begin() as db:
-            batches.note_sent(db, channel, [alert.alert_key for alert in new])
+            batches.note_sent(db, channel, new)
         told[channel] = len(new)
     return told
 
 
-def _channels() -> Iterator[tuple[str, Callable[[str, Sequence[Row[Any]]], None]]]:
+def for_airflow(ledger: Ledger) -> list[dict[str, Any]]:
+    """What Airflow was not told of yet; it is told now. The events of an asset carry it (dags/roll_call.py)."""
+    with ledger.begin() as db:
+        new = batches.unsent(db, "airflow")
+        batches.note_sent(db, "airflow", new)
+    return [_listed(one) for one in new]
+
+
+def _listed(one: News) -> dict[str, Any]:
+    return {
+        "key": one.alert_key, "kind": one.kind, "message": one.message, "at": one.at.isoformat(), "is_end": one.is_end,
+    }  # fmt: skip
+
+
+def _channels() -> Iterator[tuple[str, Callable[[str, Sequence[News]], None]]]:
     own = settings()
     if own.alert_webhook:
         yield "webhook", _post
@@ -57,11 +72,8 @@ def _channels() -> Iterator[tuple[str, Callable[[str, Sequence[Row[Any]]], None]
         yield "email", _mail
 
 
-def _post(bank: str, alerts: Sequence[Row[Any]]) -> None:
-    listed = [
-        {"key": a.alert_key, "kind": a.kind, "message": a.message, "raised_at": a.raised_at.isoformat()} for a in alerts
-    ]
-    content = {"text": _text(bank, alerts), "bank": bank, "alerts": listed}
+def _post(bank: str, alerts: Sequence[News]) -> None:
+    content = {"text": _text(bank, alerts), "bank": bank, "alerts": [_listed(one) for one in alerts]}
     request = urllib.request.Request(
         str(settings().alert_webhook),
         json.dumps(content, ensure_ascii=False).encode(),
@@ -71,7 +83,7 @@ def _post(bank: str, alerts: Sequence[Row[Any]]) -> None:
         pass
 
 
-def _mail(bank: str, alerts: Sequence[Row[Any]]) -> None:
+def _mail(bank: str, alerts: Sequence[News]) -> None:
     own = settings()
     message = EmailMessage()
     message["Subject"] = _title(bank, alerts)
@@ -85,11 +97,11 @@ def _mail(bank: str, alerts: Sequence[Row[Any]]) -> None:
         smtp.send_message(message)
 
 
-def _title(bank: str, alerts: Sequence[Row[Any]]) -> str:
+def _title(bank: str, alerts: Sequence[News]) -> str:
     return f"{bank}: {alerts[0].message}"[:120] if len(alerts) == 1 else f"{bank}: {len(alerts)} alerts"
 
 
-def _text(bank: str, alerts: Sequence[Row[Any]]) -> str:
+def _text(bank: str, alerts: Sequence[News]) -> str:
     lines = [f"{a.message}" for a in alerts[:MOST_LINES]]
     more = len(alerts) - len(lines)
     return "\n".join(

@@ -96,6 +96,8 @@ def _branch_history(bank: Bank) -> list[dict[str, Any]]:
         "province_code",
         "opened_on",
         "closed_on",
+        "cut_off_at",
+        "merged_into_branch_id",
         "is_current",
         "outlet_type",
         "__verdict",
@@ -108,6 +110,8 @@ def _branch_history(bank: Bank) -> list[dict[str, Any]]:
             "valid_to": r["closed_on"],
             "name": r["branch_name"] or r["branch_id"],
             "province_code": r["province_code"],
+            "cut_off": r["cut_off_at"],
+            "merged_into": r["merged_into_branch_id"],
         }
         for r in rows
         if r["is_current"] and r["__verdict"] == "accepted" and r["outlet_type"] != "head_office"

@@ -2,91 +2,106 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
-from zoneinfo import ZoneInfo
+from typing import Any
 
 from sqlalchemy import Connection, select
 
 from jobs import alerts
+from jobs.arrival import sightings as inbox_sightings
+from jobs.arrival.inbox import InboxUnavailable, inbox_of
 from jobs.arrival.slices import take_due
 from jobs.bank import Bank, open_bank
-from jobs.ledger import batches, clock, days, deliveries, fixes
+from jobs.contracts import Catalog
+from jobs.ledger import batches, clock, days, deliveries, fixes, lanes, sightings
+from jobs.ledger.lanes import LaneStatus
 from jobs.ledger.models import Delivery
 
 # Verified or asked for this long ago and nothing has begun: the event was lost, ring again.
 PATIENCE = timedelta(seconds=120)
 # So soon a run begins that a person asked for, if all services are up: roll-call comes by twice a minute.
 BEGINS_WITHIN = timedelta(seconds=60)
+# A day that was released without all its lanes is watched so long; a lane's alert is kept open so long.
+WATCHED, FORGOTTEN = timedelta(days=7), timedelta(days=31)
+# A file that was refused or held within this time is told, of whatever day it is.
+LATELY = timedelta(days=1)
+# What roll-call says of a lane and a person should look at.
+ALERTED = ("missing", "refused", "held")
 
 
-@dataclass(frozen=True)
-class LaneStatus:
-    """One lane as roll-call sees it: expected, arriving, held, refused, loaded, partly_loaded, verified, or missing (due time is past)."""
-
-    feed: str
-    entity: str
-    business_date: date
-    state: str
-    due: datetime
-    delivery_id: str | None
-    reason: str | None
-
-
-def lanes(db: Connection, bank: Bank, day: date) -> list[LaneStatus]:
-    """Every lane owed for a day, with the newest delivery that answered it."""
-    at = clock.now(db)
-    newest = {
-        (d.feed, d.entity): d
-        for d in deliveries.find(db, business_date=day)
-        if d.state not in ("superseded", "ignored_duplicate")
-    }
-    status = []
-    for lane in days.expected_lanes(db, bank.catalog, day):
-        schedule = bank.catalog.sources[lane.feed].schedule
-        due = bank.catalog.profile.local(day, schedule.due, schedule.day).astimezone(UTC)
-        found = newest.get((lane.feed, lane.entity))
-        state = found.state if found else ("missing" if at > due else "expected")
-        status.append(
-            LaneStatus(
-                lane.feed,
-                lane.entity,
-                day,
-                state,
-                due,
-                found.delivery_id if found else None,
-                found.reason if found else None,
-            )
-        )
-    return status
-
-
-def call(profile: str, run_id: str) -> dict[str, list[str]]:
-    """Take slices of the sources that are to be looked at. Alert once for each lane that is missing; start days at their `close_by`; ring again for waiting feeds and days. Returns the keys to ring."""
+def call(profile: str, run_id: str) -> dict[str, list[Any]]:
+    """Take slices of the sources that are to be looked at. Say once of each lane that it is missing, held or refused, and once how that ended; start days at
+    their `close_by`; ring again for waiting feeds and days. Returns the keys to ring and the alerts that Airflow is to be told of."""
     bank = open_bank(profile)
     take_due(bank.catalog, bank.ledger)
+    seen = _look(bank)
     with bank.ledger.begin() as db:
-        for day in _open_days(db, bank):
+        if seen is not None:
+            sightings.replace(db, seen)
+        watched = watched_days(db, bank.catalog)
+        for day in watched:
             days.touch(db, bank.catalog, day)
-            for lane in lanes(db, bank, day):
-                if lane.state == "missing":
-                    owner = bank.catalog.sources[lane.feed].owner
-                    message = f"{lane.feed} of {lane.entity} for {day} was due at {lane.due:%H:%M} UTC and has not come. Owner: {owner}."
-                    batches.alert(db, f"missing|{lane.feed}|{lane.entity}|{day}", "missing", message)
+        say(db, bank.catalog, watched)
         asked = days.decide(db, bank.catalog)
         woken = {"feeds": _stranded_feeds(db) + _feeds_to_judge_again(db), "days": asked + _stranded_days(db, asked)}
     alerts.send(bank.ledger)
-    return woken
+    return {**woken, "alerts": alerts.for_airflow(bank.ledger)}
 
 
-def _open_days(db: Connection, bank: Bank) -> list[date]:
-    """Days from the last released one to the bank's today that have begun and are not released; at most a week back."""
-    released = days.last_released_day(db)
-    if released is None:
+def _look(bank: Bank) -> list[dict[str, Any]] | None:
+    """What lies in the inbox and cannot be taken; None where it cannot be looked at, which landing says."""
+    try:
+        return inbox_sightings.sightings(bank.catalog, inbox_of(bank.catalog, lambda: bank.ledger))
+    except InboxUnavailable:
+        return None
+
+
+def watched_days(db: Connection, catalog: Catalog) -> list[date]:
+    """Days that have begun and lack something: not released, or released without all their lanes; at most a week back. None before the first release."""
+    if days.last_released_day(db) is None:
         return []
-    today = clock.now(db).astimezone(ZoneInfo(bank.catalog.profile.zone)).date()
-    first = max(released + timedelta(days=1), today - timedelta(days=7))
-    return [d for d in days.days_between(first, today) if days.newest_release(db, d) is None]
+    today = catalog.profile.today(clock.now(db))
+    return [day for day in days.days_between(today - WATCHED, today) if _lacks_something(db, day)]
+
+
+def _lacks_something(db: Connection, day: date) -> bool:
+    made = days.newest_release(db, day)
+    return bool(made.missing) if made else not days.is_history(db, day)
+
+
+def say(db: Connection, catalog: Catalog, watched: Sequence[date]) -> None:
+    """Raise an alert for each lane that a person should look at: of the watched days, and of those for which a file was lately refused or held. End the alerts
+    of lanes that are well again."""
+    oldest = catalog.profile.today(clock.now(db)) - FORGOTTEN
+    open_now: dict[str, list[str]] = {}
+    for alert in batches.alerts(db):
+        if alert.kind in ALERTED:
+            open_now.setdefault("|".join(alert.alert_key.split("|")[1:4]), []).append(alert.alert_key)
+    for lane_key in [key for key in open_now if _day_of(key) < oldest]:
+        for old in open_now.pop(lane_key):
+            batches.end_alert(db, old, f"{lane_key} is more than {FORGOTTEN.days} days old: it is watched no longer.")
+    lately = deliveries.not_accepted_since(db, datetime.now(UTC) - LATELY)
+    for day in sorted({*watched, *map(_day_of, open_now), *(d for d in lately if d >= oldest)}):
+        for lane in lanes.of_day(db, catalog, day):
+            key = _alert_key(lane)
+            if key is not None:
+                batches.alert(db, key, lane.word, lanes.told(catalog, lane))
+            for other in open_now.get(lane.key, ()):
+                if other != key:
+                    # Where another alert takes its place, that one tells it.
+                    batches.end_alert(db, other, None if key else lanes.told(catalog, lane))
+
+
+def _alert_key(lane: LaneStatus) -> str | None:
+    """A lane is missing once; a refused or held file is told once, and the next one is another."""
+    if lane.word not in ALERTED:
+        return None
+    return f"{lane.word}|{lane.key}" + ("" if lane.word == "missing" else f"|{lane.delivery_id}")
+
+
+def _day_of(lane_key: str) -> date:
+    return date.fromisoformat(lane_key.rsplit("|", 1)[1])
 
 
 def _stranded_feeds(db: Connection) -> list[str]:

@@ -53,6 +53,11 @@ def days(profile: str) -> Asset:
     return Asset(f"{profile}_days")
 
 
+def alerts(profile: str) -> Asset:
+    """An event for what a person should know; its extra lists the alerts. Whoever wants more than webhook and e-mail schedules a DAG on it."""
+    return Asset(f"{profile}_alerts")
+
+
 def run_of(context: Any) -> str:
     """How the ledger names an Airflow run: `dag_id/run_id`."""
     run = context["dag_run"]

@@ -20,7 +20,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from jobs.arrival.inbox import SIGNAL_ENDS, Arrived, Gone, InboxUnavailable, Signal, is_signal, is_unfinished
+from jobs.arrival.inbox import SIGNAL_ENDS, Arrived, Gone, InboxUnavailable, Signal, alone, is_signal, is_unfinished
 from jobs.settings import settings
 
 MISSING = {"404", "NoSuchKey", "NotFound", "412", "PreconditionFailed"}
@@ -42,6 +42,7 @@ class Bucket:
         self.queue = queue or settings().sqs_queue
         self.sqs = sqs or (boto3.client("sqs", **options) if self.queue else None)
         self._looked_at = float("-inf")
+        self.signals_alone: list[str] = []
         self._receipts: list[str] = []  # of the messages that led to the last listing
 
     def waiting(self) -> list[Arrived]:
@@ -101,6 +102,7 @@ class Bucket:
                 path = item["Key"].removeprefix(self.prefix)
                 if path and not path.endswith("/") and not is_unfinished(path.rsplit("/", 1)[-1]):
                     found[path] = item
+        self.signals_alone = alone(filter(is_signal, found), found)
         for path in sorted(p for p in found if not is_signal(p)):
             signal = next((path + end for end in SIGNAL_ENDS if path + end in found), None)
             told = self._signal(signal, found[signal]) if signal else None

@@ -16,6 +16,7 @@ from jobs.arrival.inbox import (
     Gone,
     InboxUnavailable,
     Signal,
+    alone,
     is_signal,
     is_unfinished,
 )
@@ -26,11 +27,13 @@ class Folder:
 
     def __init__(self, root: Path | str):
         self.root = Path(root)
+        self.signals_alone: list[str] = []
 
     def waiting(self) -> list[Arrived]:
         self.root.mkdir(parents=True, exist_ok=True)
         found = dict(self._walk(self.root, ""))
         signals = {path for path in found if is_signal(path)}
+        self.signals_alone = alone(signals, found)
         files = []
         for path in sorted(found.keys() - signals):
             signal = next((s for end in SIGNAL_ENDS if (s := path + end) in signals), None)

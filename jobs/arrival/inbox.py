@@ -4,7 +4,7 @@ knows.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -66,6 +66,11 @@ def claim_key(arrived: Arrived) -> str:
 
 
 class Inbox(Protocol):
+    @property
+    def signals_alone(self) -> list[str]:
+        """Paths of files that a signal announced and that were not there at the last look."""
+        ...
+
     def waiting(self) -> list[Arrived]:
         """All files that lie there, in the order of their paths; signals are attached to their files and not listed."""
         ...
@@ -94,6 +99,10 @@ class Several:
         self._inboxes = inboxes
         self._whose: dict[str, Inbox] = {}
         self.unreachable: list[str] = []  # what the last look could not see, as messages
+
+    @property
+    def signals_alone(self) -> list[str]:
+        return [path for inbox in self._inboxes for path in inbox.signals_alone]
 
     def waiting(self) -> list[Arrived]:
         """Raises InboxUnavailable when none of them answers."""
@@ -161,6 +170,12 @@ def _inbox_at(place: str) -> Inbox:
     from jobs.arrival.folder import Folder
 
     return Folder(place)
+
+
+def alone(signals: Iterable[str], files: Container[str]) -> list[str]:
+    """Paths of the files that are announced and are not there."""
+    announced = {signal.removesuffix(end) for signal in signals for end in SIGNAL_ENDS if signal.endswith(end)}
+    return sorted(path for path in announced if path not in files)
 
 
 def is_signal(name: str) -> bool:

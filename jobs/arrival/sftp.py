@@ -24,6 +24,7 @@ from jobs.arrival.inbox import (
     Gone,
     InboxUnavailable,
     Signal,
+    alone,
     is_signal,
     is_unfinished,
 )
@@ -56,11 +57,13 @@ class Sftp:
         self._client: Any = None
         self._lock = threading.RLock()  # one connection, and a doorbell that may look from another thread
         self._looked_at, self._seen = float("-inf"), list[Arrived]()
+        self.signals_alone: list[str] = []
 
     def waiting(self) -> list[Arrived]:
         with self._session() as sftp:
             found = dict(self._walk(sftp, self.root, ""))
             signals = {path for path in found if is_signal(path)}
+            self.signals_alone = alone(signals, found)
             files = []
             for path in sorted(found.keys() - signals):
                 signal = next((s for end in SIGNAL_ENDS if (s := path + end) in signals), None)

@@ -95,6 +95,7 @@ class Slices:
         self._catalog, self._ledger, self._now = catalog, ledger, now
         self._known: dict[str, _Known] = {}
         self._looked_at, self._seen = float("-inf"), list[Arrived]()
+        self.signals_alone: list[str] = []  # slices have no signals
 
     def waiting(self) -> list[Arrived]:
         with self._ledger.begin() as db:

@@ -12,11 +12,11 @@ from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
-from jobs import rollcall
 from jobs.bank import Bank
 from jobs.commands.lanes import board
 from jobs.commands.output import Bad, console
-from jobs.ledger import days, deliveries, fixes, releases
+from jobs.ledger import days, deliveries, fixes, lanes, releases
+from jobs.ledger.lanes import BAD_WORDS, LaneStatus
 
 # A day takes well under a minute; a take-on of history some minutes. Longer than this, something hangs and a person should look.
 PATIENCE = 900.0
@@ -42,9 +42,9 @@ def until_released(bank: Bank, first: date, last: date, *, after: int = 0, patie
                     (r for r in days.runs(db, 20) if (r.from_date, r.to_date) == (first, last) and r.version > after),
                     None,
                 )
-                lanes = rollcall.lanes(db, bank, last) if first == last else []
+                status = lanes.of_day(db, bank.catalog, last) if first == last else []
                 written = releases.written_by(db, run.run_key) if run else {}
-            _show(bank, picture, lanes, run, written, said, time.monotonic() - began)
+            _show(bank, picture, status, run, written, said, time.monotonic() - began)
             if run is not None and run.state == "released":
                 return run.run_key
             if run is not None and run.state == "stopped":
@@ -140,10 +140,16 @@ def until_reported(bank: Bank, run_key: str, patience: float = 120.0) -> Any:
 
 
 def _show(
-    bank: Bank, picture: Any, lanes: list[Any], run: Any, written: dict[str, Any], said: set[str], seconds: float
+    bank: Bank,
+    picture: Any,
+    status: list[LaneStatus],
+    run: Any,
+    written: dict[str, Any],
+    said: set[str],
+    seconds: float,
 ) -> None:
     if picture is None:
-        for line in _news(lanes, run, written):
+        for line in _news(status, run, written):
             if line not in said:
                 said.add(line)
                 console.print(f"{seconds:6.1f} s  {line}", highlight=False, soft_wrap=True)
@@ -164,16 +170,17 @@ def _show(
         stages.append("\n")
     head = f"{run.run_key}: {run.state}" if run else "waiting for the branches"
     picture.update(
-        Group(board(lanes, f"{head}   {seconds:.0f} s"), stages)
-        if lanes
+        Group(board([lane for lane in status if lane.is_owed], f"{head}   {seconds:.0f} s"), stages)
+        if status
         else Group(Text(f"{head}   {seconds:.0f} s", style="bold"), stages)
     )
 
 
-def _news(lanes: list[Any], run: Any, written: dict[str, Any]) -> Iterator[str]:
-    for lane in lanes:
-        if lane.state not in ("expected",):
-            yield f"{lane.feed} of {lane.entity}: {lane.state}" + (f" ({lane.reason})" if lane.reason else "")
+def _news(status: list[LaneStatus], run: Any, written: dict[str, Any]) -> Iterator[str]:
+    for lane in status:
+        if lane.is_owed and (lane.state or lane.word == "missing"):
+            told = lane.word if lane.word in BAD_WORDS or lane.state is None else lane.state
+            yield f"{lane.feed} of {lane.entity}: {told}" + (f" ({lane.reason})" if lane.reason else "")
     if run is not None:
         yield f"business day {run.run_key}: {run.state} ({run.received_units} of {run.expected_units} lanes)"
     for name, batch in written.items():

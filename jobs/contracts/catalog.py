@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs.contracts.across import EVERY_DAY, LAYERS, across
+from jobs.contracts.calendar import CalendarDay, read_calendar
 from jobs.contracts.copybook import CopybookError
 from jobs.contracts.errors import ContractError, Mistake, nearest
 from jobs.contracts.kpi import Kpi
@@ -35,7 +35,7 @@ class Catalog:
     sources: dict[str, Source]
     kpis: dict[str, Kpi]
     references: dict[str, Reference]
-    calendars: dict[str, dict[date, bool]] = field(repr=False, default_factory=dict)
+    calendars: dict[str, dict[date, CalendarDay]] = field(repr=False, default_factory=dict)
     root: Path = field(repr=False, default=Path("expectations"))
 
     def bronze(self, feed: str) -> Table:
@@ -72,9 +72,13 @@ class Catalog:
 
     def is_business_day(self, day: date, calendar: str | None = None) -> bool:
         """Raises ContractError when the calendar does not cover the day: a guess would be a silent error."""
+        return self.calendar_day(day, calendar).is_working_day
+
+    def calendar_day(self, day: date, calendar: str | None = None) -> CalendarDay:
+        """What a calendar (None: the bank's own) says of a day. Raises ContractError when it does not cover it."""
         name = calendar or self.profile.calendar
         if name == EVERY_DAY:
-            return True
+            return CalendarDay(day, True)
         days = self.calendars.get(name, {})
         if day not in days:
             path = self.root / "reference" / "calendars" / f"{name}.csv"
@@ -167,10 +171,10 @@ def _read(profile: str, root: Path, state: tuple[tuple[str, int, int], ...]) -> 
         for file, table in each(root / layer, Table):
             if layer != "bronze" or table.name in sources:
                 tables[table.table] = (file, table)
-    calendars: dict[str, dict[date, bool]] = {}
+    calendars: dict[str, dict[date, CalendarDay]] = {}
     for path in sorted((root / "reference" / "calendars").glob("*.csv")):
         try:
-            calendars[path.stem] = _calendar(path)
+            calendars[path.stem] = read_calendar(path)
         except ContractError as error:
             mistakes.extend(error.mistakes)
             calendars[path.stem] = {}
@@ -225,37 +229,3 @@ def _described(file: YamlFile, source: Source) -> Source:
         raise ContractError(
             [Mistake(file.path, file.line(("format", "copybook")), found, f"Put it into {file.path.parent}, in UTF-8")]
         ) from error
-
-
-def _calendar(path: Path) -> dict[date, bool]:
-    """Date -> is it a working day. Raises ContractError naming the first line that is not a date with true or false."""
-    days: dict[date, bool] = {}
-    with path.open(encoding="utf-8", newline="") as lines:
-        for number, row in enumerate(csv.DictReader(lines), 2):
-            day, working = row.get("calendar_date"), row.get("is_working_day")
-            try:
-                parsed = date.fromisoformat(day or "")
-            except ValueError as error:
-                found = f"calendar_date {day!r} is not a date"
-                raise ContractError(
-                    [
-                        Mistake(
-                            path,
-                            number,
-                            found,
-                            "Columns are calendar_date (YYYY-MM-DD) and is_working_day (true or false)",
-                        )
-                    ]
-                ) from error
-            if working not in ("true", "false"):
-                raise ContractError(
-                    [
-                        Mistake(
-                            path, number, f"is_working_day {working!r} is neither true nor false", "Write true or false"
-                        )
-                    ]
-                )
-            if parsed in days:
-                raise ContractError([Mistake(path, number, f"{parsed} is given twice", "Keep one of the two")])
-            days[parsed] = working == "true"
-    return days

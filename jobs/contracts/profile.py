@@ -72,6 +72,13 @@ class Profile(Strict):
         """The instant of a local time of day on a bank day."""
         return datetime.combine(day + timedelta(days=plus_days), time.fromisoformat(at), ZoneInfo(self.zone))
 
+    def clock(self, at: datetime) -> str:
+        """An instant as the bank's own clock shows it: `2026-09-15 22:00`."""
+        return f"{at.astimezone(ZoneInfo(self.zone)):%Y-%m-%d %H:%M}"
+
+    def today(self, at: datetime) -> date:
+        return at.astimezone(ZoneInfo(self.zone)).date()
+
 
 class Reference(Strict):
     """A list of values or a code map, versioned: `expectations/reference/<name>.yaml`."""

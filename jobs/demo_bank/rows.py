@@ -152,6 +152,7 @@ def branch(people: Population, b: Branch, day: date) -> Row:
         "17:30",
         ymd(b.opened_on),
         "",
+        "",
         ymd(people.first),
         ymd(day),
     )

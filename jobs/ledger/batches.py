@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import UTC, date, datetime
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -16,6 +17,8 @@ from jobs.ledger.locks import lock
 from jobs.ledger.models import Alert, AlertSent, Balance, Batch, Case, GateResult
 
 OPEN_STATES = ("started", "written")
+# The end of an alert is told as long as it is news, should a channel be down.
+NEWS_FOR = timedelta(days=7)
 
 
 def start(db: Connection, table: str, subject: str, run_id: str) -> Row[Any]:
@@ -227,6 +230,12 @@ def alert_rules(db: Connection, *, table: str, subject: str, failed: Sequence[di
             alert(db, f"rule|{table}|{rule['rule']}|{subject}", "rule", f"{subject}: {rule['sentence']}")
 
 
+def end_alert(db: Connection, key: str, end: str | None) -> None:
+    """What an alert spoke of is over: those who were told of it are told how (None: nobody is)."""
+    query = update(Alert).where(Alert.alert_key == key, Alert.closed_at.is_(None))
+    db.execute(query.values(closed_at=clock.now(db), end=end))
+
+
 def first_time(db: Connection, key: str, at: datetime | None = None) -> bool:
     """True the first time that a key is asked for: kept as a closed alert of that time (None: now), which nobody is shown."""
     at = at or datetime.now(UTC)
@@ -244,15 +253,34 @@ def alerts(db: Connection) -> list[Row[Any]]:
     return list(db.execute(select(*Alert.__table__.columns).where(Alert.closed_at.is_(None)).order_by(Alert.raised_at)))
 
 
-def unsent(db: Connection, channel: str) -> list[Row[Any]]:
-    """Open alerts that nobody was told of on this channel, in the order in which they were raised."""
+@dataclass(frozen=True)
+class News:
+    """An alert that nobody was told of on a channel yet, or its end (`is_end`)."""
+
+    alert_key: str
+    kind: str
+    message: str
+    at: datetime
+    is_end: bool
+
+
+def unsent(db: Connection, channel: str) -> list[News]:
+    """Open alerts that nobody was told of on this channel, and the ends of those that somebody was told of (an end of long ago is no news), in the order
+    in which they happened."""
     told = select(AlertSent.alert_key).where(AlertSent.alert_key == Alert.alert_key, AlertSent.channel == channel)
-    query = select(*Alert.__table__.columns).where(Alert.closed_at.is_(None), ~told.exists())
-    return list(db.execute(query.order_by(Alert.raised_at, Alert.alert_key)))
+    opened, ended = told.where(~AlertSent.is_end).exists(), told.where(AlertSent.is_end).exists()
+    new = select(Alert).where(Alert.closed_at.is_(None), ~opened)
+    over = select(Alert).where(Alert.end.is_not(None), Alert.closed_at > clock.now(db) - NEWS_FOR, opened, ~ended)
+    rows = [News(a.alert_key, a.kind, a.message, a.raised_at, False) for a in db.execute(new)]
+    rows += [News(a.alert_key, a.kind, a.end, a.closed_at, True) for a in db.execute(over)]
+    return sorted(rows, key=lambda news: (news.at, news.alert_key))
 
 
-def note_sent(db: Connection, channel: str, keys: Sequence[str]) -> None:
-    rows = [{"alert_key": key, "channel": channel, "sent_at": datetime.now(UTC)} for key in keys]
+def note_sent(db: Connection, channel: str, told: Sequence[News]) -> None:
+    rows = [
+        {"alert_key": one.alert_key, "channel": channel, "is_end": one.is_end, "sent_at": datetime.now(UTC)}
+        for one in told
+    ]
     if rows:
         db.execute(insert(AlertSent).on_conflict_do_nothing(), rows)
 

@@ -19,6 +19,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import aliased
 
 from jobs.contracts import Catalog
+from jobs.contracts.source import Source
 from jobs.ledger import batches, clock, deliveries
 from jobs.ledger.locks import lock
 from jobs.ledger.models import LIVE_STATES, DayRun, Delivery, DeliveryDate, DirtyDate, Release, Unit
@@ -106,8 +107,13 @@ def units(db: Connection, day: date) -> list[str]:
     return list(rows.scalars())
 
 
+def branches(db: Connection) -> list[Row[Any]]:
+    """All branches of the released history, those too that are closed or not open yet."""
+    return list(db.execute(select(*Unit.__table__.columns).order_by(Unit.branch_id, Unit.valid_from)))
+
+
 def replace_units(db: Connection, rows: Sequence[dict[str, Any]]) -> None:
-    """The branch history as of a release: branch_id, valid_from, valid_to, name, province_code."""
+    """The branch history as of a release: branch_id, valid_from, valid_to, name, province_code, and cut_off and merged_into where they are known."""
     db.execute(delete(Unit))
     if rows:
         db.execute(plain_insert(Unit), list(rows))
@@ -118,9 +124,7 @@ def expected_lanes(db: Connection, catalog: Catalog, day: date) -> list[Lane]:
     configuration owe nothing."""
     branches = units(db, day)
     lanes = []
-    for source in catalog.sources.values():
-        if source.sender in ("stream", "configuration") or not source.schedule.required:
-            continue
+    for source in owing(catalog):
         if not catalog.is_business_day(day, source.schedule.calendar):
             continue
         senders = branches if source.sender == "branch" else [HEAD_OFFICE]
@@ -128,16 +132,31 @@ def expected_lanes(db: Connection, catalog: Catalog, day: date) -> list[Lane]:
     return lanes
 
 
+def owing(catalog: Catalog) -> list[Source]:
+    """Sources of which somebody owes a lane a day."""
+    return [s for s in catalog.sources.values() if s.sender in ("branch", "head_office") and s.schedule.required]
+
+
+def is_history(db: Connection, day: date) -> bool:
+    """A day before the first that was released as a day of its own: nothing is owed for it alone, its rows came with a take-on or not at all."""
+    return _before_history(db, day) or _taken_on(db, day) is not None
+
+
 def coverage(db: Connection, catalog: Catalog, day: date) -> Coverage:
     """The required lanes of a day, and those of them that are not live; of a day that was taken on, those of its
     take-on; before all history, none."""
     if _before_history(db, day):
         return Coverage((), ())
+    last = _taken_on(db, day)
+    return take_on_coverage(db, catalog, last) if last else _covered(db, expected_lanes(db, catalog, day), day)
+
+
+def _taken_on(db: Connection, day: date) -> date | None:
+    """The last date of the take-on that this day came with."""
     of_take_on = select(Release.to_date).where(
         Release.from_date <= day, Release.to_date >= day, Release.cause == "take_on"
     )
-    last = db.execute(of_take_on.order_by(Release.release_id.desc()).limit(1)).scalar_one_or_none()
-    return take_on_coverage(db, catalog, last) if last else _covered(db, expected_lanes(db, catalog, day), day)
+    return db.execute(of_take_on.order_by(Release.release_id.desc()).limit(1)).scalar_one_or_none()
 
 
 def take_on_coverage(db: Connection, catalog: Catalog, last: date) -> Coverage:

@@ -28,7 +28,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from jobs.ledger import clock
 from jobs.ledger.locks import lock
-from jobs.ledger.models import LIVE_STATES, Base, Delivery, DeliveryDate, DeliveryEvent, DirtyDate
+from jobs.ledger.models import LIVE_STATES, NOT_ACCEPTED, Base, Delivery, DeliveryDate, DeliveryEvent, DirtyDate
 
 CENT = Decimal("0.01")
 NUMBERS = DbSequence("delivery_numbers", metadata=Base.metadata)
@@ -117,6 +117,12 @@ def find(
     if states:
         query = query.where(Delivery.state.in_(states))
     return list(db.execute(query))
+
+
+def not_accepted_since(db: Connection, at: datetime) -> set[date]:
+    """Business dates of deliveries that were claimed after a moment (of the real clock) and are refused or held."""
+    query = select(Delivery.business_date).where(Delivery.state.in_(NOT_ACCEPTED), Delivery.claimed_at > at)
+    return set(db.execute(query.distinct()).scalars())
 
 
 def members(db: Connection, archive_id: str) -> list[Row[Any]]:

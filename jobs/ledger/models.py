@@ -42,6 +42,7 @@ DELIVERY_STATES = (
     "missing",
 )
 LIVE_STATES = ("loaded", "partly_loaded")
+NOT_ACCEPTED = ("refused", "held")
 
 
 class Base(DeclarativeBase):
@@ -78,6 +79,7 @@ class Delivery(Base):
         Index("deliveries_load_batch", "load_batch"),
         Index("deliveries_superseded_by", "superseded_by"),
         Index("deliveries_part_of", "part_of"),
+        Index("deliveries_not_accepted", "claimed_at", postgresql_where=text("state IN ('refused', 'held')")),
     )
     delivery_id: Mapped[str] = mapped_column(primary_key=True)
     feed: Mapped[str]
@@ -204,7 +206,8 @@ class DirtyDate(Base):
 
 
 class Unit(Base):
-    """A branch that owes deliveries, with the dates between which it does: the released branch history."""
+    """A branch that owes deliveries, with the dates between which it does (`valid_to` is the first on which it no longer does): the released branch
+    history. `cut_off` ends its business day, HH:mm of the bank's zone; the source's own where it is null."""
 
     __tablename__ = "units"
     branch_id: Mapped[str] = mapped_column(primary_key=True)
@@ -212,6 +215,21 @@ class Unit(Base):
     valid_to: Mapped[dt.date | None]
     name: Mapped[str]
     province_code: Mapped[str | None]
+    cut_off: Mapped[str | None]
+    merged_into: Mapped[str | None]  # the branch that took its business over
+
+
+class Sighting(Base):
+    """What lies in the inbox and cannot be taken: a signal whose file is not there, or a file that nothing announced."""
+
+    __tablename__ = "sightings"
+    __table_args__ = (Index("sightings_date", "business_date"),)
+    path: Mapped[str] = mapped_column(primary_key=True)  # in the inbox
+    kind: Mapped[str]  # signal_without_file, file_without_signal
+    feed: Mapped[str]
+    entity: Mapped[str]
+    business_date: Mapped[dt.date]
+    since: Mapped[dt.datetime]
 
 
 class Batch(Base):
@@ -418,20 +436,27 @@ class Lease(Base):
 
 
 class AlertSent(Base):
-    """An alert was told to people on one channel (webhook, e-mail)."""
+    """An alert was told on one channel (webhook, e-mail, airflow), or its end was (`is_end`)."""
 
     __tablename__ = "alerts_sent"
     alert_key: Mapped[str] = mapped_column(ForeignKey("alerts.alert_key"), primary_key=True)
     channel: Mapped[str] = mapped_column(primary_key=True)
+    is_end: Mapped[bool] = mapped_column(Boolean, primary_key=True, default=False, server_default=text("false"))
     sent_at: Mapped[dt.datetime]
 
 
 class Alert(Base):
-    """Something a person should know, said once: `alert_key` is unique."""
+    """Something a person should know, said once: `alert_key` is unique. `end`: how it came to an end, said once too, to those who were told."""
 
     __tablename__ = "alerts"
+    # Nearly all alerts are closed, and most were never told to anybody.
+    __table_args__ = (
+        Index("alerts_open", "raised_at", postgresql_where=text("closed_at IS NULL")),
+        Index("alerts_ended", "closed_at", postgresql_where=text('"end" IS NOT NULL')),
+    )
     alert_key: Mapped[str] = mapped_column(primary_key=True)
     kind: Mapped[str]
     message: Mapped[str]
     raised_at: Mapped[dt.datetime]
     closed_at: Mapped[dt.datetime | None]
+    end: Mapped[str | None]

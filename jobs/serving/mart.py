@@ -281,7 +281,8 @@ create table if not exists {mart}.view_definitions (view_name text primary key, 
 """
 RELEASES_VIEW = """
 create view {bi}.releases with (security_barrier = true) as
-select release_id, from_date, to_date, version, kind, cause, expected_units, received_units, released_at, published_at
+select release_id, from_date, to_date, version, kind, cause, expected_units, received_units,
+  received_units < expected_units or missing <> '[]' as is_provisional, missing, released_at, published_at
 from {mart}.publications t
 """
 

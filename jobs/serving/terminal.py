@@ -27,6 +27,8 @@ def kpi_table(data: Mapping[str, Any], language: Literal["en", "zh"] = "en", wid
     narrow = width < WIDE
     title = f"{data['bank'][language]} · {data['business_date']} · v{data['version']} · {data['kind_title'][language]}"
     table = Table(title=title, title_justify="left", header_style="bold", box=None if narrow else HEAVY_HEAD)
+    if data["is_provisional"]:
+        table.caption, table.caption_justify = _provisional(data, language), "left"
     heads = HEADS[language]
     for n, head in enumerate(heads):
         if not narrow or n not in MOVED:
@@ -39,6 +41,18 @@ def kpi_table(data: Mapping[str, Any], language: Literal["en", "zh"] = "en", wid
             cells = [cell for n, cell in enumerate(cells) if n not in MOVED]
         table.add_row(*cells)
     return table
+
+
+def _provisional(data: Mapping[str, Any], language: str) -> Text:
+    """Below the table of a day that lacks something, whatever its version is called: how much has come, and who still owes what."""
+    seen = data["coverage"]
+    received = f"{seen['received']}/{seen['expected']}"
+    lacking = "; ".join(f"{unit['name']}: {', '.join(unit['feeds'])}" for unit in data["missing"])
+    said = {
+        "en": f"Provisional: {received} deliveries have come. Missing: {lacking or '–'}",
+        "zh": f"暂定数据：已到 {received}。缺失：{lacking or '–'}",
+    }
+    return Text(said[language], style="yellow")
 
 
 def _line(kpi: Mapping[str, Any], currency: str, language: str) -> list[str | Text]:

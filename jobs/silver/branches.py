@@ -23,6 +23,7 @@ def transform(incoming: DataFrame) -> DataFrame:
         "cut_off_at",
         "opened_on",
         "closed_on",
+        "merged_into_branch_id",
         F.col("changed_on").alias("valid_from"),
         "sources",
         "received_at",

@@ -15,6 +15,7 @@ from jobs.arrival import bucket as bucket_module
 from jobs.arrival.bucket import Bucket, keys_in
 from jobs.arrival.doorbell import waiting_count
 from jobs.arrival.inbox import Gone, InboxUnavailable, inbox_for
+from jobs.arrival.sightings import sightings
 from jobs.ledger import Ledger
 from jobs.settings import settings
 from tests.arrival.conftest import DAY, Bank, catalog_of, movements
@@ -124,6 +125,15 @@ def test_a_stream_of_an_object_may_seek(bank: Bank) -> None:
         assert stream.read() == GOOD[-4:]
         stream.seek(0)
         assert stream.read() == GOOD
+
+
+def test_a_signal_without_its_object_is_seen(bank: Bank) -> None:
+    put(bank)
+    assert sightings(bank.catalog, bank.inbox) == []
+    box: Bucket = bank.inbox  # type: ignore[assignment]
+    box.s3.delete_object(Bucket=box.bucket, Key=f"in/{PATH}")
+    told = sightings(bank.catalog, inbox_for(bank.ledger.profile))
+    assert [(one["kind"], one["path"]) for one in told] == [("signal_without_file", PATH)]
 
 
 def test_keys_are_url_encoded_and_the_test_event_holds_none() -> None:

@@ -12,6 +12,7 @@ import pytest
 from jobs.arrival import sftp
 from jobs.arrival.inbox import Gone, InboxUnavailable, Several, inbox_for
 from jobs.arrival.sftp import Sftp
+from jobs.arrival.sightings import sightings
 from jobs.ledger import batches
 from jobs.settings import settings
 from tests.arrival.conftest import DAY, Bank, movements
@@ -60,6 +61,14 @@ def test_what_has_no_signal_or_is_being_written_is_left_there(bank: Bank, server
     server.put(f"movements/b01/2026-09-15/{NAME}.part", CONTENT)
     assert over(bank, server).land() == []
     assert left(server) == [NAME, f"{NAME}.part"]
+    [seen] = sightings(bank.catalog, over(bank, server).inbox)
+    assert (seen["kind"], seen["entity"]) == ("file_without_signal", "b01")
+
+
+def test_a_signal_without_its_file_is_seen(bank: Bank, server: Server) -> None:
+    server.put(f"movements/b01/2026-09-15/{NAME}.ok", b"\n")
+    [seen] = sightings(bank.catalog, over(bank, server).inbox)
+    assert (seen["kind"], seen["path"]) == ("signal_without_file", f"movements/b01/2026-09-15/{NAME}")
 
 
 def test_a_file_that_is_written_again_meanwhile_is_not_lost(server: Server, bank: Bank) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import pytest
@@ -12,8 +11,8 @@ from sqlalchemy import update
 
 from jobs.commands.lanes import board
 from jobs.ledger import batches, deliveries, releases
+from jobs.ledger.lanes import LaneStatus
 from jobs.ledger.models import Delivery
-from jobs.rollcall import LaneStatus
 from jobs.serving.report import report_data
 from jobs.serving.terminal import kpi_table
 from tests.commands.conftest import Said
@@ -109,11 +108,17 @@ def drawn(status: list[LaneStatus], width: int) -> list[str]:
 
 
 def lanes_of(branches: int, **states: str) -> list[LaneStatus]:
-    """All loaded but for those of `states`."""
-    due = datetime(2026, 9, 15, 14, tzinfo=UTC)
+    """All loaded but for those of `states`, which are roll-call's words."""
     names = [f"b{n:02d}" for n in range(1, branches + 1)]
     return [
-        LaneStatus("core_transactions", name, date(2026, 9, 15), states.get(name, "loaded"), due, None, None)
+        LaneStatus(
+            "core_transactions",
+            name,
+            DAY,
+            states.get(name, "arrived"),
+            "owner",
+            state=None if name in states else "loaded",
+        )  # type: ignore[arg-type]
         for name in names
     ]
 

@@ -114,16 +114,17 @@ def catalog() -> Catalog:
 
 @pytest.fixture
 def released(ledger: Ledger) -> Callable[..., int]:
-    """released(day, version=1, to_date=None) -> a release of the four tables."""
+    """released(day, version=1, to_date=None, missing=()) -> a release of the four tables, of 14 lanes."""
 
     def release(
         day: date,
         version: int = 1,
         to_date: date | None = None,
         tables: tuple[Table, ...] = (KPI_VALUES, DAILY, BRANCHES, PRODUCTS),
+        missing: tuple[str, ...] = (),
     ) -> int:
         last = to_date or day
-        units = {"expected_units": 14, "received_units": 14, "missing": []}
+        units = {"expected_units": 14, "received_units": 14 - len(missing), "missing": list(missing)}
         with ledger.begin() as db:
             key = f"{day}..{last}|v{version}"
             db.execute(
@@ -144,7 +145,7 @@ def released(ledger: Ledger) -> Callable[..., int]:
                 from_date=day,
                 to_date=last,
                 version=version,
-                kind="final",
+                kind="provisional" if missing else "final",
                 cause="first",
                 run_id="r1",
                 released_at=NOW,

@@ -73,6 +73,20 @@ def test_a_release_fills_all_tables_and_says_so(ledger: Ledger, catalog: Catalog
     assert rows(ledger, "select release_id, run_id from {m}.publications") == [(one, "run-1")]
 
 
+def test_a_bi_tool_reads_that_a_day_is_provisional_and_what_lacks(
+    ledger: Ledger, catalog: Catalog, released: Released
+) -> None:
+    """C10."""
+    lane = f"core_accounts|b03|{DAY}"
+    for version, missing in ((1, (lane,)), (2, ())):
+        one = released(DAY, version, missing=missing)
+        mart.publish(ledger, catalog, one, frames([kpi(DAY, "0.48")], [customer("p1", DAY)], [branch("b01", "11")]), "run-1")  # fmt: skip
+    told = rows(
+        ledger, "select version, received_units, expected_units, is_provisional, missing from {b}.releases order by 1"
+    )
+    assert told == [(1, 13, 14, True, [lane]), (2, 14, 14, False, [])]
+
+
 def test_the_same_release_twice_changes_nothing(ledger: Ledger, catalog: Catalog, released: Released) -> None:
     one = released(DAY)
     mart.publish(ledger, catalog, one, frames([kpi(DAY, "0.48")], [customer("p1", DAY)]), "run-1")

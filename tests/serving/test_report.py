@@ -324,6 +324,24 @@ def test_the_terminal_shows_the_same_figures(whole: dict) -> None:
     assert "K41 n/a, K33 n/a, K12 n/a" in shown
 
 
+@pytest.mark.parametrize("kind", ["provisional", "restated"])
+@pytest.mark.parametrize("width", [80, 200])
+def test_the_terminal_says_that_a_day_is_provisional_and_names_what_lacks(kind: str, width: int) -> None:
+    """C10. A restatement that still lacks something is no less provisional."""
+    release = sample.release(kind=kind, cause="close_by", missing=sample.MISSING, received_units=49)
+    data = report_data([share(48, 100)], [], only("K1"), release, names=sample.NAMES)
+    console = Console(width=width, record=True, file=io.StringIO())
+    console.print(kpi_table(data, width=width))
+    shown = " ".join(console.export_text().split())
+    assert "Provisional: 49/51 deliveries have come. Missing: Jinan Old Town: core_balances, core_transactions" in shown
+
+
+def test_the_terminal_of_a_whole_day_says_nothing_of_the_kind(whole: dict) -> None:
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(kpi_table(whole))
+    assert "Missing" not in console.export_text()
+
+
 def test_figures_are_decimals_to_the_end() -> None:
     kpi = k1([share(1, 3) | {"value": Decimal("0.333333"), "numerator": Decimal("1.000000")}])
     assert (kpi["value"], kpi["numerator"]) == ("0.333333", "1")

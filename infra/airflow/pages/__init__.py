@@ -11,6 +11,7 @@ A page is one module beside this one: a function under `@app.get("/<page>")` tha
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,6 +20,7 @@ from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.models.resource_details import DagDetails
 from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import Depends, FastAPI, HTTPException, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -93,9 +95,20 @@ def page(request: Request, template: str, visitor: Visitor | None, status: int =
 
 @cache
 def _environment() -> Environment:
-    return Environment(
+    made = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )  # fmt: skip
+    made.filters |= {
+        "earlier": lambda day: day - timedelta(days=1), "later": lambda day: day + timedelta(days=1), "short": short,
+    }  # fmt: skip
+    return made
+
+
+def short(minutes: int) -> str:
+    """So long, where there is little room: 42 min, 25 h, 4 d."""
+    if minutes < 120:
+        return f"{minutes} min"
+    return f"{minutes // 60} h" if minutes < 2880 else f"{minutes // 1440} d"
 
 
 @app.get("/pages.css")
@@ -113,6 +126,12 @@ def refused(request: Request, error: HTTPException) -> Response:
         here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         return RedirectResponse(get_auth_manager().get_url_login(next_url=here), 303)
     return page(request, "refused.html.j2", None, error.status_code, title="Not shown", reason=str(error.detail))
+
+
+@app.exception_handler(RequestValidationError)
+def misunderstood(request: Request, error: RequestValidationError) -> Response:
+    said = "; ".join(f"{'.'.join(map(str, one['loc'][1:]))} {one['input']!r}: {one['msg']}" for one in error.errors())
+    return refused(request, HTTPException(422, f"The address is not understood. {said}."))
 
 
 @app.exception_handler(LedgerUnavailable)

@@ -1,24 +1,91 @@
-"""The arrival board: branch x feed of a business day."""
+"""The arrival board: branch x feed x day, with what lacks named; a cell opens into all that is known of its lane."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date
+from typing import Annotated
 
-from fastapi import Request, Response
+from fastapi import Query, Request, Response
 
 from infra.airflow.pages import Looking, app, page
-from jobs import rollcall
 from jobs.bank import open_bank
-from jobs.ledger import clock, days
+from jobs.ledger import batches, lanes
+from jobs.ledger.lanes import DayBoard, LaneStatus
+
+EVERY = 30  # seconds; roll-call comes by as often
+MOST_DAYS = 31
+MARKS = {  # word or state -> mark, kind of colour
+    "expected": ("·", "none"), "arriving": ("…", "wait"), "verified": ("v", "wait"), "loaded": ("✓", "good"), "partly_loaded": ("✓−", "warn"),
+    "late": ("✓", "warn"), "held": ("!", "hold"), "refused": ("✗", "bad"), "missing": ("?", "bad"), "closed": ("–", "none"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What stands for a lane: a mark, a word and a kind of colour, and in one sentence what they mean."""
+
+    lane: LaneStatus
+    mark: str
+    word: str
+    kind: str
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Grid:
+    """One day: feeds that branches owe against branches, other feeds a line each."""
+
+    board: DayBoard
+    branches: list[tuple[str, str | None]]  # id, name
+    branch_feeds: list[str]
+    cells: dict[tuple[str, str], Cell]
+    others: list[Cell]
+    lacking: dict[str, list[str]]  # feed -> who
 
 
 @app.get("/board")
-def board(request: Request, visitor: Looking, day: date | None = None) -> Response:
+def board(
+    request: Request,
+    visitor: Looking,
+    day: date | None = None,
+    days: Annotated[int, Query(ge=1, le=MOST_DAYS)] = 1,
+    feed: str | None = None,
+    entity: str | None = None,
+) -> Response:
     bank = open_bank(visitor.bank)
     with bank.ledger.begin() as db:
-        wanted = day or days.last_released_day(db) or clock.now(db).date()
-        lanes = rollcall.lanes(db, bank, wanted)
-    feeds = list(dict.fromkeys(lane.feed for lane in lanes))
-    cells = {(lane.feed, lane.entity): lane for lane in lanes}
-    entities = sorted({lane.entity for lane in lanes})
-    return page(request, "board.html.j2", visitor, title="Arrival board", day=wanted, feeds=feeds, entities=entities, cells=cells, refresh=30)  # fmt: skip
+        last = day or lanes.newest_day(db, bank.catalog)
+        boards = lanes.boards(db, bank.catalog, last, days)
+        chosen = next((lane for lane in boards[0].lanes if (lane.feed, lane.entity) == (feed, entity)), None)
+        events = lanes.history(db, chosen.feed, chosen.entity, last) if chosen else []
+        alerts = batches.alerts(db)
+    branch_feeds = [s.feed for s in bank.catalog.sources.values() if s.sender == "branch"]
+
+    def cell(lane: LaneStatus) -> Cell:
+        is_known_by_state = lane.word == "arrived" or (lane.word == "expected" and lane.state)
+        word = lane.state if is_known_by_state and lane.state else lane.word
+        mark, kind = MARKS[word]
+        return Cell(lane, mark, word.replace("_", " "), kind, lanes.told(bank.catalog, lane))
+
+    grids = [_grid(one, [cell(lane) for lane in one.lanes], branch_feeds) for one in boards]
+    return page(
+        request, "board.html.j2", visitor, title="Arrival board", grids=grids, last=last, days=days, alerts=alerts, legend=MARKS,
+        chosen=cell(chosen) if chosen else None, events=events, clock=bank.catalog.profile.clock, minutes=lanes.minutes, refresh=EVERY,
+    )  # fmt: skip
+
+
+def _grid(one: DayBoard, cells: Sequence[Cell], branch_feeds: Sequence[str]) -> Grid:
+    of_branches = {(c.lane.feed, c.lane.entity): c for c in cells if c.lane.feed in branch_feeds}
+    lacking: dict[str, list[str]] = {}
+    for lane in one.not_live:
+        lacking.setdefault(lane.feed, []).append(lane.entity)
+    return Grid(
+        one,
+        sorted({(c.lane.entity, c.lane.name) for c in of_branches.values()}, key=lambda pair: pair[0]),
+        list(dict.fromkeys(feed for feed, _ in of_branches)),
+        of_branches,
+        [c for c in cells if c.lane.feed not in branch_feeds],
+        lacking,
+    )

@@ -1,0 +1,57 @@
+"""A bank's calendar, `expectations/reference/calendars/<name>.csv`: which dates are worked, and why one is not.
+
+Columns: calendar_date (YYYY-MM-DD), is_working_day (true or false) and, where somebody wants to know why, holiday: the name of the holiday, or of the one
+for which a weekend is worked.
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from jobs.contracts.errors import ContractError, Mistake
+
+SATURDAY = 5
+
+
+@dataclass(frozen=True)
+class CalendarDay:
+    day: date
+    is_working_day: bool
+    holiday: str | None = None
+
+    @property
+    def told(self) -> str:
+        """The day as an operator reads it: "working day", "weekend", "National Day", "working weekend (National Day)"."""
+        is_weekend = self.day.weekday() >= SATURDAY
+        if self.is_working_day:
+            return ("working weekend" if is_weekend else "working day") + (f" ({self.holiday})" if self.holiday else "")
+        return self.holiday or ("weekend" if is_weekend else "no working day")
+
+
+def read_calendar(path: Path) -> dict[date, CalendarDay]:
+    """Raises ContractError naming the first line that is not a date with true or false."""
+    days: dict[date, CalendarDay] = {}
+
+    with path.open(encoding="utf-8", newline="") as lines:
+        for number, row in enumerate(csv.DictReader(lines), 2):
+            day, working = row.get("calendar_date"), row.get("is_working_day")
+            try:
+                parsed = date.fromisoformat(day or "")
+            except ValueError as error:
+                remedy = "Columns are calendar_date (YYYY-MM-DD) and is_working_day (true or false)"
+                raise _wrong(path, number, f"calendar_date {day!r} is not a date", remedy) from error
+            if working not in ("true", "false"):
+                raise _wrong(
+                    path, number, f"is_working_day {working!r} is neither true nor false", "Write true or false"
+                )
+            if parsed in days:
+                raise _wrong(path, number, f"{parsed} is given twice", "Keep one of the two")
+            days[parsed] = CalendarDay(parsed, working == "true", row.get("holiday") or None)
+    return days
+
+
+def _wrong(path: Path, line: int, found: str, remedy: str) -> ContractError:
+    return ContractError([Mistake(path, line, found, remedy)])

@@ -1,0 +1,313 @@
+"""Roll-call: what is to be said of each lane of a day, before, at and after its due time.
+
+The word is roll-call's; it is kept apart from the state of the delivery that answered the lane (models.DELIVERY_STATES):
+
+    expected   not here, and not due yet
+    arrived    here in time
+    late       here, but after its due time; it keeps saying so
+    held       here, and a person must decide
+    refused    here, and not accepted: the right file is still owed
+    missing    due, and not here
+    closed     not owed that day: the calendar or the branch history says why
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Literal
+
+from sqlalchemy import Connection, Row, func, select
+
+from jobs.contracts import Catalog
+from jobs.contracts.source import Source
+from jobs.ledger import clock, days, deliveries, sightings
+from jobs.ledger.models import LIVE_STATES, Delivery, DeliveryEvent
+
+Word = Literal["expected", "arrived", "late", "held", "refused", "missing", "closed"]
+BAD_WORDS: tuple[Word, ...] = ("missing", "refused")
+# Of what no longer answers its lane: something else does.
+REPLACED = ("superseded", "ignored_duplicate")
+# The state that a lane is known by when its batches are in several.
+WORST_FIRST = ("refused", "held", "arriving")
+# A branch is still shown as closed for so long after its last day, and so long before its first.
+REMEMBERED = timedelta(days=30)
+# What was claimed so lately is being taken in, and not said to be missing meanwhile.
+TAKING_IN = timedelta(minutes=2)
+SEEN = {
+    sightings.SIGNAL_WITHOUT_FILE: "signal without file",
+    sightings.FILE_WITHOUT_SIGNAL: "file without signal",
+}
+
+
+@dataclass(frozen=True)
+class LaneStatus:
+    """One lane of a day. Instants are UTC."""
+
+    feed: str
+    entity: str
+    business_date: date
+    word: Word
+    owner: str
+    name: str | None = None  # of the branch
+    is_owed: bool = True
+    is_live: bool = False  # a delivery of it counts
+    state: str | None = None  # of the delivery that answers it
+    delivery_id: str | None = None
+    reason: str | None = None
+    due: datetime | None = None
+    cut_off: datetime | None = None
+    cut_off_of: Literal["feed", "branch"] = "feed"
+    minutes_late: int | None = None  # until it came, or, where nothing acceptable has come, so far
+
+    @property
+    def key(self) -> str:
+        return f"{self.feed}|{self.entity}|{self.business_date}"
+
+
+def of_day(db: Connection, catalog: Catalog, day: date) -> list[LaneStatus]:
+    """Every lane that is owed for a day or would be, were it not closed, and those in which something came though nobody owes it. None of a day that was taken on with others."""
+    if days.is_history(db, day):
+        return []
+    return list(_of_day(db, catalog, day))
+
+
+def _of_day(db: Connection, catalog: Catalog, day: date) -> Iterator[LaneStatus]:
+    at = clock.now(db)
+    came: dict[tuple[str, str], list[Row[Any]]] = {}
+    for row in deliveries.find(db, business_date=day):
+        came.setdefault((row.feed, row.entity), []).append(row)
+    seen = {(row.feed, row.entity): row for row in sightings.of_day(db, day)}
+    history = days.branches(db)
+    owed = {(lane.feed, lane.entity) for lane in days.expected_lanes(db, catalog, day)}
+    for source in days.owing(catalog):
+        for entity, branch in _senders(source, history, day):
+            lane = (source.feed, entity)
+            rows = came.pop(lane, [])
+            if lane in owed:
+                yield _owed(catalog, source, entity, branch, day, at, rows, seen.get(lane))
+            elif rows or _is_remembered(branch, day):
+                yield _closed(catalog, source, entity, branch, day, rows)
+    for (feed, entity), rows in came.items():
+        if (answer := _answer(rows)) is not None and entity != days.TAKE_ON:
+            owner = catalog.sources[feed].owner if feed in catalog.sources else "-"
+            word = _word(answer, None)
+            yield LaneStatus(feed, entity, day, word, owner, is_owed=False, **_told_of(answer, rows))
+
+
+def _senders(source: Source, history: Sequence[Row[Any]], day: date) -> Iterator[tuple[str, Row[Any] | None]]:
+    """Who sends a feed, with what the branch history says of each on a day: its row of that day, else the nearest one."""
+    if source.sender != "branch":
+        yield days.HEAD_OFFICE, None
+        return
+    known: dict[str, Row[Any]] = {}
+    for branch in history:
+        if branch.branch_id not in known or branch.valid_from <= day:
+            known[branch.branch_id] = branch
+    yield from known.items()
+
+
+def _owed(
+    catalog: Catalog,
+    source: Source,
+    entity: str,
+    branch: Row[Any] | None,
+    day: date,
+    at: datetime,
+    rows: Sequence[Row[Any]],
+    sighting: Row[Any] | None,
+) -> LaneStatus:
+    cut_off, due = due_times(catalog, source, branch.cut_off if branch else None, day)
+    first = next((r.received_at for r in rows if r.state not in ("refused", "arriving", "ignored_duplicate")), None)
+    late = int(((first or at) - due).total_seconds() // 60)
+    minutes_late = late if late > 0 else None
+    answer = _answer(rows)
+    word: Word = "missing" if at > due else "expected"
+    told = _told_of(answer, rows)
+    if answer is not None and answer.state == "arriving":
+        told["reason"] = f"not whole yet, since {catalog.profile.clock(answer.received_at)}"
+        if datetime.now(UTC) - answer.claimed_at < TAKING_IN:
+            word = "expected"
+    elif answer is not None:
+        word = _word(answer, minutes_late)
+    elif sighting is not None:
+        told["reason"] = f"{SEEN[sighting.kind]}, since {catalog.profile.clock(sighting.since)}"
+    return LaneStatus(
+        source.feed,
+        entity,
+        day,
+        word,
+        source.owner,
+        name=branch.name if branch else None,
+        due=due,
+        cut_off=cut_off,
+        cut_off_of="branch" if branch and branch.cut_off else "feed",
+        minutes_late=minutes_late,
+        **told,
+    )
+
+
+def due_times(catalog: Catalog, source: Source, own_cut_off: str | None, day: date) -> tuple[datetime, datetime]:
+    """Cut-off and due time of a lane. A branch that has a cut-off of its own gets as long after it as the source's schedule gives after the usual one."""
+    profile, schedule = catalog.profile, source.schedule
+    usual = profile.local(day, schedule.cut_off)
+    due = profile.local(day, schedule.due, schedule.day)
+    cut_off = profile.local(day, own_cut_off) if own_cut_off else usual
+    return cut_off.astimezone(UTC), (cut_off + (due - usual)).astimezone(UTC)
+
+
+def _closed(
+    catalog: Catalog, source: Source, entity: str, branch: Row[Any] | None, day: date, rows: Sequence[Row[Any]]
+) -> LaneStatus:
+    calendar = catalog.calendar_day(day, source.schedule.calendar)
+    why = _why_closed(branch, day) or calendar.told
+    answer = _answer(rows)
+    told = _told_of(answer, rows)
+    told["reason"] = why if answer is None else f"{why}; a file came all the same" + (f": {answer.reason}" if answer.reason else "")  # fmt: skip
+    name = branch.name if branch else None
+    return LaneStatus(source.feed, entity, day, "closed", source.owner, name=name, is_owed=False, **told)
+
+
+def _why_closed(branch: Row[Any] | None, day: date) -> str | None:
+    """What the branch history says; None when the branch was open."""
+    if branch is None or (branch.valid_from <= day and (branch.valid_to is None or branch.valid_to > day)):
+        return None
+    if branch.valid_from > day:
+        return f"opens on {branch.valid_from}"
+    into = f", merged into {branch.merged_into}" if branch.merged_into else ""
+    return f"branch closed since {branch.valid_to}{into}"
+
+
+def _is_remembered(branch: Row[Any] | None, day: date) -> bool:
+    if branch is None:
+        return True
+    return branch.valid_from - REMEMBERED <= day and (branch.valid_to is None or day < branch.valid_to + REMEMBERED)
+
+
+def _answer(rows: Sequence[Row[Any]]) -> Row[Any] | None:
+    """The delivery that a lane is known by: of each batch number the newest that nothing replaced; of those the worst."""
+    newest: dict[int, Row[Any]] = {row.seq: row for row in rows if row.state not in REPLACED}
+    rank = {state: n for n, state in enumerate(WORST_FIRST)}
+    return min(
+        reversed(newest.values()), key=lambda row: rank.get(row.state, len(rank)), default=None
+    )  # of equals the newest
+
+
+def _word(answer: Row[Any], minutes_late: int | None) -> Word:
+    if answer.state == "refused":
+        return "refused"
+    if answer.state == "held":
+        return "held"
+    if answer.state == "arriving":
+        return "expected"
+    return "late" if minutes_late else "arrived"
+
+
+def _told_of(answer: Row[Any] | None, rows: Sequence[Row[Any]]) -> dict[str, Any]:
+    is_live = any(row.state in LIVE_STATES for row in rows)
+    if answer is None:
+        return {"is_live": is_live}
+    return {
+        "is_live": is_live,
+        "state": answer.state,
+        "delivery_id": answer.delivery_id,
+        "reason": answer.reason,
+    }
+
+
+def told(catalog: Catalog, lane: LaneStatus) -> str:
+    """A lane in one sentence, as people are told of it."""
+    whose = f"{lane.feed} of {lane.entity}" + (f" ({lane.name})" if lane.name and lane.name != lane.entity else "")
+    what = f"{whose} for {lane.business_date}"
+    because = f": {lane.reason}" if lane.reason else ""
+    to_whom = f" Owner: {lane.owner}."
+    match lane.word:
+        case "missing":
+            due = f"was due at {catalog.profile.clock(lane.due)}" if lane.due else "is due"
+            if lane.cut_off and lane.cut_off_of == "branch":
+                due += f" (its cut-off is {catalog.profile.clock(lane.cut_off)[-5:]})"
+            return f"{what} {due} and has not come{because}.{to_whom}"
+        case "refused" | "held":
+            did = "was refused" if lane.word == "refused" else "is held"
+            return f"{what} {did} ({lane.delivery_id}){because}{'' if because.endswith('.') else '.'}{to_whom}"
+        case "late":
+            return f"{what} came {minutes(lane.minutes_late)} late ({lane.delivery_id})."
+        case "arrived":
+            return f"{what} has come ({lane.delivery_id})."
+        case "closed":
+            return f"{what} is not owed{because}."
+        case _:
+            due = f" by {catalog.profile.clock(lane.due)}" if lane.due else ""
+            return f"{what} is expected{due}{because}."
+
+
+def minutes(number: int | None) -> str:
+    """42 minutes; 2 hours 5 minutes; 4 days 1 hour."""
+    parts = []
+    for size, unit in ((1440, "day"), (60, "hour"), (1, "minute")):
+        many, number = divmod(number or 0, size)
+        parts += [f"{many} {unit}{'s' if many != 1 else ''}"] if many else []
+    return " ".join(parts[:2]) or "0 minutes"
+
+
+@dataclass(frozen=True)
+class DayBoard:
+    """A day with all its lanes. `standing`: open, being built, provisional v1, final v2, ...; `calendar`: what the bank's calendar says of it."""
+
+    day: date
+    calendar: str
+    standing: str
+    close_by: datetime
+    lanes: list[LaneStatus]
+
+    @property
+    def owed(self) -> list[LaneStatus]:
+        return [lane for lane in self.lanes if lane.is_owed]
+
+    @property
+    def not_live(self) -> list[LaneStatus]:
+        """Owed, and nothing of it counts: what coverage lacks."""
+        return [lane for lane in self.owed if not lane.is_live]
+
+    @property
+    def coverage(self) -> str:
+        return f"{len(self.owed) - len(self.not_live)} of {len(self.owed)}"
+
+
+def boards(db: Connection, catalog: Catalog, last: date, number: int = 1) -> list[DayBoard]:
+    """The days up to `last`, the newest first."""
+    profile = catalog.profile
+    return [
+        DayBoard(
+            day,
+            catalog.calendar_day(day).told,
+            standing(db, day),
+            profile.local(day, profile.close_by, profile.close_by_day).astimezone(UTC),
+            of_day(db, catalog, day),
+        )
+        for day in (last - timedelta(days=n) for n in range(number))
+    ]
+
+
+def standing(db: Connection, day: date) -> str:
+    """Where a business day stands, in the words of its releases."""
+    made, run = days.newest_release(db, day), days.open_run(db, day, day)
+    told = f"{made.kind} v{made.version}" if made else "before all history" if days.is_history(db, day) else "open"
+    return told + (f", v{run.version} {'is being built' if run.state == 'running' else 'asked for'}" if run else "")
+
+
+def newest_day(db: Connection, catalog: Catalog) -> date:
+    """The day that people look at when they name none: the newest of which something has come, or the bank's today."""
+    today = catalog.profile.today(clock.now(db))
+    came = db.execute(select(func.max(Delivery.business_date)).where(Delivery.business_date <= today)).scalar_one()
+    return came or today
+
+
+def history(db: Connection, feed: str, entity: str, day: date) -> list[Row[Any]]:
+    """What became of all deliveries of a lane, in the order in which it happened: at, delivery_id, file_name, state, note."""
+    query = select(
+        DeliveryEvent.at, Delivery.delivery_id, Delivery.file_name, DeliveryEvent.state, DeliveryEvent.note
+    ).join(Delivery, Delivery.delivery_id == DeliveryEvent.delivery_id)
+    lane = (Delivery.business_date == day, Delivery.feed == feed, Delivery.entity == entity)
+    return list(db.execute(query.where(*lane).order_by(DeliveryEvent.event_id)))

@@ -1,0 +1,276 @@
+"""Roll-call's word for each lane. Owed for a day: payments of b01 and b02 (cut-off 17:30, due 22:30), rates of HO (due 22:00)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+
+from jobs.contracts.calendar import CalendarDay
+from jobs.ledger import days, deliveries, lanes, sightings
+from jobs.ledger.lanes import DayBoard, LaneStatus
+from jobs.ledger.models import Delivery
+from tests.ledger.conftest import DAY, TinyBank, at, unit
+
+PAYMENTS = "payments"
+
+
+def lane(bank: TinyBank, feed: str = PAYMENTS, entity: str = "b02", day: date = DAY) -> LaneStatus:
+    return next(one for one in board(bank, day).lanes if (one.feed, one.entity) == (feed, entity))
+
+
+def board(bank: TinyBank, day: date = DAY) -> DayBoard:
+    with bank.ledger.begin() as db:
+        [made] = lanes.boards(db, bank.catalog, day)
+    return made
+
+
+def refuse(bank: TinyBank, delivery: str, state: str = "refused", reason: str = "the trailer says 3, the file has 2") -> None:  # fmt: skip
+    with bank.ledger.begin() as db:
+        deliveries.set_state(db, delivery, state, "r", reason=reason)
+
+
+def history_says(bank: TinyBank, *units: dict[str, Any]) -> None:
+    with bank.ledger.begin() as db:
+        days.replace_units(db, [{"cut_off": None, "merged_into": None, **one} for one in units])
+
+
+class TestDueTime:
+    def test_before_at_and_after_it(self, running: TinyBank) -> None:
+        words = {}
+        for clock in ("08:00", "22:30", "22:31", "23:12"):
+            running.clock(DAY, clock)
+            words[clock] = (lane(running).word, lane(running).minutes_late)
+        assert words == {
+            "08:00": ("expected", None),
+            "22:30": ("expected", None),  # due is the last moment that is in time
+            "22:31": ("missing", 1),
+            "23:12": ("missing", 42),
+        }
+
+    def test_a_missing_lane_says_whose_it_is(self, running: TinyBank) -> None:
+        """C1: red cell, minutes late, owner."""
+        running.clock(DAY, "23:12")
+        assert lane(running).owner == "branch accounting"
+        assert lanes.told(running.catalog, lane(running)) == (
+            "payments of b02 for 2026-09-15 was due at 2026-09-15 22:30 and has not come. Owner: branch accounting."
+        )
+
+    def test_in_time_is_arrived_with_the_deliverys_own_state(self, running: TinyBank) -> None:
+        delivery = running.claim(PAYMENTS, "b02", DAY)
+        assert (lane(running).word, lane(running).state, lane(running).is_live) == ("arrived", "verified", False)
+        running.goes_live(delivery, rejected=1)
+        assert (lane(running).word, lane(running).state, lane(running).is_live) == ("arrived", "partly_loaded", True)
+
+    def test_what_came_late_keeps_saying_so(self, running: TinyBank) -> None:
+        running.clock(DAY, "23:12")
+        running.arrives(PAYMENTS, "b02", DAY)
+        running.clock(DAY + timedelta(days=3), "09:00")
+        late = lane(running)
+        assert (late.word, late.minutes_late, late.state) == ("late", 42, "loaded")
+        assert lanes.told(running.catalog, late) == "payments of b02 for 2026-09-15 came 42 minutes late (D0000003)."
+
+    def test_a_resend_after_the_due_time_makes_nobody_late(self, running: TinyBank) -> None:
+        running.clock(DAY, "21:00")
+        running.arrives(PAYMENTS, "b02", DAY)
+        running.clock(DAY, "23:12")
+        second = running.arrives(PAYMENTS, "b02", DAY)
+        assert (lane(running).word, lane(running).delivery_id) == ("arrived", second)
+
+    def test_a_branch_with_a_cut_off_of_its_own_has_as_long_after_it(self, running: TinyBank) -> None:
+        """D4: b01 ends its day at 19:00 and not at 17:30, so its file is due at midnight and not at 22:30."""
+        history_says(running, unit("b01") | {"cut_off": "19:00"}, unit("b02"))
+        running.clock(DAY, "23:12")
+        own, usual = lane(running, entity="b01"), lane(running)
+        assert (own.word, own.due, own.cut_off, own.cut_off_of) == (
+            "expected", at(DAY + timedelta(days=1), "00:00"), at(DAY, "19:00"), "branch",
+        )  # fmt: skip
+        assert (usual.word, usual.due, usual.cut_off, usual.cut_off_of) == ("missing", at(DAY, "22:30"), at(DAY, "17:30"), "feed")  # fmt: skip
+        running.clock(DAY + timedelta(days=1), "00:05")
+        assert "was due at 2026-09-16 00:00 (its cut-off is 19:00) and has not come" in lanes.told(
+            running.catalog, lane(running, entity="b01")
+        )
+
+
+class TestNotAccepted:
+    def test_a_refused_file_does_not_answer_its_lane(self, running: TinyBank) -> None:
+        refuse(running, running.claim(PAYMENTS, "b02", DAY))
+        assert (lane(running).word, lane(running).minutes_late) == ("refused", None)
+        running.clock(DAY, "23:12")
+        assert (lane(running).word, lane(running).minutes_late) == ("refused", 42)
+        assert lanes.told(running.catalog, lane(running)) == (
+            "payments of b02 for 2026-09-15 was refused (D0000003): the trailer says 3, the file has 2. Owner: branch accounting."
+        )
+
+    def test_the_right_file_after_a_refused_one_is_late_by_its_own_time(self, running: TinyBank) -> None:
+        running.clock(DAY, "21:00")
+        refuse(running, running.claim(PAYMENTS, "b02", DAY))
+        running.clock(DAY, "22:40")
+        running.arrives(PAYMENTS, "b02", DAY)
+        assert (lane(running).word, lane(running).minutes_late) == ("late", 10)
+
+    def test_a_held_file_came_and_waits_for_a_person(self, running: TinyBank) -> None:
+        refuse(running, running.claim(PAYMENTS, "b02", DAY), "held", "60 % fewer rows than usual")
+        running.clock(DAY, "23:12")
+        assert (lane(running).word, lane(running).minutes_late, lane(running).is_live) == ("held", None, False)
+
+    def test_a_refused_resend_is_said_though_the_earlier_file_still_counts(self, running: TinyBank) -> None:
+        running.arrives(PAYMENTS, "b02", DAY)
+        refuse(running, running.claim(PAYMENTS, "b02", DAY))
+        assert (lane(running).word, lane(running).is_live) == ("refused", True)
+
+    def test_of_several_batches_the_worst_is_said(self, running: TinyBank) -> None:
+        refuse(running, running.claim(PAYMENTS, "b02", DAY, seq=1))
+        running.arrives(PAYMENTS, "b02", DAY, seq=2)
+        assert lane(running).word == "refused"
+        running.arrives(PAYMENTS, "b02", DAY, seq=1)
+        assert lane(running).word == "arrived"
+
+
+class TestOnItsWay:
+    def begins(self, bank: TinyBank, claimed_at: datetime) -> None:
+        delivery = bank.claim(PAYMENTS, "b02", DAY)
+        with bank.ledger.begin() as db:
+            row = update(Delivery).where(Delivery.delivery_id == delivery)
+            db.execute(row.values(state="arriving", claimed_at=claimed_at))
+
+    def test_a_growing_file_is_arriving_and_then_missing(self, running: TinyBank) -> None:
+        """C3, F16: it is read when it is whole; after the due time it is missing all the same."""
+        running.clock(DAY, "22:20")
+        self.begins(running, datetime.now(UTC) - timedelta(hours=1))
+        assert (lane(running).word, lane(running).state) == ("expected", "arriving")
+        assert lane(running).reason == "not whole yet, since 2026-09-15 22:20"
+        running.clock(DAY, "22:40")
+        assert (lane(running).word, lane(running).minutes_late) == ("missing", 10)
+
+    def test_a_file_that_is_being_taken_in_is_not_missing(self, running: TinyBank) -> None:
+        running.clock(DAY, "22:40")
+        self.begins(running, datetime.now(UTC))
+        assert (lane(running).word, lane(running).state) == ("expected", "arriving")
+
+    @pytest.mark.parametrize(
+        ("kind", "said"),
+        [
+            (sightings.SIGNAL_WITHOUT_FILE, "signal without file"),
+            (sightings.FILE_WITHOUT_SIGNAL, "file without signal"),
+        ],
+    )
+    def test_what_the_inbox_knows_is_said_up_to_the_limit_and_after_it(
+        self, running: TinyBank, kind: str, said: str
+    ) -> None:
+        """C2, F14, F15."""
+        running.clock(DAY, "21:50")
+        seen = {"path": "payments/b02/x.csv", "kind": kind, "feed": PAYMENTS, "entity": "b02", "business_date": DAY}
+        with running.ledger.begin() as db:
+            sightings.replace(db, [seen])
+        assert (lane(running).word, lane(running).reason) == ("expected", f"{said}, since 2026-09-15 21:50")
+        running.clock(DAY, "22:40")
+        with running.ledger.begin() as db:
+            sightings.replace(db, [seen])
+        assert (lane(running).word, lane(running).reason) == ("missing", f"{said}, since 2026-09-15 21:50")
+        with running.ledger.begin() as db:
+            sightings.replace(db, [])
+        assert lane(running).reason is None
+
+
+class TestClosed:
+    def test_a_holiday_and_a_working_weekend(self, running: TinyBank) -> None:
+        """D3, F46: the calendar's reason for "not expected"."""
+        holiday, makeup = date(2026, 10, 1), date(2026, 9, 20)
+        days_of = {
+            holiday: CalendarDay(holiday, False, "National Day"),
+            makeup: CalendarDay(makeup, True, "National Day"),
+            date(2026, 9, 19): CalendarDay(date(2026, 9, 19), False),
+        }
+        source = running.catalog.sources[PAYMENTS]
+        on_working_days = source.model_copy(update={"schedule": source.schedule.model_copy(update={"calendar": "cn"})})
+        catalog = replace(running.catalog, calendars={"cn": days_of}, sources={**running.catalog.sources, PAYMENTS: on_working_days})  # fmt: skip
+        bank = TinyBank(running.ledger, catalog)
+        bank.clock(holiday, "23:12")
+        assert (lane(bank, day=holiday).word, lane(bank, day=holiday).reason) == ("closed", "National Day")
+        assert (lane(bank, day=date(2026, 9, 19)).word, lane(bank, day=date(2026, 9, 19)).reason) == (
+            "closed",
+            "weekend",
+        )
+        assert lane(bank, day=makeup).word == "missing"
+        assert lane(bank, "rates", "HO", holiday).word == "missing", "rates are owed every day"
+        assert catalog.calendar_day(makeup, "cn").told == "working weekend (National Day)"
+
+    @pytest.mark.parametrize(
+        ("branch", "reason"),
+        [
+            ({"valid_to": date(2026, 9, 1)}, "branch closed since 2026-09-01"),
+            ({"valid_to": DAY, "merged_into": "b01"}, "branch closed since 2026-09-15, merged into b01"),
+            ({"valid_from": date(2026, 10, 1)}, "opens on 2026-10-01"),
+        ],
+    )
+    def test_a_branch_that_is_none_that_day_is_closed_and_not_missing(
+        self, running: TinyBank, branch: dict[str, Any], reason: str
+    ) -> None:
+        """C14: branches open, close, merge."""
+        history_says(running, unit("b01"), unit("b02") | branch)
+        running.clock(DAY, "23:12")
+        assert (lane(running).word, lane(running).reason) == ("closed", reason)
+        assert [one.key for one in board(running).not_live] == [f"payments|b01|{DAY}", f"rates|HO|{DAY}"]
+
+    def test_a_branch_that_closed_long_ago_is_forgotten(self, running: TinyBank) -> None:
+        history_says(running, unit("b01"), unit("b02") | {"valid_to": date(2026, 8, 1)})
+        assert "b02" not in {one.entity for one in board(running).lanes}
+
+    def test_a_file_of_a_closed_branch_is_seen(self, running: TinyBank) -> None:
+        history_says(running, unit("b01"), unit("b02") | {"valid_to": DAY})
+        running.arrives(PAYMENTS, "b02", DAY)
+        closed = lane(running)
+        assert (closed.word, closed.state) == ("closed", "loaded")
+        assert closed.reason == "branch closed since 2026-09-15; a file came all the same"
+
+
+class TestDay:
+    def test_coverage_names_what_is_missing(self, running: TinyBank) -> None:
+        """C10, F23."""
+        assert (board(running).coverage, board(running).standing) == ("0 of 3", "open")
+        running.arrives(PAYMENTS, "b01", DAY)
+        running.arrives("rates", "HO", DAY)
+        running.clock(DAY, "23:50")
+        [key] = running.decide()
+        assert board(running).standing == "open, v1 asked for"
+        running.release(key)
+        seen = board(running)
+        assert (seen.coverage, [one.key for one in seen.not_live], seen.standing) == (
+            "2 of 3", [f"payments|b02|{DAY}"], "provisional v1",
+        )  # fmt: skip
+
+    def test_days_of_a_take_on_owe_no_lanes_of_their_own(self, running: TinyBank) -> None:
+        taken_on = board(running, DAY - timedelta(days=1))
+        assert (taken_on.lanes, taken_on.standing) == ([], "final v1")
+        assert (board(running, date(2026, 8, 1)).lanes, board(running, date(2026, 8, 1)).standing) == (
+            [], "before all history",
+        )  # fmt: skip
+
+    def test_a_stream_owes_nothing_and_is_seen_all_the_same(self, running: TinyBank) -> None:
+        running.arrives("clicks", "app", DAY)
+        clicks = lane(running, "clicks", "app")
+        assert (clicks.word, clicks.is_owed, clicks.due) == ("arrived", False, None)
+        assert board(running).coverage == "0 of 3"
+
+    def test_a_lane_tells_what_became_of_its_files_in_order(self, running: TinyBank) -> None:
+        """C9."""
+        running.clock(DAY, "21:00")
+        refuse(running, running.claim(PAYMENTS, "b02", DAY, name="first.csv"))
+        running.clock(DAY, "22:00")
+        running.goes_live(running.claim(PAYMENTS, "b02", DAY, name="second.csv"))
+        with running.ledger.begin() as db:
+            told = [(e.file_name, e.state) for e in lanes.history(db, PAYMENTS, "b02", DAY)]
+        assert told == [
+            ("first.csv", "arriving"), ("first.csv", "verified"), ("first.csv", "refused"),
+            ("second.csv", "arriving"), ("second.csv", "verified"), ("second.csv", "loaded"),
+        ]  # fmt: skip
+
+
+def test_lateness_is_told_in_two_units() -> None:
+    assert [lanes.minutes(n) for n in (1, 42, 60, 125, 1440, 5860)] == [
+        "1 minute", "42 minutes", "1 hour", "2 hours 5 minutes", "1 day", "4 days 1 hour",
+    ]  # fmt: skip

@@ -1,0 +1,152 @@
+"""What roll-call tells people of lanes: once, and once how it ended. Owed for a day: payments of b01 and b02 (due 22:30), rates of HO (due 22:00)."""
+
+# ruff: noqa: F811 - fixtures are imported by name
+from __future__ import annotations
+
+from datetime import timedelta
+
+from jobs import rollcall
+from jobs.ledger import batches, days, deliveries
+from tests.ledger.conftest import (  # noqa: F401
+    DAY,
+    TinyBank,
+    bank,
+    catalog,
+    installation,
+    ledger,
+    migrated,
+    postgres,
+    running,
+    unit,
+)
+
+MISSING = "payments of b02 for 2026-09-15 was due at 2026-09-15 22:30 and has not come. Owner: branch accounting."
+LATE = "payments of b02 for 2026-09-15 came 42 minutes late (D0000005)."
+
+
+def heard(bank: TinyBank, channel: str = "webhook") -> list[str]:
+    """What is new on a channel after another roll-call."""
+    with bank.ledger.begin() as db:
+        rollcall.say(db, bank.catalog, rollcall.watched_days(db, bank.catalog))
+        new = batches.unsent(db, channel)
+        batches.note_sent(db, channel, new)
+    return [one.message for one in new]
+
+
+def still_open(bank: TinyBank) -> list[str]:
+    with bank.ledger.begin() as db:
+        return [alert.message for alert in batches.alerts(db)]
+
+
+def all_but_b02(bank: TinyBank) -> None:
+    bank.arrives("payments", "b01", DAY)
+    bank.arrives("rates", "HO", DAY)
+
+
+def test_a_missing_lane_is_told_once_and_once_that_it_came(running: TinyBank) -> None:
+    all_but_b02(running)
+    assert heard(running) == []
+    running.clock(DAY, "22:31")
+    assert [heard(running), heard(running), heard(running)] == [[MISSING], [], []]
+    running.clock(DAY, "23:12")
+    running.arrives("payments", "b02", DAY)
+    assert [heard(running), heard(running)] == [[LATE], []]
+    assert still_open(running) == []
+
+
+def test_who_was_not_told_that_it_was_missing_is_not_told_that_it_came(running: TinyBank) -> None:
+    all_but_b02(running)
+    running.clock(DAY, "23:12")
+    assert heard(running, "webhook") == [MISSING]
+    running.arrives("payments", "b02", DAY)
+    assert heard(running, "email") == []
+    assert heard(running, "webhook") == [LATE]
+
+
+def test_a_refused_file_is_told_once_and_the_next_one_anew(running: TinyBank) -> None:
+    all_but_b02(running)
+    told = []
+    for reason in ("the trailer says 3, the file has 2", "the trailer says 3, the file has 1"):
+        delivery = running.claim("payments", "b02", DAY)
+        with running.ledger.begin() as db:
+            deliveries.set_state(db, delivery, "refused", "r", reason=reason)
+        told.append((heard(running), heard(running), len(still_open(running))))
+    assert told == [
+        (["payments of b02 for 2026-09-15 was refused (D0000005): the trailer says 3, the file has 2. Owner: branch accounting."], [], 1),
+        (["payments of b02 for 2026-09-15 was refused (D0000006): the trailer says 3, the file has 1. Owner: branch accounting."], [], 1),
+    ]  # fmt: skip
+    running.arrives("payments", "b02", DAY)
+    assert heard(running) == ["payments of b02 for 2026-09-15 has come (D0000007)."]
+    assert still_open(running) == []
+
+
+def test_a_held_file_is_told(running: TinyBank) -> None:
+    all_but_b02(running)
+    delivery = running.claim("payments", "b02", DAY)
+    with running.ledger.begin() as db:
+        deliveries.set_state(db, delivery, "held", "r", reason="60 % fewer rows than usual")
+    assert heard(running) == [
+        "payments of b02 for 2026-09-15 is held (D0000005): 60 % fewer rows than usual. Owner: branch accounting."
+    ]
+    running.goes_live(delivery)
+    assert heard(running) == ["payments of b02 for 2026-09-15 has come (D0000005)."]
+
+
+def test_a_file_refused_for_a_day_that_is_long_complete_is_told_too(running: TinyBank) -> None:
+    running.whole_day()
+    [key] = running.decide()
+    running.release(key)
+    running.clock(DAY + timedelta(days=20), "09:00")
+    delivery = running.claim("payments", "b02", DAY)
+    with running.ledger.begin() as db:
+        deliveries.set_state(db, delivery, "refused", "r", reason="no trailer")
+    assert [one for one in heard(running) if "2026-09-15" in one] == [
+        f"payments of b02 for 2026-09-15 was refused ({delivery}): no trailer. Owner: branch accounting."
+    ]
+
+
+def test_a_provisional_day_is_watched_until_all_has_come(running: TinyBank) -> None:
+    """F21: the file comes four days later."""
+    all_but_b02(running)
+    running.clock(DAY, "23:50")
+    [key] = running.decide()
+    running.release(key)
+    assert heard(running) == [MISSING]
+    running.clock(DAY + timedelta(days=4), "20:00")
+    running.arrives("payments", "b02", DAY)
+    assert [one for one in heard(running) if "2026-09-15" in one] == [
+        "payments of b02 for 2026-09-15 came 3 days 21 hours late (D0000005)."
+    ]
+
+
+def test_a_branch_that_turns_out_to_be_closed_ends_its_alert(running: TinyBank) -> None:
+    """C14: the branch history of the next release knows it."""
+    all_but_b02(running)
+    running.clock(DAY, "23:12")
+    assert heard(running) == [MISSING]
+    with running.ledger.begin() as db:
+        days.replace_units(db, [unit("b01"), unit("b02") | {"valid_to": DAY}])
+    assert heard(running) == ["payments of b02 for 2026-09-15 is not owed: branch closed since 2026-09-15."]
+
+
+def test_an_alert_of_a_month_ago_is_watched_no_longer(running: TinyBank) -> None:
+    all_but_b02(running)
+    running.clock(DAY, "23:12")
+    assert heard(running) == [MISSING]
+    running.clock(DAY + timedelta(days=32), "06:00")
+    assert "payments|b02|2026-09-15 is more than 31 days old: it is watched no longer." in heard(running)
+
+
+def test_before_the_first_release_nobody_is_missed(bank: TinyBank) -> None:
+    bank.clock(DAY, "23:55")
+    assert heard(bank) == []
+
+
+def test_airflow_hears_the_same_once(running: TinyBank) -> None:
+    from jobs import alerts
+
+    all_but_b02(running)
+    running.clock(DAY, "23:12")
+    heard(running)
+    told = [alerts.for_airflow(running.ledger), alerts.for_airflow(running.ledger)]
+    assert [[one["message"] for one in new] for new in told] == [[MISSING], []]
