@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
 from itertools import combinations
@@ -40,9 +40,9 @@ class Seen:
 
 @dataclass(frozen=True)
 class ColumnProfile:
-    """One column over all rows.
+    """One column over all rows. `is_secret`: it identifies somebody, or came of what does, or is of category C3; then nothing but `given` and `shares` is known.
 
-    `given`: rows in which it is not null. `low`, `high`, `middle`: smallest, largest and median value of a number or time. `values`: of a code, each value; None
+    `given`: rows in which it is not null. `low`, `high`: smallest and largest value of a number or time. `values`: of a code, each value; None
     for what is no code. `forms`: of text each form, digits as 9, letters as a and A; None when there are too many. `longest`: characters of the longest text.
     `shares`, `means`: by subject that came whole and not empty, the share of rows in which it is given, and the mean of a number.
     """
@@ -52,9 +52,9 @@ class ColumnProfile:
     rows: int
     days: int
     given: int
+    is_secret: bool = False
     low: Any = None
     high: Any = None
-    middle: Any = None
     values: Mapping[str, Seen] | None = None
     forms: Mapping[str, Seen] | None = None
     longest: int = 0
@@ -165,12 +165,12 @@ def _column(
     means = [float(m[f"mean {name}"]) for m in by_subject.values() if m.get(f"mean {name}") is not None]
     c = quoted(name)
     (given,) = _one(engine, f"select count({c}) from rows")
-    made = ColumnProfile(name, column, rows, days, given, shares=shares)
+    made = ColumnProfile(name, column, rows, days, given, is_secret, shares=shares)
     if is_secret or not given:
         return made
     if made.is_number or made.kind in TEMPORAL:
-        low, high, median = _one(engine, f"select min({c}), max({c}), quantile_disc({c}, 0.5) from rows")
-        return ColumnProfile(name, column, rows, days, given, low, high, median, shares=shares, means=means)
+        low, high = _one(engine, f"select min({c}), max({c}) from rows")
+        return replace(made, low=low, high=high, means=means)
     if made.kind != "string":
         return made
     (longest,) = _one(engine, f"select max(length({c})) from rows")
@@ -183,9 +183,7 @@ def _column(
         f"regexp_replace(regexp_replace(regexp_replace({c}, '[0-9]', '9', 'g'), '[a-z]', 'a', 'g'), '[A-Z]', 'A', 'g')"
     )
     forms = _seen(engine, form, c, middle, MOST_FORMS)
-    return ColumnProfile(
-        name, column, rows, days, given, values=values, forms=forms, longest=longest, shares=shares
-    )  # fmt: skip
+    return replace(made, values=values, forms=forms, longest=longest)
 
 
 def _seen(engine: duckdb.DuckDBPyConnection, of: str, column: str, middle: date, most: int) -> dict[str, Seen] | None:

@@ -114,11 +114,10 @@ def suggested(
 
 def proposals(profile: Profile, table: Table, references: Mapping[str, Reference]) -> list[Proposal]:
     """What the profile speaks for and the contract does not promise already, in the order of the columns."""
-    secret = {n for n, p in profile.columns.items() if p.column.classification.startswith("C3")}
     found: list[Proposal] = []
     for column in profile.columns.values():
         found += _given(column)
-        if column.given >= ENOUGH_VALUES and column.name not in secret:
+        if column.given >= ENOUGH_VALUES and not column.is_secret:
             found += _text(column, references) if column.kind == "string" else _bounds(column)
             found += _mean(column)
     found += [p for pair in profile.pairs for p in _pair(pair, profile)]
