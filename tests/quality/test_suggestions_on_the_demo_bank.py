@@ -204,3 +204,20 @@ def test_of_rows_with_faults_four_in_five_are_caught(spark: Any, days: Days, rul
         f"{name} {caught[name]}/{n}" for name, n in faulty.items()
     )
     assert share >= 0.8, measured
+
+
+def test_a_whole_file_in_fen_is_held(spark: Any, days: Days, rules: list[Rule], tmp_path: Path) -> None:
+    """F73, and a file of which three quarters are missing (F63): no row need be strange for the file to be."""
+    day = days.later[0]
+    in_fen, short = f"{day}/b01", f"{day}/b02"
+    rows = [FAULTS["fen_as_yuan"](row) if row["__delivery_id"] == in_fen else row for row in days.rows[day]]
+    rows = [row for row in rows if row["__delivery_id"] != short or row["__line"] <= 2]
+    of_files = [rule for rule in rules if not rule.judges_rows]
+    frame = typed(spark, days.table, rows, tmp_path / "text.parquet")
+    trials = tried(
+        frame, days.table, of_files, days.subjects([day]), tmp_path / "judged", within=UNIQUE_WITHIN, order=ORDER
+    )
+    spoke = {(t.subject.name, t.rule): t.outcome for t in trials if t.outcome != "pass"}
+    assert spoke.get((in_fen, "amount_mean_as_usual")) == "hold", spoke
+    assert spoke.get((short, "rows_as_usual")) == "hold", spoke
+    assert {name for name, _ in spoke} == {in_fen, short}
