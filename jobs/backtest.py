@@ -30,6 +30,8 @@ from jobs.quality.trial import BRANCH, DAY, QUARANTINE, SUBJECT, Subject, Trial
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
+    from jobs.quality.proposals import Proposal
+
 Progress = Callable[[str], None]
 HALTED = ("stop", "hold")
 
@@ -91,6 +93,38 @@ def backtest(bank: Bank, table: Table, rule: Rule, count: int, progress: Progres
             "delivery. Try it when days have come by themselves."
         )
     return Backtest(table, rule, choice.days, sorted(trials, key=lambda t: (t.subject.day, t.subject.name)))
+
+
+@dataclass(frozen=True)
+class Suggestions:
+    """Rules proposed for a table, and those that were left out because they would have kept something back, or warned, on the very days that they come from."""
+
+    table: Table
+    days: list[date]
+    proposals: list[Proposal]
+    left_out: list[Proposal]
+
+
+def suggest(bank: Bank, table: Table, count: int, progress: Progress = lambda _: None) -> Suggestions:
+    """Propose rules from the last `count` released days. Raises NothingToTry, SparkUnavailable, LedgerUnavailable."""
+    from jobs.quality.proposals import suggested
+
+    choice = choose(bank, table, count)
+    _must_be_in_the_lake(bank, table, list(table.physical_columns))
+    progress(f"Reading {choice.sentence}.")
+    with session(choice.rows) as spark, _scratch(bank) as folder:
+        within, order = uniqueness(table)
+        kept, left_out = suggested(
+            choice.read(spark),
+            table,
+            choice.subjects,
+            bank.catalog.references,
+            folder,
+            within=within,
+            order=order,
+            progress=progress,
+        )
+    return Suggestions(table, choice.days, kept, left_out)
 
 
 def uniqueness(table: Table) -> tuple[list[str], list[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,11 +12,14 @@ import typer
 from typer.core import TyperGroup
 
 from jobs.backtest import HALTED, Backtest, NothingToTry
+from jobs.backtest import backtest as trials_of
+from jobs.backtest import suggest as suggestions_for
 from jobs.bank import open_bank
 from jobs.commands.output import Bad, BankOption, JsonOption, console, errors, plain, show
 from jobs.contracts.draft import is_rule_id, proposed_rule, table_named, table_of_rule, with_draft
 from jobs.ledger import batches
 from jobs.quality.data_docs import index
+from jobs.quality.proposals import in_contract_form
 from jobs.quality.trial import QUARANTINE, Trial
 
 RESULTS = "results"
@@ -111,8 +115,6 @@ def backtest(
     as_json: JsonOption = False,
 ) -> None:
     """What a rule would have done to past days: the days it would have stopped or held, the rows and the money it would have quarantined, and of which branches. Nothing is written. Anything stopped, held or quarantined gives exit status 1."""
-    from jobs.backtest import backtest as try_rule
-
     the_bank = open_bank(bank)
     catalog = the_bank.catalog
     if contract is not None:
@@ -127,7 +129,7 @@ def backtest(
         )
     proposed = proposed_rule(rule, the_table, catalog)
     try:
-        found = try_rule(the_bank, the_table, proposed, count, _said_to_people)
+        found = trials_of(the_bank, the_table, proposed, count, _said_to_people)
     except NothingToTry as nothing:
         raise Bad(str(nothing)) from nothing
     shown = found.trials if as_json else found.caught
@@ -145,6 +147,46 @@ def backtest(
         console.print(_summary(found), highlight=False, markup=False, soft_wrap=True)
     if not found.is_quiet:
         raise typer.Exit(1)
+
+
+@app.command(
+    epilog="Examples: ledgerlake gates suggest bronze.core_transactions · ledgerlake gates suggest bronze.new_feed --contract draft.yaml --days 60"
+)
+def suggest(
+    bank: BankOption,
+    table: Annotated[
+        str | None, typer.Argument(help="The table, for instance silver.transactions; that of the draft when left out.")
+    ] = None,
+    contract: ContractOption = None,
+    count: DaysOption = 30,
+    as_json: JsonOption = False,
+) -> None:
+    """Rules proposed from what past days looked like, in contract form, each with its evidence. What the contract promises already is not proposed again, and each rule was tried on the same days: it would have kept nothing back."""
+    the_bank = open_bank(bank)
+    if contract is not None:
+        catalog, the_table = with_draft(the_bank.catalog, contract)
+        if table not in (None, the_table.table):
+            raise Bad(f"{contract} is the contract of {the_table.table}, not of {table}.", 2)
+        the_bank = replace(the_bank, catalog=catalog)
+    elif table is None:
+        raise Bad("For which table? Name it, for instance `ledgerlake gates suggest silver.transactions`.", 2)
+    else:
+        the_table = table_named(the_bank.catalog, table)
+    try:
+        found = suggestions_for(the_bank, the_table, count, _said_to_people)
+    except NothingToTry as nothing:
+        raise Bad(str(nothing)) from nothing
+    for proposal in found.left_out:
+        _said_to_people(f"Left out, for it would have spoken on these days: {proposal.rule.id}.")
+    if as_json:
+        for proposal in found.proposals:
+            print(json.dumps(proposal.as_json(), ensure_ascii=False))
+    elif found.proposals:
+        print(in_contract_form(found.proposals))
+    else:
+        console.print(
+            f"Nothing to propose: the contract of {the_table.table} says what these days show, or they show too little."
+        )
 
 
 def _said_to_people(text: str) -> None:

@@ -17,7 +17,7 @@ from sqlalchemy import func, select
 
 from jobs.bank import open_bank
 from jobs.lake.log import schema
-from jobs.lake.tables import schema_of
+from jobs.lake.tables import judged_table, schema_of
 from jobs.ledger import batches, days, deliveries, releases
 from jobs.ledger.models import Base
 from jobs.settings import settings
@@ -228,3 +228,81 @@ def test_a_column_that_the_lake_has_not_yet_is_no_null(filled: Filled, ledgerlak
 def test_the_results_are_still_what_gates_alone_says(bank: TinyBank, ledgerlake: Command) -> None:
     for words in ((), ("bronze.payments",), ("--last", "5"), ("results", "bronze.payments")):
         assert ledgerlake("gates", *words) == Said(0, "No gate has spoken yet.\n", "")
+
+
+def test_of_a_table_with_history_what_each_day_told_is_judged(filled: Filled, ledgerlake: Command) -> None:
+    """Two days told anew: their former statements no longer count."""
+    told = {DAY: ["10.00", "900.00"], NEXT: ["20.00", "950.00"]}
+    _with_history(filled, told)
+    rule = SMALL.replace("500", "920")
+    said = ledgerlake("gates", "backtest", rule, "--table", "silver.movements", "--days", "2", "--json")
+    trials = list(map(json.loads, said.out.splitlines()))[:-1]
+    assert [(t["day"], t["outcome"], t["judged"], t["rows"]) for t in trials] == [
+        (str(DAY), "pass", 2, 0),
+        (str(NEXT), "quarantine", 2, 1),
+    ]
+
+
+def _with_history(filled: Filled, told: dict[date, list[str]]) -> None:
+    """silver.movements becomes a table with history, and what these days told is released: twice, with dearer amounts the first time."""
+    change(settings().expectations, "silver/movements.yaml", "history: fact", "history: scd2")
+    open_bank.cache_clear()
+    bank = open_bank("tiny")
+    states = judged_table(bank.catalog.tables["silver.movements"])
+    kinds = pa.schema(schema(schema_of(states)).to_arrow())
+    for more in (1_000_000, 0):
+        for day, amounts in told.items():
+            with filled.bank.ledger.begin() as db:
+                key = days.request_again(db, bank.catalog, day, "repaired")
+            filled.bank.start(key)
+            with filled.bank.ledger.begin() as db:
+                batch = batches.start(db, "silver.movements", key, "run").batch_id
+            rows = [
+                {"movement_id": f"{day}:{n}", "direction": "debit", "amount": Decimal(amount) + more, "business_date": day, "valid_from": day, "batch": batch,
+                 "__verdict": "accepted", "__reasons": [], "__warnings": [], "sources": [{"delivery_id": "D", "line": n}]}
+                for n, amount in enumerate(amounts)
+            ]  # fmt: skip
+            write_deltalake(bank.lake.path(states.table), pa.Table.from_pylist(rows, schema=kinds), mode="append")
+            with filled.bank.ledger.begin() as db:
+                batches.set_state(db, batch, "passed", delta_version=1)
+                releases.release(db, days.get(db, key), {"silver.movements": (1, batch)}, "run")
+
+
+def test_rules_are_proposed_in_contract_form(filled: Filled, ledgerlake: Command) -> None:
+    """Forty more payments of a day, of 10.00 to 49.00; what is printed can be pasted into the contract."""
+    _goes_live(
+        filled.bank, filled.bank.claim("payments", "b01", NEXT, seq=2), NEXT, "b01", [f"{n}.00" for n in range(10, 50)]
+    )
+    said = ledgerlake("gates", "suggest", "bronze.payments", "--days", "2")
+    assert said.status == 0
+    assert said.out.splitlines()[0] == "rules:"
+    assert (
+        "  - {id: amount_range, onFail: quarantine, expect_column_values_to_be_between: {column: amount, max_value: 2000}}"
+        in said.out.splitlines()
+    )
+    contract = settings().expectations / "bronze" / "payments.yaml"
+    text = contract.read_text()
+    contract.write_text(text.replace("rules:\n", said.out, 1))
+    assert ledgerlake("contracts", "check").status == 0
+    open_bank.cache_clear()
+    again = ledgerlake("gates", "suggest", "bronze.payments", "--days", "2", "--json")
+    assert (again.status, again.out) == (0, "")  # all of it is promised now
+
+
+def test_of_few_rows_nothing_is_proposed(filled: Filled, ledgerlake: Command) -> None:
+    said = ledgerlake("gates", "suggest", "bronze.payments")
+    assert (said.status, said.out.split(":")[0]) == (0, "Nothing to propose")
+
+
+def test_a_draft_is_proposed_for_without_its_bank_having_it(
+    filled: Filled, ledgerlake: Command, tmp_path: Path
+) -> None:
+    draft = tmp_path / "payments.yaml"
+    draft.write_text((settings().expectations / "bronze" / "payments.yaml").read_text().replace("string!", "string"))
+    _goes_live(filled.bank, filled.bank.claim("payments", "b01", NEXT, seq=2), NEXT, "b01", ["5.00"] * 40)
+    said = ledgerlake("gates", "suggest", "--contract", str(draft), "--json")
+    proposed = {line["id"] for line in map(json.loads, said.out.splitlines())}
+    assert {"payment_no_given", "direction_given", "amount_range"} <= proposed and "amount_given" not in proposed
+    wrong = ledgerlake("gates", "suggest", "bronze.rates", "--contract", str(draft))
+    assert (wrong.status, wrong.err) == (2, f"{draft} is the contract of bronze.payments, not of bronze.rates.\n")
+    assert ledgerlake("gates", "suggest").status == 2
