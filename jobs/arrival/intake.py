@@ -26,6 +26,7 @@ from jobs.arrival.naming import Lane
 from jobs.arrival.plain import plainly
 from jobs.arrival.records import Reader, Rows
 from jobs.arrival.rows import Of, RowsWriter
+from jobs.arrival.text import MARKED
 from jobs.arrival.totals import Counter, Stated, Totals, stated_in_trailer
 from jobs.contracts.model import Table
 from jobs.privacy import pgp
@@ -203,6 +204,8 @@ def _read(
         intake.sha256, intake.size = tee.sha256, tee.size
         intake.extra, intake.lacking, intake.ends_itself = reader.extra, reader.lacking, reader.ends_itself
         intake.notes += reader.notes + writer.notes
+        if intake.encoding == "utf-8-sig":
+            del intake.notes[MARKED]  # it is declared
         intake.refusal = keep(intake)
         if not intake.refusal:
             writer.close()

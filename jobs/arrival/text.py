@@ -22,6 +22,7 @@ LONGEST_LINE = 64 << 20
 BOM = codecs.BOM_UTF8
 ENDS_OF_MAINFRAME = (b"\x15", b"\x25")
 NEXT_LINE = "\x85".encode()  # ends lines of mainframe text
+MARKED = "byte order mark taken off"
 PACKED_BITE = 64 << 10
 PRIVATE = re.compile(b"\xee[\x80-\xbf][\x80-\xbf]|\xef[\x80-\xa3][\x80-\xbf]")  # U+E000 to U+F8FF in UTF-8
 ASSIGNED = {chr(point).encode(): character.encode() for point, character in PRIVATE_USE.items()}
@@ -48,7 +49,7 @@ class Block:
         data = to_utf8(self.data, self.codec, self.offset, self.line)
         if self.line == 1 and data.startswith(BOM):
             data = data.removeprefix(BOM)
-            notes["byte order mark taken off"] += 1
+            notes[MARKED] += 1
         return assigned(data, notes)
 
 
