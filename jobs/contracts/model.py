@@ -338,8 +338,8 @@ class Table(Strict):
     )
     affects: str | None = Field(
         None,
-        description="bronze: SQL for another business date whose figures the row changes (the original's, of a "
-        "reversal)",
+        description="bronze: SQL for another business date, or a list of them, whose figures the row changes (the "
+        "original's, of a reversal)",
     )
     tracked: list[str] = Field(
         default_factory=list, description="scd2: columns whose change opens a row; all when empty"
