@@ -22,7 +22,7 @@ from sqlalchemy import Connection, Row, select
 from jobs.bank import Bank
 from jobs.demo_bank.faults import CAN, KINDS, NOT_BUILT, Caught, Proof
 from jobs.ledger import batches, days, deliveries, releases
-from jobs.ledger.models import LIVE_STATES, Alert, GateResult
+from jobs.ledger.models import LIVE_STATES, Alert, DeliveryEvent, GateResult
 
 CAUGHT, MISSED, OPEN, AWAY = "caught", "not caught", "control not built yet", "not injected"
 # Causes of a release that tells a day anew because of something that came later.
@@ -282,8 +282,6 @@ class _Look:
 
     def _note(self, delivery: Row[Any]) -> str | None:
         """What was said of a delivery when it was verified."""
-        from jobs.ledger.models import DeliveryEvent
-
         query = select(DeliveryEvent.note).where(
             DeliveryEvent.delivery_id == delivery.delivery_id, DeliveryEvent.state == "verified"
         )
