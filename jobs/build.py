@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
@@ -22,6 +22,7 @@ from jobs.bank import Bank, open_bank
 from jobs.contracts import Table
 from jobs.contracts.day import Day
 from jobs.contracts.model import INCOMING, PREVIOUS
+from jobs.corrections import REPLACED, settled
 from jobs.lake import history, session
 from jobs.lake.tables import SOURCES, Stamp, business_date_column, judged_table
 from jobs.lease import hold_writer
@@ -329,18 +330,25 @@ def incoming(spark: SparkSession, bank: Bank, run: Run, table: Table) -> DataFra
     conformed = _all_conformed(spark, bank, run, table)
     return (
         conformed.where("__filtered is null").drop("__filtered")
-        if _has_filters(bank, table)
+        if _has_filters(bank, run, table)
         else conformed.drop("__filtered")
     )
 
 
 def _all_conformed(spark: SparkSession, bank: Bank, run: Run, table: Table) -> DataFrame:
     live = _parts(bank, run, table, run.first, _incoming_last(bank, run, table))
-    frames = []
-    for bronze in bank.catalog.feeding(table.table):
-        parts = [p for p in live if p.feed == bronze.name]
-        if parts:
-            frames.append(_conformed(spark, bank, bronze, table, parts))
+    arrived = {
+        bronze.table: bank.lake.of_parts(spark, bronze, parts)
+        for bronze in bank.catalog.feeding(table.table)
+        if (parts := [p for p in live if p.feed == bronze.name])
+    }
+    for correction in [bank.catalog.tables[name] for name in arrived if bank.catalog.tables[name].corrects]:
+        originals, arrived[correction.table] = settled(
+            arrived.get(str(correction.corrects)), arrived[correction.table], correction
+        )
+        if originals is not None:
+            arrived[str(correction.corrects)] = originals
+    frames = [_conformed(bank, bank.catalog.tables[name], table, rows) for name, rows in arrived.items()]
     return reduce(lambda a, b: a.unionByName(b), frames) if frames else _no_incoming(spark, table)
 
 
@@ -351,15 +359,19 @@ def _incoming_last(bank: Bank, run: Run, table: Table) -> date:
         return max(run.last, days.last_released_day(db) or run.last)
 
 
-def _has_filters(bank: Bank, table: Table) -> bool:
-    return any(bronze.conforms[table.table].where for bronze in bank.catalog.feeding(table.table))
+def _has_filters(bank: Bank, run: Run, table: Table) -> bool:
+    """Whether rows may be kept out by name: by a `where` of a feed, or because they were corrected."""
+    feeding = bank.catalog.feeding(table.table)
+    corrections = {bronze.name for bronze in feeding if bronze.corrects}
+    live = _parts(bank, run, table, run.first, _incoming_last(bank, run, table)) if corrections else []
+    return any(bronze.conforms[table.table].where for bronze in feeding) or any(p.feed in corrections for p in live)
 
 
 def _filtered(spark: SparkSession, bank: Bank, run: Run, table: Table) -> dict[str, Any]:
-    """Rows (and money) that a named `where` of a feed's contract kept out of the table: `filtered:<name>` -> [rows, money]."""
+    """Rows (and money) that a named `where` of a feed's contract, or a correction, kept out of the table: `filtered:<name>` -> [rows, money]."""
     from pyspark.sql import functions as F
 
-    if INCOMING not in table.reads or not _has_filters(bank, table):
+    if INCOMING not in table.reads or not _has_filters(bank, run, table):
         return {}
     money = F.sum(table.money) if table.money in table.incoming else F.lit(None)
     out = (
@@ -371,12 +383,12 @@ def _filtered(spark: SparkSession, bank: Bank, run: Run, table: Table) -> dict[s
     return {f"filtered:{row['__filtered']}": [row["n"], str(row["m"] or 0)] for row in out.collect()}
 
 
-def _conformed(spark: SparkSession, bank: Bank, bronze: Table, table: Table, parts: Sequence[Row[Any]]) -> DataFrame:
+def _conformed(bank: Bank, bronze: Table, table: Table, rows: DataFrame) -> DataFrame:
+    """Accepted rows of a bronze table as the contract conforms them; `__filtered` names what keeps a row out."""
     from pyspark.sql import functions as F
 
     conform = bronze.conforms[table.table]
     source = bank.catalog.sources[bronze.name]
-    rows = bank.lake.of_parts(spark, bronze, parts)
     columns: list[Column] = [
         F.expr(expand(bank, source.system, conform.columns[name]) if name in conform.columns else "null")
         .cast(column.type)
@@ -398,7 +410,7 @@ def _conformed(spark: SparkSession, bank: Bank, bronze: Table, table: Table, par
         F.array(F.struct(F.col("__delivery_id").alias("delivery_id"), F.col("__line").alias("line"))).alias("sources"),
         F.col("__received_at").alias("received_at"),
         F.col("__business_date"),
-        first_failed.alias("__filtered"),
+        (F.coalesce(REPLACED, first_failed) if REPLACED in rows.columns else first_failed).alias("__filtered"),
     )
 
 

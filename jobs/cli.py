@@ -63,6 +63,7 @@ def _explained(error: Exception) -> tuple[int, str | None]:
     from jobs.contracts import ContractError
     from jobs.lake import DiskFull, SparkUnavailable
     from jobs.ledger import LedgerUnavailable
+    from jobs.ledger.days import MonthClosed
     from jobs.privacy.keys import KeysUnavailable
     from jobs.schema_change import NotNow
 
@@ -70,7 +71,7 @@ def _explained(error: Exception) -> tuple[int, str | None]:
         where = getattr(getattr(error, "ctx", None), "command_path", "ledgerlake")
         said = error.format_message()
         return 2, f"{said}\nTry `{where} --help`." if said else ""
-    if isinstance(error, ContractError | NotNow):
+    if isinstance(error, ContractError | NotNow | MonthClosed):
         return 1, str(error)
     if isinstance(error, LedgerUnavailable | SparkUnavailable | DiskFull | ServicesError | KeysUnavailable):
         return 3, str(error)

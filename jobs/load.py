@@ -11,7 +11,7 @@ from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Row
+from sqlalchemy import Connection, Row
 
 from jobs.bank import Bank, open_bank
 from jobs.contracts import Rule, Table
@@ -74,11 +74,19 @@ def _batches(bank: Bank, feed: str, wave: str, run_id: str) -> list[Row[Any]]:
         unfinished = batches.unfinished(db, table)
         new = batches.start(db, table, f"{feed}|{wave}", run_id)
         if new.batch_id not in {b.batch_id for b in unfinished}:
-            if deliveries.take_verified(db, feed, new.batch_id):
+            if _waits_for_corrected(bank, db, feed):
+                batches.set_state(db, new.batch_id, "passed", metrics={"deliveries": 0})
+            elif deliveries.take_verified(db, feed, new.batch_id):
                 unfinished.append(new)
             else:
                 batches.set_state(db, new.batch_id, "passed", metrics={"deliveries": 0})
         return unfinished
+
+
+def _waits_for_corrected(bank: Bank, db: Connection, feed: str) -> bool:
+    """What is corrected came with its correction and is not in bronze yet: roll-call rings for the correction again."""
+    corrected = bank.catalog.bronze(feed).corrects
+    return corrected is not None and bool(deliveries.find(db, feed=corrected.split(".")[1], states=["verified"]))
 
 
 def _load_batch(bank: Bank, feed: str, batch: Row[Any], run_id: str) -> list[str]:
@@ -124,11 +132,27 @@ def _judged(
     day = F.coalesce(own, F.col("__lane_date")) if own is not None else F.col("__lane_date")
     # A canary belongs to no day: its date would widen the range by which files are passed over.
     dated = typed.withColumn("__business_date", F.when(F.col("__delivery_id") != CANARY, day))
+    if table.corrects:
+        from jobs.corrections import with_original_found
+
+        dated = with_original_found(dated, _originals(spark, bank, table, dated), table)
     hashed = dated.withColumn("__row_hash", row_hash(table.compared))
     return judge(
         hashed, rules, within=["__delivery_id", "__business_date"], order=["__line"], already=F.col("__cast_errors"),
         suspects=repeated([d.rows_uri for d in waiting], table, rules),
     )  # fmt: skip
+
+
+def _originals(spark: SparkSession, bank: Bank, table: Table, corrections: DataFrame) -> DataFrame | None:
+    """What counts now of the corrected table, of the dates that the corrections speak of; None where nothing does."""
+    corrected = bank.catalog.tables[str(table.corrects)]
+    dates = {row[0] for row in corrections.select("__business_date").distinct().collect()} - {None}
+    if not dates:
+        return None
+    with bank.ledger.begin() as db:
+        parts = deliveries.live_parts(db, [corrected.name], min(dates), max(dates))
+    parts = [part for part in parts if part.business_date in dates]
+    return bank.lake.of_parts(spark, corrected, parts) if parts else None
 
 
 def _rows(spark: SparkSession, table: Table, uris: Sequence[str]) -> tuple[DataFrame, dict[str, str]]:
@@ -264,7 +288,10 @@ def _settle(
             for d in measured.by_date.get(delivery.delivery_id, [])
         ]
         is_read = bool(table.conforms)
-        deliveries.go_live(db, delivery.delivery_id, batch_id, run_id, dates=dates, totals=totals, is_read=is_read)
+        cause = days.CORRECTION if table.corrects else "arrived"
+        deliveries.go_live(
+            db, delivery.delivery_id, batch_id, run_id, dates=dates, totals=totals, is_read=is_read, cause=cause
+        )
         days.mark_changed(db, delivery, measured.affects.get(delivery.delivery_id, []))
         return deliveries.get(db, delivery.delivery_id).state
 

@@ -7,6 +7,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import structlog
 from sqlalchemy import select, update
 
 from jobs.bank import Bank, open_bank
@@ -15,6 +16,7 @@ from jobs.lake.tables import SCRATCH, judged_table
 from jobs.ledger import clock, posted
 from jobs.ledger.models import LIVE_STATES, Delivery
 
+log = structlog.get_logger()
 # The sender's original bytes hold clear identifiers: they are kept encrypted, and no longer than this (rule ER-10).
 RAW_DAYS = 30
 # `rows` are a step on the way; bronze holds them all. A week is kept for a second look.
@@ -25,14 +27,19 @@ SCRATCH_SECONDS = 24 * 3600
 def tidy(profile: str, run_id: str) -> dict[str, int]:
     """Compact and vacuum every table, and delete what has expired. Returns what was done, in counts."""
     bank = open_bank(profile)
-    done = {"tables": 0, "raw_files": 0, "rows_files": 0, "posted_events": 0}
+    done = {"tables": 0, "files_before": 0, "files_after": 0, "raw_files": 0, "rows_files": 0, "posted_events": 0}
     with session() as spark:
         for table in _tables(bank):
             if bank.lake.exists(table):
+                before = bank.lake.file_count(table)
                 for act in ("OPTIMIZE", "VACUUM"):
                     with bank.lake.alone(table):
                         spark.sql(f"{act} delta.`{bank.lake.path(table)}`")
+                after = bank.lake.file_count(table)
+                log.info("table_compacted", table=table, files_before=before, files_after=after)
                 done["tables"] += 1
+                done["files_before"] += before
+                done["files_after"] += after
     _forget_scratch(bank)
     with bank.ledger.begin() as db:
         at = clock.now(db)

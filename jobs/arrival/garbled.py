@@ -77,6 +77,8 @@ def _was_utf8(text: str) -> bool:
         data = text.encode("gbk")
     except UnicodeEncodeError:
         return False
+    if not (0xE2 <= data[0] <= 0xEF and data[1] <= 0xBF):
+        return False  # the first character would be none of three bytes
     # A character may be cut where the run ends.
     whole = data[: len(data) - len(data) % 3]
     try:

@@ -14,6 +14,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import BinaryIO
 
+import pyarrow.compute as pc
+
 from jobs.arrival.aside import Aside
 from jobs.arrival.errors import Refused
 from jobs.arrival.forbidden import ForbiddenColumn, check_contract, check_names
@@ -24,6 +26,7 @@ from jobs.arrival.naming import Lane
 from jobs.arrival.plain import plainly
 from jobs.arrival.records import Reader, Rows
 from jobs.arrival.rows import Of, RowsWriter
+from jobs.arrival.text import MARKED
 from jobs.arrival.totals import Counter, Stated, Totals, stated_in_trailer
 from jobs.contracts.model import Table
 from jobs.privacy import pgp
@@ -50,6 +53,8 @@ class Intake:
     notes: collections.Counter[str] = field(default_factory=collections.Counter)
     ends_itself: bool = False
     last_line: int | None = None  # of the last record that was read
+    characters: int = 0  # of all values, as decoded
+    encoding: str | None = None  # as the source declares it; None where the format has its own
     refusal: Refused | None = None
 
     def noted(self) -> list[str]:
@@ -168,7 +173,7 @@ def _read(
     check = LaneCheck(lane, list(table.columns))
     summed = lane.source.control.get("sum")
     counter = Counter(summed, table.columns[summed] if summed else None)
-    intake = Intake("", 0, counter.totals)
+    intake = Intake("", 0, counter.totals, encoding=getattr(lane.source.format, "encoding", None))
     reasons: set[str] = set()
     header_checked = False
     try:
@@ -181,6 +186,7 @@ def _read(
                 look_for_garbled(part, table, intake.notes)
                 check.body(part)
                 counter.add(part)
+                intake.characters += sum(pc.sum(pc.utf8_length(v)).as_py() or 0 for v in part.columns.values())
                 if len(part.lines):
                     intake.last_line = part.lines[-1].as_py()
                 if len(reasons) < 3:
@@ -198,6 +204,8 @@ def _read(
         intake.sha256, intake.size = tee.sha256, tee.size
         intake.extra, intake.lacking, intake.ends_itself = reader.extra, reader.lacking, reader.ends_itself
         intake.notes += reader.notes + writer.notes
+        if intake.encoding == "utf-8-sig":
+            del intake.notes[MARKED]  # it is declared
         intake.refusal = keep(intake)
         if not intake.refusal:
             writer.close()

@@ -15,14 +15,14 @@ REMEDY = "ask the sender for the file that belongs there"
 
 class LaneCheck:
     """Checks a file against its lane. Take-on deliveries hold many branches and dates; streams' rows carry their own
-    date.
+    date, and corrections that of the row that they correct.
     """
 
     def __init__(self, lane: Lane, columns: list[str]):
         self._lane = lane
         owes_a_lane = lane.source.sender in ("branch", "head_office") and lane.entity != TAKE_ON
         self._branch = owes_a_lane and lane.source.sender == "branch" and "branch_id" in columns
-        self._date = owes_a_lane and lane.source.kind != "events" and "business_date" in columns
+        self._date = owes_a_lane and lane.source.kind not in ("events", "correction") and "business_date" in columns
 
     def header(self, header: dict[str, str]) -> None:
         """Raises Refused(wrong_system, wrong_branch, wrong_date) for a header that differs from the file's name."""

@@ -165,7 +165,7 @@ class Outcomes:
         in_lane = next((t for t in twins if _lane(t) == _lane(delivery)), None)
         if in_lane or not twins:
             return in_lane
-        return twins[0] if self.catalog.sources[delivery.feed].kind in ("increment", "events") else None
+        return twins[0] if self.catalog.sources[delivery.feed].kind in ("increment", "events", "correction") else None
 
 
 def _is_arriving(db: Connection, delivery: Row[Any]) -> bool:
@@ -186,6 +186,8 @@ def _values(intake: Intake, raw: Path | None) -> dict[str, Any]:
         "stated_money": intake.stated.money,
         "received_rows": intake.totals.rows,
         "received_money": intake.totals.money,
+        "encoding": intake.encoding,
+        "characters": intake.characters,
         "raw_uri": str(raw) if raw else None,
     }
 

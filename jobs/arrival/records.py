@@ -13,6 +13,8 @@ from jobs.arrival.errors import Cut, Refused
 from jobs.contracts.model import Column
 from jobs.contracts.source import Record
 
+NUL = "the line holds a NUL character"
+
 
 class Malformed(NamedTuple):
     """A line that could not be split into its columns: its number, why, and the line itself."""

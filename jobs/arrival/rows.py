@@ -114,7 +114,7 @@ class RowsWriter:
 
     def _put(self, count: int, lines: pa.Array, why: pa.Array, sealed: pa.Array, physical: dict[str, pa.Array]) -> None:
         of = [pa.repeat(value, count) for value in self._of]
-        nothing = pa.nulls(count, pa.string()) if not physical else None
+        nothing = pa.nulls(count, pa.string())
         columns = [physical.get(name, nothing) for name in self._schema.names[len(OF_DELIVERY) + len(OF_ROW) :]]
         batch = pa.RecordBatch.from_arrays([*of, lines, why, sealed, *columns], schema=self._schema)
         self._aside.call(self._writer.write_batch, batch)

@@ -22,6 +22,7 @@ LONGEST_LINE = 64 << 20
 BOM = codecs.BOM_UTF8
 ENDS_OF_MAINFRAME = (b"\x15", b"\x25")
 NEXT_LINE = "\x85".encode()  # ends lines of mainframe text
+MARKED = "byte order mark taken off"
 PACKED_BITE = 64 << 10
 PRIVATE = re.compile(b"\xee[\x80-\xbf][\x80-\xbf]|\xef[\x80-\xa3][\x80-\xbf]")  # U+E000 to U+F8FF in UTF-8
 ASSIGNED = {chr(point).encode(): character.encode() for point, character in PRIVATE_USE.items()}
@@ -46,8 +47,9 @@ class Block:
     def utf8(self, notes: Counter[str]) -> bytes:
         """Strictly decoded, without a mark at its beginning, private-use characters that have an assigned one mapped and the others noted."""
         data = to_utf8(self.data, self.codec, self.offset, self.line)
-        if self.line == 1:
+        if self.line == 1 and data.startswith(BOM):
             data = data.removeprefix(BOM)
+            notes[MARKED] += 1
         return assigned(data, notes)
 
 

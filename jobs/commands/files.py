@@ -18,7 +18,7 @@ COLUMNS = ["delivery_id", "feed", "entity", "business_date", "state", "received_
 MOVE = ["received_money", "duplicate_rows", "accepted_rows", "rejected_rows", "received_rows"]
 ONE = [
     "delivery_id", "file_name", "feed", "entity", "business_date", "state", "reason", "received_rows", "accepted_rows", "rejected_rows",
-    "duplicate_rows", "received_money", "sha256",
+    "duplicate_rows", "received_money", "size", "encoding", "characters", "supersedes", "superseded_by", "sha256",
 ]  # fmt: skip
 
 

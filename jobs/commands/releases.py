@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 from enum import StrEnum
 from typing import Annotated
@@ -22,6 +23,18 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Example: ledgerlake restate 2026-09-15 --reason 'code map core_channels corrected'")(restate)
 
 
+Approved = Annotated[
+    str | None, typer.Option(help="Who approved it, not who asks: needed for a day of a closed month.")
+]
+
+
+def _second(approved_by: str | None) -> str | None:
+    """Raises Bad when people approve what they ask for themselves."""
+    if approved_by and approved_by.strip().casefold() == getpass.getuser().casefold():
+        raise Bad(f"{approved_by} asks for it, and cannot approve it too: name the second person.", 2)
+    return approved_by
+
+
 class Cause(StrEnum):
     """Why a day is restated; one of jobs.ledger.days.ASKED_CAUSES."""
 
@@ -40,13 +53,19 @@ def releases(
     the_bank = open_bank(bank)
     with the_bank.ledger.begin() as db:
         rows = ledger_releases.listing(db, day=day_of(day) if day else None)
+        since = days.closed_since(db, the_bank.catalog, day_of(day)) if day else None
+    if since and not as_json:
+        console.print(
+            f"{day_of(day or ''):%B %Y} is closed since {since}: its days are told anew with approval only.",
+            style="bold",
+        )
     shown = rows if as_json else [{**r._mapping, "lanes": f"{r.received_units}/{r.expected_units}"} for r in rows]
     show(
         shown,
         ["release_id", "run_key", "kind", "lanes", "released_at", "cause", "mart_published_at"],
         as_json=as_json,
         move=["mart_published_at", "cause", "released_at"],
-        below=lambda row: [row["report_path"]],
+        below=lambda row: [row["approved_by"] and f"approved by {row['approved_by']}", row["report_path"]],
         empty="Nothing was released yet.",
     )
 
@@ -55,11 +74,12 @@ def rollback(
     bank: BankOption,
     day: Annotated[str, typer.Argument(help="The business date to take back.")],
     reason: Annotated[str, typer.Option(help="Why; it is written into the new release.")],
+    approved_by: Approved = None,
 ) -> None:
     """Write a day's former rows back, as a new release. No table is ever pointed backwards: versions only grow."""
     the_bank = open_bank(bank)
     with the_bank.ledger.begin() as db:
-        run_key = days.request_rollback(db, the_bank.catalog, day_of(day), reason)
+        run_key = days.request_rollback(db, the_bank.catalog, day_of(day), reason, _second(approved_by))
         if run_key is not None:
             rollcall.expect(db, run_key)
     if run_key is None:
@@ -81,6 +101,7 @@ def restate(
     cause: Annotated[
         Cause, typer.Option(help="Rows repaired, a definition changed, customers merged or split, or data erased.")
     ] = Cause.repaired,
+    approved_by: Approved = None,
     as_json: JsonOption = False,
 ) -> None:
     """Have a released day built again under its next version, from all that is live when the run begins. Asking twice asks once; exit status 1 when
@@ -99,7 +120,7 @@ def restate(
                 f"(`ledgerlake releases {wanted}`)."
             )
         if run is None:
-            run_key = days.request_again(db, the_bank.catalog, wanted, f"{cause}: {reason}")
+            run_key = days.request_again(db, the_bank.catalog, wanted, f"{cause}: {reason}", _second(approved_by))
             rollcall.expect(db, run_key)
             run = days.get(db, run_key)
     seconds = int(rollcall.BEGINS_WITHIN.total_seconds())

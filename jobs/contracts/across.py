@@ -18,13 +18,14 @@ LAYERS = ("bronze", "silver", "gold")
 EVERY_DAY = "every_day"
 MAP_CODE = re.compile(r"map_code\(\s*(\w+)")
 Tables = Mapping[str, tuple[YamlFile, Table]]
+Sources = Mapping[str, tuple[YamlFile, Source]]
 References = Mapping[str, tuple[YamlFile, Reference]]
 
 
 def across(
     profile: tuple[YamlFile, Profile],
     tables: Tables,
-    sources: Mapping[str, tuple[YamlFile, Source]],
+    sources: Sources,
     references: References,
     kpis: Sequence[tuple[YamlFile, Kpi]],
     calendars: Collection[str],
@@ -48,7 +49,7 @@ def across(
     for feed, (file, source) in sources.items():
         mistakes += [
             *_stem(file, "feed", feed),
-            *_source(file, source, tables),
+            *_source(file, source, tables, sources),
             *_calendar(file, ("schedule", "calendar"), source.schedule.calendar, calendars),
         ]
     for file, table in tables.values():
@@ -99,7 +100,7 @@ def _calendar(file: YamlFile, place: Place, name: str, calendars: Collection[str
         )
 
 
-def _source(file: YamlFile, source: Source, tables: Tables) -> Iterator[Mistake]:
+def _source(file: YamlFile, source: Source, tables: Tables, sources: Sources) -> Iterator[Mistake]:
     if isinstance(source.format, ArchiveFile):
         if source.schedule.required:
             found = f"{source.feed} is an archive, which owes nothing: its members do"
@@ -153,8 +154,56 @@ def _source(file: YamlFile, source: Source, tables: Tables) -> Iterator[Mistake]
                 source.format.path(column.source or name)
             except ValueError as error:
                 yield _say(bronze_file, ("columns", name), f"{name}: {error}", "Correct `from`: a path from the record")
+    yield from _correction(file, source, bronze_file, bronze, tables, sources)
     if isinstance(source.format, CopybookFile):
         yield from _copybook(file, source.format, bronze_file, bronze)
+
+
+def _correction(
+    file: YamlFile, source: Source, bronze_file: YamlFile, bronze: Table, tables: Tables, sources: Sources
+) -> Iterator[Mistake]:
+    """A correction names a table of the same system whose rows say their own date, and owes nothing."""
+    if (source.kind == "correction") != (bronze.corrects is not None):
+        found = f"{source.feed} is of kind {source.kind}, and {bronze.table} corrects {bronze.corrects or 'nothing'}"
+        yield _say(
+            file,
+            ("kind",),
+            found,
+            f"Write kind: correction here and corrects: bronze.<feed> in {bronze.name}.yaml, or neither",
+        )
+        return
+    if bronze.corrects is None:
+        return
+    if (
+        bronze.corrects not in tables
+        or tables[bronze.corrects][1].corrects
+        or bronze.corrects.split(".")[0] != "bronze"
+    ):
+        known = [name for name, (_, t) in tables.items() if t.layer == "bronze" and t.corrects is None]
+        found = f"{bronze.table} corrects {bronze.corrects}, which is no bronze table that others may correct"
+        yield _say(bronze_file, ("corrects",), found, nearest(bronze.corrects, known))
+        return
+    corrected = tables[bronze.corrects][1]
+    if not corrected.business_date and "business_date" not in corrected.columns:
+        found = f"rows of {corrected.table} do not say their business date"
+        yield _say(
+            bronze_file,
+            ("corrects",),
+            found,
+            "Give it a column business_date or a businessDate: a correction finds its day by it",
+        )
+    if corrected.name in sources and sources[corrected.name][1].system != source.system:
+        found = (
+            f"{source.feed} is of the system {source.system}, what it corrects of {sources[corrected.name][1].system}"
+        )
+        yield _say(file, ("system",), found, "Name the same system: it is part of the keys")
+    if source.schedule.required:
+        yield _say(
+            file,
+            ("schedule",),
+            f"{source.feed} is a correction, which nobody owes",
+            "Write schedule: {required: false}",
+        )
 
 
 def _copybook(file: YamlFile, fmt: CopybookFile, bronze_file: YamlFile, bronze: Table) -> Iterator[Mistake]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from jobs.contracts.across import EVERY_DAY, LAYERS, across
 from jobs.contracts.copybook import CopybookError
-from jobs.contracts.errors import ContractError, Mistake
+from jobs.contracts.errors import ContractError, Mistake, nearest
 from jobs.contracts.kpi import Kpi
 from jobs.contracts.model import INCOMING, PREVIOUS, Rule, Table
 from jobs.contracts.profile import Profile, Reference
@@ -46,6 +46,10 @@ class Catalog:
     def feeding(self, table: str) -> list[Table]:
         """Bronze tables that conform to a silver table, in a fixed order."""
         return [t for t in self.layer("bronze") if table in t.conforms]
+
+    def correcting(self, table: Table) -> list[Table]:
+        """Bronze tables whose rows replace rows of this one."""
+        return [t for t in self.layer("bronze") if t.corrects == table.table]
 
     def resolve(self, value: Any) -> Any:
         """`$name` -> the reference list's values; anything else as it is."""
@@ -129,7 +133,7 @@ def _read(profile: str, root: Path, state: tuple[tuple[str, int, int], ...]) -> 
         found = []
         for path in sorted(folder.glob("*.yaml")):
             try:
-                file = read_yaml(path)
+                file = _as_corrected(read_yaml(path))
                 found.append((file, typed(file, model)))
             except ContractError as error:
                 mistakes.extend(error.mistakes)
@@ -177,6 +181,28 @@ def _read(profile: str, root: Path, state: tuple[tuple[str, int, int], ...]) -> 
         calendars,
         root,
     )
+
+
+# What a correction has of the table that it corrects.
+OF_CORRECTED = ("rules", "conforms", "money", "businessDate", "affects")
+
+
+def _as_corrected(file: YamlFile) -> YamlFile:
+    """A contract that corrects another table has its columns, rules and conforms before its own, so that they have one home.
+
+    Raises ContractError when there is no such table."""
+    corrected = file.data.get("corrects") if isinstance(file.data, dict) else None
+    path = file.path.parent / f"{str(corrected).rpartition('.')[2]}.yaml"
+    if corrected is None:
+        return file
+    if not path.exists() or path == file.path:
+        known = [f"bronze.{other.stem}" for other in path.parent.glob("*.yaml") if other != file.path]
+        found = f"{file.data.get('table')} corrects {corrected}, which is no bronze table that others may correct"
+        raise ContractError([Mistake(file.path, file.line(("corrects",)), found, nearest(str(corrected), known))])
+    base = read_yaml(path).data
+    taken = {key: base[key] for key in OF_CORRECTED if key in base}
+    columns = (base.get("columns") or {}) | (file.data.get("columns") or {})
+    return YamlFile(file.path, taken | file.data | {"columns": columns}, file.lines)
 
 
 def _described(file: YamlFile, source: Source) -> Source:

@@ -337,6 +337,10 @@ class Sla(Strict):
     calendar: str = "every_day"
 
 
+# Of a correction: the column that says which of two corrections of one row is the newer, and whether the row that it corrects is there.
+CORRECTION_VERSION, ORIGINAL_FOUND = "correction_version", "original_found"
+FOUND, NOT_FOUND = "yes", "no"
+
 ColumnMap = dict[str, Annotated[Column, BeforeValidator(_spread)]]
 
 
@@ -365,6 +369,10 @@ class Table(Strict):
         None,
         description="bronze: SQL for another business date whose figures the row changes (the original's, of a "
         "reversal)",
+    )
+    corrects: str | None = Field(
+        None,
+        description="bronze: the table whose rows these replace, one by one, by its primary key and business date; its columns, rules and conforms hold here too",
     )
     tracked: list[str] = Field(
         default_factory=list, description="scd2: columns whose change opens a row; all when empty"
@@ -462,6 +470,17 @@ class Table(Strict):
                 for key in ("parse", "text")
                 if getattr(c, key) is not None
             ]
+        if self.corrects is not None:
+            version = self.columns.get(CORRECTION_VERSION)
+            if (
+                self.layer != "bronze"
+                or version is None
+                or version.type not in ("int", "bigint")
+                or not version.required
+            ):
+                found = f"{self.table} corrects {self.corrects} and has no {CORRECTION_VERSION}"
+                remedy = f"A bronze table that corrects has a column {CORRECTION_VERSION}: [int!, ...]; of two corrections of a row the higher counts"
+                wrong.append((("corrects",), found, remedy))
         if self.incoming and INCOMING not in self.reads:
             wrong.append(
                 (
@@ -485,7 +504,8 @@ class Table(Strict):
     @property
     def physical_columns(self) -> dict[str, Column]:
         """Columns as they stand in the lake: identifying ones replaced by token, validity and derivations."""
-        return {n: c for name, column in self.columns.items() for n, c in column.physical(name).items()}
+        found = {ORIGINAL_FOUND: Column(type="string", classification="C1/2")} if self.corrects else {}
+        return {n: c for name, column in self.columns.items() for n, c in column.physical(name).items()} | found
 
     @property
     def compared(self) -> list[str]:
@@ -506,6 +526,11 @@ class Table(Strict):
                     )
                 )
         implied += [_legible(name, column.text) for name, column in self.columns.items() if column.text]
+        if self.corrects:
+            kwargs_of = {"column": ORIGINAL_FOUND, "value_set": [FOUND]}
+            known = _implied("original_known", "expect_column_values_to_be_in_set", kwargs_of)
+            said = f"the row that is corrected must stand in {self.corrects}, under the same key and business date"
+            implied.append(known.model_copy(update={"description": said}))
         if self.primary_key and not any(r.is_unique for r in self.rules):
             kwargs: dict[str, Any] = (
                 {"column": self.primary_key[0]} if len(self.primary_key) == 1 else {"column_list": self.primary_key}

@@ -25,6 +25,13 @@ class Profile(Strict):
         "23:50", alias="closeBy", description="local time at which a day is processed with what is there"
     )
     close_by_day: int = Field(0, alias="closeByDay", ge=0, le=5)
+    month_closes_after: int | None = Field(
+        None,
+        alias="monthClosesAfter",
+        ge=1,
+        le=60,
+        description="days after its end in which a month is still adjusted; then its released days are told anew with approval only. Never closed when empty",
+    )
     balance_floor: str = Field("100", alias="balanceFloor", description="active party: at least this total balance")
     environment: Literal["test", "production"] = Field(
         "test", description="`test` refuses feeds not marked synthetic or de-identified (rule CL-6)"
@@ -52,6 +59,13 @@ class Profile(Strict):
         except InvalidOperation as error:
             raise ValueError(f"{value} is not an amount such as 100.00") from error
         return value
+
+    def closes(self, day: date) -> date | None:
+        """The date from whose beginning on the month of a day is closed; None where months never are."""
+        if self.month_closes_after is None:
+            return None
+        first_of_next = (day.replace(day=28) + timedelta(days=4)).replace(day=1)
+        return first_of_next + timedelta(days=self.month_closes_after)
 
     def local(self, day: date, at: str, plus_days: int = 0) -> datetime:
         """The instant of a local time of day on a bank day."""

@@ -346,7 +346,9 @@ class Source(Strict):
     sender: Literal["branch", "head_office", "stream", "configuration"] = Field(
         description="who owes a lane a day: each branch, head office, nobody (a stream), or a change of configuration"
     )
-    kind: Literal["increment", "changed", "snapshot", "events"]
+    kind: Literal["increment", "changed", "snapshot", "events", "correction"] = Field(
+        description="new rows; changed rows; all rows; events; or single rows that take the place of those of another feed (`corrects` of the contract)"
+    )
     schedule: Schedule = Field(default_factory=Schedule)
     files: Files
     format: Format

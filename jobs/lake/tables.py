@@ -196,6 +196,12 @@ class Lake:
         files = [f"{self.path(table)}/{path}" for path in paths(live, within)]
         return ds.dataset(files, schema, format="parquet") if files else ds.dataset(schema.empty_table())
 
+    def file_count(self, table: str) -> int:
+        """How many files hold the table as it stands."""
+        from deltalake import DeltaTable
+
+        return len(DeltaTable(self.path(table)).file_uris())
+
     def written(self, table: Table, batch_id: int) -> list[str]:
         """The files that may hold rows of a batch."""
         from deltalake import DeltaTable

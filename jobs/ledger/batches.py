@@ -214,6 +214,12 @@ def alert_rules(db: Connection, *, table: str, subject: str, failed: Sequence[di
             alert(db, f"rule|{table}|{rule['rule']}|{subject}", "rule", f"{subject}: {rule['sentence']}")
 
 
+def close_alerts(db: Connection, kind: str, beginning: str) -> None:
+    """What was said needs nobody any more. `beginning`: of the alerts' keys."""
+    told = update(Alert).where(Alert.kind == kind, Alert.alert_key.startswith(beginning), Alert.closed_at.is_(None))
+    db.execute(told.values(closed_at=clock.now(db)))
+
+
 def first_time(db: Connection, key: str, at: datetime | None = None) -> bool:
     """True the first time that a key is asked for: kept as a closed alert of that time (None: now), which nobody is shown."""
     at = at or datetime.now(UTC)

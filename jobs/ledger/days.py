@@ -19,7 +19,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import aliased
 
 from jobs.contracts import Catalog
-from jobs.ledger import clock, deliveries
+from jobs.ledger import batches, clock, deliveries
 from jobs.ledger.locks import lock
 from jobs.ledger.models import LIVE_STATES, DayRun, Delivery, DeliveryDate, DirtyDate, Release, Unit
 
@@ -31,12 +31,18 @@ ON_THE_WAY = ("arriving", "verified")
 ROLLBACK = "rollback"
 # Why a person has a released day built again.
 ASKED_CAUSES = ("repaired", "definition", "identity", "erased")
+# Why a date is marked when rows of it were corrected one by one.
+CORRECTION = "correction"
 # Why a day is built for the first time.
 FIRST_CAUSES = ("take_on", "complete", "close_by")
 # A stream's late rows restate a released day at most this often.
 STREAM_RESTATEMENT = timedelta(hours=1)
 # A run that failed for want of a service is tried again by itself, so soon and so often.
 RETRY_AFTER, MOST_TRIES = timedelta(seconds=60), 3
+
+
+class MonthClosed(Exception):
+    """A released day of a closed month is told anew with approval only: nothing was asked for."""
 
 
 @dataclass(frozen=True)
@@ -208,11 +214,39 @@ def decide(db: Connection, catalog: Catalog) -> list[str]:
                 continue
             if newest_release(db, day) is None:
                 asked.append(_ask_first(db, catalog, day))
+            elif (since := closed_since(db, catalog, day)) is not None:
+                _say_closed(db, day, list(rows), since)
             else:
                 again.append((day, list(rows)))
     asked += [_request_again(db, run) for run in _failed(db)]
     asked.append(_ask_again(db, catalog, again))
     return [key for key in asked if key]
+
+
+def closed_since(db: Connection, catalog: Catalog, day: date) -> date | None:
+    """The date since which the day's month is closed; None while it is open."""
+    closes = catalog.profile.closes(day)
+    today = clock.now(db).astimezone(ZoneInfo(catalog.profile.zone)).date()
+    return closes if closes is not None and today >= closes else None
+
+
+def _say_closed(db: Connection, day: date, dirty: Sequence[Row[Any]], since: date) -> None:
+    """What came for a released day of a closed month waits; a person is told once a delivery."""
+    for row in dirty:
+        message = (
+            f"{row.feed} of {row.entity} ({row.delivery_id}, {row.cause}) changes {day}, whose month is closed since {since}. It is loaded and its day stays as it was "
+            f"released. `ledgerlake restate {day} --reason ... --approved-by ...` tells it anew."
+        )
+        batches.alert(db, f"closed_month|{day}|{row.delivery_id}", "closed_month", message)
+
+
+def _must_be_approved(db: Connection, catalog: Catalog, day: date, approved_by: str | None) -> None:
+    since = closed_since(db, catalog, day)
+    if since is not None and not approved_by:
+        raise MonthClosed(
+            f"{day:%B %Y} is closed since {since}: {day} is told anew with approval only. Nothing was asked for. Have a second person approve it and give "
+            "the name: --approved-by NAME."
+        )
 
 
 def _failed(db: Connection) -> list[Row[Any]]:
@@ -242,7 +276,16 @@ def _request_again(db: Connection, run: Row[Any]) -> str:
     run_key = make_key(run.from_date, run.to_date, run.version + 1)
     kept = {
         c: getattr(run, c)
-        for c in ("from_date", "to_date", "cause", "expected_units", "received_units", "coverage", "missing")
+        for c in (
+            "from_date",
+            "to_date",
+            "cause",
+            "expected_units",
+            "received_units",
+            "coverage",
+            "missing",
+            "approved_by",
+        )
     }
     if run.cause.startswith(ROLLBACK):
         kept["deliveries"] = run.deliveries
@@ -298,7 +341,8 @@ def _ask_restatement(db: Connection, catalog: Catalog, day: date, dirty: Sequenc
         if released is not None and clock.now(db) - released.released_at < STREAM_RESTATEMENT:
             return None
         return _request(db, day, day, "late_event", coverage(db, catalog, day))
-    cause = next((c for c in ("resend", "reversal") if c in causes), "late")
+    cause = next((c for c in ("resend", "reversal", CORRECTION) if c in causes), "late")
+    cause = "repaired" if cause == CORRECTION else cause
     return _request(db, day, day, cause, coverage(db, catalog, day))
 
 
@@ -353,7 +397,9 @@ def open_run(db: Connection, first: date, last: date) -> Row[Any] | None:
     return db.execute(query.limit(1)).one_or_none()
 
 
-def _request(db: Connection, first: date, last: date, cause: str, seen: Coverage) -> str:
+def _request(
+    db: Connection, first: date, last: date, cause: str, seen: Coverage, approved_by: str | None = None
+) -> str:
     version = 1 + (
         db.execute(
             select(func.max(DayRun.version)).where(DayRun.from_date <= last, DayRun.to_date >= first)
@@ -375,22 +421,29 @@ def _request(db: Connection, first: date, last: date, cause: str, seen: Coverage
             coverage=seen.by_feed(),
             missing=[str(lane) for lane in seen.missing],
             requested_at=clock.now(db),
+            approved_by=approved_by,
         )
         .on_conflict_do_nothing()
     )
     return run_key
 
 
-def request_again(db: Connection, catalog: Catalog, day: date, cause: str) -> str:
-    """A person asks for a day to be built again, from what is live when the run begins (`ledgerlake restate`)."""
+def request_again(db: Connection, catalog: Catalog, day: date, cause: str, approved_by: str | None = None) -> str:
+    """A person asks for a day to be built again, from what is live when the run begins (`ledgerlake restate`).
+
+    Raises MonthClosed for a day of a closed month that nobody approved."""
     lock(db, DECIDING)
-    return _request(db, day, day, cause, coverage(db, catalog, day))
+    _must_be_approved(db, catalog, day, approved_by)
+    return _request(db, day, day, cause, coverage(db, catalog, day), approved_by)
 
 
-def request_rollback(db: Connection, catalog: Catalog, day: date, reason: str) -> str | None:
+def request_rollback(
+    db: Connection, catalog: Catalog, day: date, reason: str, approved_by: str | None = None
+) -> str | None:
     """Ask for a day to be built from what its release before the newest was built from; None when there is no such
-    release."""
+    release. Raises MonthClosed for a day of a closed month that nobody approved."""
     lock(db, DECIDING)
+    _must_be_approved(db, catalog, day, approved_by)
     made = (
         db.execute(
             select(Release.run_key)
@@ -404,7 +457,7 @@ def request_rollback(db: Connection, catalog: Catalog, day: date, reason: str) -
     if len(made) < 2:
         return None
     former = get(db, made[1])
-    run_key = _request(db, day, day, f"{ROLLBACK}: {reason}", coverage(db, catalog, day))
+    run_key = _request(db, day, day, f"{ROLLBACK}: {reason}", coverage(db, catalog, day), approved_by)
     db.execute(
         update(DayRun)
         .where(DayRun.run_key == run_key)
@@ -463,6 +516,8 @@ def start(
         )
         return get(db, run_key)
     db.execute(delete(DirtyDate).where(DirtyDate.business_date.between(run.from_date, run.to_date)))
+    for day in days_between(run.from_date, run.to_date) if run.approved_by else ():
+        batches.close_alerts(db, "closed_month", f"closed_month|{day}|")
     parts = deliveries.live_parts(db, list(catalog.sources), run.from_date, run.to_date)
     seen = coverage(db, catalog, run.from_date) if run.from_date == run.to_date and run.cause != "take_on" else None
     kept_out = keep_out(parts) if keep_out else set()

@@ -113,6 +113,8 @@ class Delivery(Base):
     supersedes: Mapped[str | None]
     superseded_by: Mapped[str | None]
     part_of: Mapped[str | None]  # the archive that it is a member of
+    encoding: Mapped[str | None]  # that its source declared when it was read
+    characters: Mapped[int | None]  # of all its values, as decoded
 
 
 class Pull(Base):
@@ -318,6 +320,7 @@ class DayRun(Base):
     started_at: Mapped[dt.datetime | None]
     finished_at: Mapped[dt.datetime | None]
     reason: Mapped[str | None]
+    approved_by: Mapped[str | None]  # who let a day of a closed month be told anew
 
 
 class Release(Base):

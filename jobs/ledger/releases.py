@@ -10,7 +10,7 @@ from sqlalchemy import insert as plain_insert
 from sqlalchemy.dialects.postgresql import insert
 
 from jobs.ledger import clock, days
-from jobs.ledger.models import Batch, Release, ReleaseTable
+from jobs.ledger.models import Batch, DayRun, Release, ReleaseTable
 
 
 def release(db: Connection, run: Row[Any], tables: dict[str, tuple[int, int | None]], run_id: str) -> int:
@@ -64,7 +64,12 @@ def newest(db: Connection) -> Row[Any] | None:
 
 
 def listing(db: Connection, *, day: date | None = None, limit: int = 50) -> list[Row[Any]]:
-    query = select(*Release.__table__.columns).order_by(Release.release_id.desc()).limit(limit)
+    query = (
+        select(*Release.__table__.columns, DayRun.approved_by)
+        .join(DayRun, DayRun.run_key == Release.run_key)
+        .order_by(Release.release_id.desc())
+        .limit(limit)
+    )
     if day:
         query = query.where(Release.from_date <= day, Release.to_date >= day)
     return list(db.execute(query))

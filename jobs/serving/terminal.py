@@ -49,8 +49,10 @@ def _line(kpi: Mapping[str, Any], currency: str, language: str) -> list[str | Te
     guards = ", ".join(f"{g['id']} {figure(g['value'], g['unit'], currency)}" for g in kpi["guards"]) or "–"
     # Streams owe no deliveries: there is nothing to count.
     data = f"{coverage['received']}/{coverage['expected']}" if coverage and coverage["expected"] else NOT_AVAILABLE
-    marks = {"en": (" provisional", " restated"), "zh": (" 暂定", " 更正")}[language]
+    marks = {"en": (" provisional", " restated", ", was "), "zh": (" 暂定", " 更正", "，原为 ")}[language]
     data += (marks[0] if kpi["is_provisional"] else "") + (marks[1] if kpi["restatement"] else "")
+    if (former := (kpi["restatement"] or {}).get("former_value")) is not None:
+        data += marks[2] + figure(former, kpi["unit"], currency)
     return [
         f"{kpi['id']} {kpi['title'][language]}",
         Text(figure(kpi["value"], kpi["unit"], currency), style="bold"),

@@ -353,3 +353,22 @@ def test_memory_does_not_grow_with_the_file() -> None:
 
 def test_rows_know_their_length() -> None:
     assert len(Rows(pa.array([1, 2]), {})) == 2
+
+
+def test_a_nul_in_a_parquet_text_is_a_row_of_its_own() -> None:
+    """A7: as in every other format, the row is rejected and the others stay."""
+    file = io.BytesIO()
+    pq.write_table(pa.table({"a": ["1", "2", None], "b": ["x", "y\0", "z"], "c": ["p", "q", "r"]}), file)
+    good, bad, _ = read(ParquetFile(kind="parquet"), file.getvalue())
+    assert good == [(1, "1", "x", "p"), (3, None, "z", "r")]
+    assert bad == [(2, "the line holds a NUL character")]
+
+
+@pytest.mark.parametrize("stray", ["", '9,"a"b,8\n'], ids=["fast", "slow"])
+def test_line_ends_inside_values_are_counted(stray: str) -> None:
+    """B8: records and lines differ by just these."""
+    fmt = DelimitedFormat(kind="delimited", quote='"')
+    content = f'1,"2\n2\n2",3\n4,5,6\n{stray}7,"8\n",9\n'
+    good, bad, reader = read(fmt, content.encode())
+    assert (len(good), len(bad)) == (3, stray.count("\n"))
+    assert reader.notes["line ends inside quoted values"] == 3

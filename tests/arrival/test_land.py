@@ -132,3 +132,25 @@ def test_real_data_does_not_enter_a_test_environment(bank: Bank) -> None:
     (landed,) = bank.with_source("movements", synthetic=False).land()
     assert (landed.state, landed.cause) == ("refused", "real_data_in_test")
     assert bank.stored() == []
+
+
+def test_the_ledger_knows_encoding_characters_and_bytes(bank: Bank) -> None:
+    """A1: characters of the values, as decoded: 4 bytes of GB18030 are two."""
+    content = movements(("1", "10.00", "工资"), ("2", "2.50", ""))
+    bank.send("movements", content, f"CORE_b01_TXN_{DAY}_1.txt")
+    delivery = bank.delivery(bank.land()[0])
+    assert (delivery.encoding, delivery.size) == ("gb18030", len(content))
+    assert delivery.characters == len(f"b01{'1'}{DAY}10.00工资") + len(f"b01{'2'}{DAY}2.50")
+
+
+def test_a_byte_order_mark_that_nobody_declared_is_told(bank: Bank) -> None:
+    """A7: it is never part of the first value; `utf-8-sig` declares it."""
+    content = b"\xef\xbb\xbfticket_no,service,note\n1,a,b\n"
+    bank.send("tickets", content, f"QUE_b01_TIC_{DAY}_1.csv")
+    (declared,) = bank.land()
+    assert (declared.state, declared.reason, bank.rows(declared)[0]["ticket_no"]) == ("verified", None, "1")
+    plain = bank.catalog.sources["tickets"].format.model_copy(update={"encoding": "utf-8"})
+    other = bank.with_source("tickets", format=plain)
+    other.send("tickets", content.replace(b"1,a,b", b"2,a,b"), f"QUE_b01_TIC_{DAY}_2.csv")
+    (told,) = other.land()
+    assert (told.state, told.reason, bank.rows(told)[0]["ticket_no"]) == ("verified", "byte order mark taken off", "2")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import update
 
 from jobs import rollcall
+from jobs.bank import open_bank
 from jobs.commands.releases import Cause
 from jobs.ledger import days
 from jobs.ledger.models import Alert
@@ -100,3 +103,22 @@ def test_what_is_not_understood_gives_status_2(ledgerlake: Command, words: list[
 
 def test_each_cause_is_one_that_the_ledger_knows() -> None:
     assert tuple(Cause) == days.ASKED_CAUSES
+
+
+def test_a_day_of_a_closed_month_wants_a_second_person(
+    installation: Path, running: TinyBank, ledgerlake: Command
+) -> None:
+    """D5: refused without a name, and with one's own; with another's it is asked for, and the releases say both."""
+    released(running)
+    profile = installation / "expectations" / "profiles" / "tiny.yaml"
+    profile.write_text(profile.read_text(encoding="utf-8") + "monthClosesAfter: 10\n", encoding="utf-8")
+    open_bank.cache_clear()
+    running.clock(date(2026, 10, 11), "08:00")
+    words = ("restate", str(DAY), "--reason", "branch b01 was wrong")
+    refused = ledgerlake(*words)
+    assert (refused.status, "September 2026 is closed since 2026-10-11" in refused.err) == (1, True)
+    assert ledgerlake(*words, "--approved-by", getpass.getuser()).status == 2
+    assert ledgerlake(*words, "--approved-by", "lihua").status == 0
+    running.release(V2)
+    said = ledgerlake("releases", str(DAY)).out
+    assert ("September 2026 is closed since 2026-10-11" in said, "approved by lihua" in said) == (True, True)

@@ -3,14 +3,16 @@ clicks are a stream."""
 
 from __future__ import annotations
 
+import getpass
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import update
 
-from jobs.ledger import days, deliveries, releases
+from jobs.ledger import batches, days, deliveries, releases
 from jobs.ledger.models import DayRun
 from tests.ledger.conftest import DAY, HISTORY_END, TinyBank, part, unit
 
@@ -507,3 +509,66 @@ def test_questions_of_one_day_do_not_read_all_of_history(running: TinyBank, quer
         plan = "\n".join(db.execute(text(f"explain {sql}")).scalars())
     assert "Seq Scan" not in plan
     assert "Index" in plan
+
+
+class TestClosedMonth:
+    """D5: after its adjustment period a month is told anew with approval only."""
+
+    LATE = date(2026, 10, 11)
+
+    @pytest.fixture
+    def closing(self, running: TinyBank) -> TinyBank:
+        profile = running.catalog.profile.model_copy(update={"month_closes_after": 10})
+        return replace(running, catalog=replace(running.catalog, profile=profile))
+
+    def test_a_month_closes_so_many_days_after_its_end(self, closing: TinyBank) -> None:
+        closes = closing.catalog.profile.closes
+        assert (closes(date(2026, 9, 1)), closes(date(2026, 9, 30)), closes(date(2026, 12, 31))) == (
+            self.LATE,
+            self.LATE,
+            date(2027, 1, 11),
+        )
+
+    def test_in_the_adjustment_period_a_late_file_restates(self, closing: TinyBank) -> None:
+        released(closing)
+        closing.clock(self.LATE - timedelta(days=1), "23:59")
+        closing.arrives("payments", "b01", DAY)
+        assert closing.decide() == [V2]
+
+    def test_afterwards_it_waits_for_approval_and_somebody_is_told(self, closing: TinyBank) -> None:
+        released(closing)
+        closing.clock(self.LATE, "00:00")
+        delivery = closing.arrives("payments", "b01", DAY)
+        assert closing.decide() == closing.decide() == []
+        assert closing.dirty() == [(DAY, "resend")]
+        with closing.ledger.begin() as db:
+            (told,) = [a for a in batches.alerts(db) if a.kind == "closed_month"]
+            assert (delivery in told.message, f"closed since {self.LATE}" in told.message) == (True, True)
+            with pytest.raises(days.MonthClosed, match="September 2026 is closed since 2026-10-11"):
+                days.request_again(db, closing.catalog, DAY, "repaired: x")
+            with pytest.raises(days.MonthClosed):
+                days.request_rollback(db, closing.catalog, DAY, "x")
+            assert days.request_again(db, closing.catalog, DAY, "repaired: x", "lihua") == V2
+        closing.release(V2)
+        assert (closing.run(V2).approved_by, closing.dirty()) == ("lihua", [])
+        with closing.ledger.begin() as db:
+            assert [a.kind for a in batches.alerts(db) if a.kind == "closed_month"] == []
+            assert releases.listing(db)[0].approved_by == "lihua"
+
+    def test_a_day_that_was_never_told_is_built_all_the_same(self, closing: TinyBank) -> None:
+        closing.clock(self.LATE, "08:00")
+        closing.whole_day()
+        assert closing.decide() == [V1]
+
+    def test_an_open_month_needs_nobody(self, closing: TinyBank) -> None:
+        released(closing)
+        with closing.ledger.begin() as db:
+            assert days.request_again(db, closing.catalog, DAY, "repaired: x") == V2
+
+    def test_the_command_wants_a_second_person(self) -> None:
+        from jobs.commands.output import Bad
+        from jobs.commands.releases import _second
+
+        assert (_second(None), _second("lihua")) == (None, "lihua")
+        with pytest.raises(Bad, match="cannot approve it too"):
+            _second(getpass.getuser())

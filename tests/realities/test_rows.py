@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from jobs import upkeep
 from tests.realities.conftest import MONDAY, Small, file_of
 
 
@@ -65,3 +68,61 @@ def test_a_refused_file_leaves_the_other_branch_alone(small: Small) -> None:
     assert small.cases() == []
     assert small.releases(MONDAY) == [("2026-09-14|v1", "complete")]
     assert small.movements() == ["b01:2026-09-14:1 10.00", "b02:2026-09-14:1 20.00"]
+
+
+def test_small_files_are_put_together_and_no_row_is_lost(small: Small) -> None:
+    """H6: six files of one branch's hours become one."""
+    for seq in range(1, 7):
+        small.send("b01", MONDAY, (str(seq), "in", "1.00", ""), seq=seq)
+        small.take()
+    before, rows = small.bank.lake.file_count("bronze.payments"), small.bronze()
+    assert (before >= 6, len(rows)) == (True, 6)
+    done = upkeep.tidy(small.name, "run")
+    assert done["files_after"] < done["files_before"]
+    assert small.bank.lake.file_count("bronze.payments") < before
+    assert small.bronze() == rows
+
+
+EVENING = """\
+table: bronze.payments
+version: 1.0.0
+description: A payment with its instant.
+grain: one payment
+owner: branch accounting
+steward: accounting
+primaryKey: [branch_id, payment_no]
+history: append
+money: amount
+businessDate: to_date(from_utc_timestamp(paid_at, '$zone') + interval 3 hours 30 minutes)
+columns:
+  branch_id:  [string!, {classification: C1/2}]
+  payment_no: [string!, {classification: C1/2}]
+  kind:       [string!, {classification: C1/2}]
+  amount:     ["decimal(18,2)!", {unit: CNY, classification: C2/3}]
+  paid_at:    [timestamp!, {parse: yyyyMMddHHmm, classification: C1/2, description: local time of the bank}]
+  remark:     [string, {classification: C1/2}]
+conforms:
+  silver.movements:
+    columns:
+      movement_id: concat_ws(':', '$system', branch_id, payment_no)
+      amount: amount
+      remark: remark
+      business_date: __business_date
+"""
+
+
+def test_a_business_day_opens_the_evening_before(new_bank: Callable[..., Small]) -> None:
+    """D2: where the contract says so, 20:30 begins the next business day: 20:29 of Monday is Monday's, 20:30 is Tuesday's."""
+    small = new_bank(bronze__payments=EVENING)
+    paid = [("1", "202609142029"), ("2", "202609142030"), ("3", "202609151200"), ("4", "202609132040")]
+    body = "".join(f"b01|{no}|in|1.00|{at}|\n" for no, at in paid)
+    small.put(
+        "payments", "b01", MONDAY, f"PAY_b01_{MONDAY:%Y%m%d}_1.csv", f"H|core|b01|20260914\n{body}T|4|4.00\n".encode()
+    )
+    small.take()
+    assert {r["payment_no"]: str(r["__business_date"]) for r in small.bronze()} == {
+        "1": "2026-09-14",
+        "2": "2026-09-15",
+        "3": "2026-09-15",
+        "4": "2026-09-14",
+    }

@@ -324,6 +324,17 @@ def test_the_terminal_shows_the_same_figures(whole: dict) -> None:
     assert "K41 n/a, K33 n/a, K12 n/a" in shown
 
 
+@pytest.mark.parametrize(("language", "said"), [("en", "restated, was 48.0%"), ("zh", "更正，原为 48.0%")])
+def test_the_terminal_shows_what_a_restated_figure_was(language: str, said: str) -> None:
+    """C8: before and after, side by side."""
+    restated = share(50, 100, restatement_no=1, restatement_reason="late")
+    release = sample.release(version=2, kind="restated", cause="late")
+    for history, expected in (([share(48, 100)], True), ([], False)):
+        console = Console(width=240, record=True, file=io.StringIO())
+        console.print(kpi_table(report_data([restated], history, only("K1"), release, names=sample.NAMES), language))
+        assert (said in console.export_text()) == expected
+
+
 def test_figures_are_decimals_to_the_end() -> None:
     kpi = k1([share(1, 3) | {"value": Decimal("0.333333"), "numerator": Decimal("1.000000")}])
     assert (kpi["value"], kpi["numerator"]) == ("0.333333", "1")

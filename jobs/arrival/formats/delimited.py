@@ -21,13 +21,14 @@ from pyarrow import csv
 from jobs.arrival.drift import fit
 from jobs.arrival.encodings import codec_name
 from jobs.arrival.errors import Cut, Refused
-from jobs.arrival.records import Malformed, Rows, parse_record, parse_trailer, split_ends, text_array
+from jobs.arrival.records import NUL, Malformed, Rows, parse_record, parse_trailer, split_ends, text_array
 from jobs.arrival.text import Block, beginning, blocks
 from jobs.contracts.model import Column
 from jobs.contracts.source import Delimited
 
 STAND_INS = b"\x1f\x1e\x1d\x1c\x02\x03\x04\x05\x06\x0e\x0f\x10\x11\x12\x13\x14\x15\x16\x17\x18\x19\x1a"
 NEW_LINE = b"\n"
+INNER_BREAKS = "line ends inside quoted values"
 LONGEST_RECORD = 32 << 20  # bytes of one record with line breaks inside quotes
 
 
@@ -220,6 +221,7 @@ class Reader:
                 [data.count(NEW_LINE, a, b) for a, b in zip([0, *ends[:-1]], ends, strict=True)], dtype=np.int64
             )
             starts = line + np.concatenate([[0], np.cumsum(breaks)[:-1]])
+            self.notes[INNER_BREAKS] += int(breaks.sum()) - total + (not data.endswith(b"\n"))
         else:
             starts = np.arange(line, line + total, dtype=np.int64)
         if not bad:
@@ -238,7 +240,7 @@ class Reader:
             raw = data[at:end].removesuffix(b"\n")
             fields = self._slow_fields(raw.decode()) if not why else []
             if not why and b"\0" in raw:
-                why = "the line holds a NUL character"
+                why = NUL
             if not why and len(fields) != len(self._names):
                 why = self._wrong_count(len(fields))
             if why:
@@ -246,7 +248,10 @@ class Reader:
             else:
                 lines.append(line)
                 values.append(self._slow_values(raw.decode()))
-            line += data.count(NEW_LINE, at, end)
+            breaks = data.count(NEW_LINE, at, end)
+            if inner := breaks - data.endswith(NEW_LINE, at, end):
+                self.notes[INNER_BREAKS] += inner
+            line += breaks
             at = end
         places = {n: i for i, n in enumerate(self._names)}
         columns = {n: text_array([row[places[n]] for row in values]) for n in self._wanted}

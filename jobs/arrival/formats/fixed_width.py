@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from jobs.arrival.encodings import line_codec_name
 from jobs.arrival.errors import Refused
-from jobs.arrival.records import Malformed, Rows, parse_record, parse_trailer, split_ends, text_array
+from jobs.arrival.records import NUL, Malformed, Rows, parse_record, parse_trailer, split_ends, text_array
 from jobs.arrival.text import BOM, assigned, blocks, to_utf8
 from jobs.contracts.model import Column
 from jobs.contracts.source import FixedWidth
@@ -115,7 +115,7 @@ class Reader:
         if len(raw) != self._width:
             return [], f"{len(raw)} bytes instead of {self._width}"
         if b"\0" in raw:
-            return [], "the line holds a NUL character"
+            return [], NUL
         fields = []
         for name, (start, end) in self._fields.items():
             try:

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from jobs.arrival.drift import fit
 from jobs.arrival.errors import Cut, Refused
-from jobs.arrival.records import Rows
+from jobs.arrival.records import NUL, Malformed, Rows
 from jobs.contracts.model import MOST_DIGITS, Column
 from jobs.contracts.parse import DECIMAL
 from jobs.contracts.source import ParquetFile
@@ -49,13 +49,28 @@ class Reader:
             for batch in file.iter_batches(ROWS, columns=list(wanted.values()), use_threads=False):
                 columns = {name: _text(name, batch.column(source)) for name, source in wanted.items()}
                 columns |= {name: pa.nulls(batch.num_rows, pa.string()) for name in self.lacking}
-                yield Rows(pa.array(np.arange(row, row + batch.num_rows, dtype=np.int64)), columns)
+                yield _without_nul(pa.array(np.arange(row, row + batch.num_rows, dtype=np.int64)), columns)
                 row += batch.num_rows
         except (OSError, pa.ArrowInvalid) as error:
             raise Refused(
                 "bad_parquet",
                 f"The Parquet data do not read at row {row}: {error}. Expected a whole file; send it again.",
             ) from error
+
+
+def _without_nul(lines: pa.Array, columns: dict[str, pa.Array]) -> Rows:
+    """The rows; one with a NUL character in a text stands apart."""
+    has_nul = np.zeros(len(lines), dtype=bool)
+    for values in columns.values():
+        has_nul |= pc.fill_null(pc.match_substring(values, "\0"), False).to_numpy(zero_copy_only=False)
+    if not has_nul.any():
+        return Rows(lines, columns)
+    malformed = [
+        Malformed(lines[i].as_py(), NUL, repr([values[i].as_py() for values in columns.values()]).encode())
+        for i in np.flatnonzero(has_nul).tolist()
+    ]
+    good = pa.array(~has_nul)
+    return Rows(lines.filter(good), {name: values.filter(good) for name, values in columns.items()}, malformed)
 
 
 def column_names(stream: BinaryIO, fmt: ParquetFile) -> list[str]:
