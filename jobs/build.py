@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from functools import reduce
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Row
@@ -127,8 +128,8 @@ def _has_work(bank: Bank, run: Run, table: Table) -> bool:
 def unchanged_since(bank: Bank, run: Run, table: Table) -> Row[Any] | None:
     """The batch that a former release of these dates (a take-on's, too) made of the table, when all that the table is made of is as it was then: the
     same parts of deliveries, and no table among its `reads` written anew by this run. Then it stands as it is."""
-    if table.layer != "silver" or (PREVIOUS in table.reads and table.history != "scd2"):
-        return None  # what it holds of other dates may have changed
+    if table.layer != "silver" or looks_beyond(table):
+        return None
     with bank.ledger.begin() as db:
         made = days.newest_release(db, run.first)
         if made is None or any(
@@ -144,6 +145,21 @@ def unchanged_since(bank: Bank, run: Run, table: Table) -> Row[Any] | None:
         return None
     then = Run(before.run_key, run.run_id, before.from_date, before.to_date, before)
     return former if _part_keys(bank, then, table) == _part_keys(bank, run, table) else None
+
+
+def looks_beyond(table: Table) -> bool:
+    """Whether it reads rows of other dates than the run's own, which may have changed since."""
+    return bool(_look_back(table))
+
+
+def _look_back(table: Table) -> dict[str, str]:
+    """What the table's module says of the dates that it reads: address -> window or column."""
+    found: dict[str, str] = getattr(_module(table), "READS", {})
+    return found
+
+
+def _module(table: Table) -> ModuleType:
+    return importlib.import_module(table.made_by or f"jobs.{table.layer}.{table.name}")
 
 
 def _part_keys(bank: Bank, run: Run, table: Table) -> set[tuple[str, int]]:
@@ -234,9 +250,8 @@ def _judged(spark: SparkSession, bank: Bank, run: Run, table: Table, stamp: Stam
 
 
 def _transformed(spark: SparkSession, bank: Bank, run: Run, table: Table) -> DataFrame:
-    module = importlib.import_module(table.made_by or f"jobs.{table.layer}.{table.name}")
-    transform: Callable[..., DataFrame] = module.transform
-    look_back: dict[str, str] = getattr(module, "READS", {})
+    transform: Callable[..., DataFrame] = _module(table).transform
+    look_back = _look_back(table)
     frames = {read.split(".")[-1]: _frame(spark, bank, run, table, read, look_back.get(read)) for read in table.reads}
     if "day" in transform.__code__.co_varnames[: transform.__code__.co_argcount + transform.__code__.co_kwonlyargcount]:
         return transform(**frames, day=day_of(bank, run))

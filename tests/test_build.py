@@ -106,10 +106,13 @@ def test_changes_of_a_history(
     assert changed(tmp_path, history, states) == expected
 
 
-def test_a_table_that_a_restatement_leaves_as_it_is_needs_no_new_balance(running: TinyBank) -> None:
+def test_a_table_that_a_restatement_leaves_as_it_is_needs_no_new_balance(
+    running: TinyBank, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Movements with history: a day told anew reads the rows of later days too. When nothing of its own rows changed, the table stands as it was
     written, and what was written on later days since is no part of that write."""
     change(settings().expectations, "silver/movements.yaml", "history: fact", "history: scd2")
+    monkeypatch.setattr(build, "_module", lambda _: SimpleNamespace())  # the tiny bank's tables have none
     open_bank.cache_clear()
     table = open_bank("tiny").catalog.tables["silver.movements"]
     for day in (DAY, DAY + timedelta(days=1)):
@@ -156,3 +159,38 @@ def test_a_column_that_the_transform_does_not_make_is_named(monkeypatch: pytest.
         build.ColumnsMissing, match=r"jobs/silver/products\.py makes no product_name, which silver\.products's"
     ):
         build._judged(nothing_else, nothing_else, nothing_else, table, Stamp(1, "2026-09-15|v1", "run"))
+
+
+def test_a_table_that_reads_other_dates_is_never_left_as_it_was(
+    running: TinyBank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reversal that was booked later changes nothing that arrived for the day of its original; that day is told anew all the same."""
+    run = days_of_two_builds(running)
+    table = open_bank("tiny").catalog.tables["silver.movements"]
+    monkeypatch.setattr(build, "_module", lambda _: SimpleNamespace())
+    assert build.unchanged_since(open_bank("tiny"), run, table) is not None
+    monkeypatch.setattr(
+        build, "_module", lambda _: SimpleNamespace(READS={"silver.reversals": "original_business_date"})
+    )
+    assert build.unchanged_since(open_bank("tiny"), run, table) is None
+
+
+def days_of_two_builds(bank: TinyBank) -> build.Run:
+    """The second run of a day that was released, and whose movements nothing has touched since."""
+    bank.clock(DAY, "20:00")
+    bank.whole_day(DAY)
+    [key] = bank.decide()
+    with bank.ledger.begin() as db:
+        wrote = batches.start(db, "silver.movements", key, "run")
+        batches.set_state(db, wrote.batch_id, "passed", metrics={"accepted_rows": 2}, delta_version=1)
+    bank.release(key)
+    with bank.ledger.begin() as db:
+        again = days.request_again(db, bank.catalog, DAY, "repaired")
+    bank.start(again)
+    return build.open_run(open_bank("tiny"), again, "run")
+
+
+def test_tables_that_read_other_dates_say_so() -> None:
+    tables = load("demo").tables
+    beyond = {name for name, table in tables.items() if table.layer == "silver" and build.looks_beyond(table)}
+    assert beyond == {"silver.channel_events", "silver.reconciliations"}

@@ -367,8 +367,8 @@ class Table(Strict):
     )
     affects: str | None = Field(
         None,
-        description="bronze: SQL for another business date whose figures the row changes (the original's, of a "
-        "reversal)",
+        description="bronze: SQL for another business date, or a list of them, whose figures the row changes (the "
+        "original's, of a reversal)",
     )
     corrects: str | None = Field(
         None,

@@ -196,7 +196,7 @@ class AnswerKey:
             "silver.process_instances": _rows(len(day.processes)),
             "silver.process_steps": _rows(sum(len(p.steps) for p in day.processes)),
             "silver.account_balances": {**_rows(rows, fen), "rejected": unknown},
-            "silver.gl_balances": _rows(len(ledger), sum(b.closing for b in ledger)),
+            "silver.gl_balances": _rows(len(ledger), sum(b.debit for b in ledger)),
             "silver.loans": _rows(len(loans), sum(s.balance for s in loans)),
             "silver.exchange_rates": _rows(len(day.rates)),
             "silver.parties_source": {"current": len(self._known), "history": self._history["parties_source"]},

@@ -327,7 +327,7 @@ FEEDS: dict[str, Feed] = {
             Delimited("|", "gbk"),
             _of_branch("gl"),
             rows.gl_balance,
-            lambda b: b.closing,
+            lambda b: b.debit,
         ),
     )
 }

@@ -169,7 +169,9 @@ def _grouped(
 
 
 def distinct(files: Sequence[str], sql: str, *, batch: int, by: str, zone: str = "UTC") -> dict[str, list[Any]]:
-    """Group -> distinct values of an expression over accepted rows of a bronze batch. `zone`: where an instant has its date."""
+    """Group -> distinct values of an expression over accepted rows of a bronze batch; where it gives a list, those in the lists. A moment counts as its
+    date. `zone`: where an instant has its date.
+    """
     if not files:
         return {}
     with duckdb.connect() as engine:
@@ -182,7 +184,12 @@ def distinct(files: Sequence[str], sql: str, *, batch: int, by: str, zone: str =
         found = engine.execute(
             f"select {quoted(by)}, list(distinct found) from {values} where found is not null group by 1"
         )
-        return dict(found.fetchall())
+        return {group: _distinct_in(given) for group, given in found.fetchall()}
+
+
+def _distinct_in(given: list[Any]) -> list[Any]:
+    each = (value for one in given for value in (one if isinstance(one, list) else [one]))
+    return list(dict.fromkeys(value.date() if isinstance(value, datetime) else value for value in each))
 
 
 def parquet(files: Sequence[str]) -> str:

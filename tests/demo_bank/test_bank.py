@@ -21,6 +21,7 @@ import pytest
 from jobs.contracts import load
 from jobs.demo_bank import DemoBank, Sent
 from jobs.demo_bank.bank import TAKE_ON
+from jobs.demo_bank.codes import SUBJECTS
 from jobs.demo_bank.people import id_is_valid, uscc
 
 FIELDS = {"core_customers": 12, "core_accounts": 13, "core_transactions": 24}
@@ -105,6 +106,32 @@ def test_internal_transfers_have_two_sides(small_bank: DemoBank) -> None:
         if t.counterparty and t.status == "0":
             legs[t.branch_id, t.journal].append(t.booked if t.direction == "D" else -t.booked)
     assert legs and all(len(pair) == 2 and sum(pair) == 0 for pair in legs.values())
+
+
+def test_the_general_ledger_is_the_sum_of_the_accounts_and_adds_up_to_nothing(small_bank: DemoBank) -> None:
+    before: dict[tuple[str, str], int] = {}
+    for n in range(1, 6):
+        day = small_bank.day(small_bank.first + timedelta(days=n))
+        accounts: dict[tuple[str, str], int] = defaultdict(int)
+        for account, fen in day.balances:
+            accounts[account.branch_id, SUBJECTS[account.product.product_id][0]] += fen
+        told = {(b.branch_id, b.subject): b for b in day.gl}
+        assert {at: b.closing for at, b in told.items() if b.has_sub_ledger} == {
+            at: accounts[at] for at in told if told[at].has_sub_ledger
+        }
+        assert set(accounts) <= set(told)
+        assert all(b.opening == before.get(at, b.opening) for at, b in told.items())
+        for branch in {branch for branch, _ in told}:
+            own = [b for b in day.gl if b.branch_id == branch]
+            assert (sum(b.closing for b in own), sum(b.debit for b in own)) == (0, sum(b.credit for b in own))
+        before = {at: b.closing for at, b in told.items()}
+
+
+def test_a_sale_at_an_account_is_registered_once(small_bank: DemoBank) -> None:
+    day = small_bank.day(small_bank.first_live_day)
+    registered = sorted((t.sale_id, t.fen) for t in day.transactions if t.sale_id)
+    assert registered == sorted((s.sale_id, s.fen) for s in day.sales if s.status == "completed" and s.account_no)
+    assert registered and not any(t.is_financial for t in day.transactions if t.sale_id)
 
 
 def test_every_file_reads_back(small_bank: DemoBank) -> None:

@@ -38,3 +38,16 @@ def test_a_day_told_anew_settles_the_cases_of_its_former_runs(
         assert len(batches.cases(db)) == is_open
         [case] = batches.cases(db, state=None)
     assert case.reason.endswith(f"[told anew by {DAY}|v2]") != is_open
+
+
+def test_people_are_told_once_of_the_rules_that_say_so(bank: TinyBank) -> None:
+    failed = [
+        {"rule": "one_row_each", "sentence": "event_id must not occur twice; 2 rows break it.", "alert": True},
+        {"rule": "bots_are_few", "sentence": "is_bot must not be one of True; 9 rows break it."},
+    ]
+    for _ in range(2):  # judged again after a crash
+        with bank.ledger.begin() as db:
+            batches.alert_rules(db, table="silver.channel_events", subject=f"{DAY}|v1", failed=failed)
+    with bank.ledger.begin() as db:
+        [alert] = batches.alerts(db)
+    assert alert.message == f"{DAY}|v1: event_id must not occur twice; 2 rows break it."

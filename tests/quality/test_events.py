@@ -123,12 +123,13 @@ def test_integers_are_exact_and_misspelt_and_unknown_systems_have_a_name(judged:
     assert shown(judged.where("warnings <> ''"), "event_id", "warnings") == [("strange", "device_os_known")]
 
 
-def test_a_login_changes_the_day_on_which_its_session_began(tmp_path: Path) -> None:
+def test_a_login_changes_the_days_since_its_session_began(tmp_path: Path) -> None:
     """In the bank's zone: 16:30 UTC is half past midnight. A visitor changes nothing, nor does a session of the same day."""
     day = date(2026, 9, 15)
     sessions = [
         ("login", "C1", None, datetime(2026, 9, 13, 16, 30, tzinfo=UTC)),
         ("old_version", None, "C2", datetime(2026, 9, 12, 15, 30, tzinfo=UTC)),
+        ("too_long_ago", "C4", None, datetime(2026, 8, 1, 12, tzinfo=UTC)),
         ("visitor", None, None, datetime(2026, 9, 11, 12, tzinfo=UTC)),
         ("same_day", "C3", None, datetime(2026, 9, 14, 16, 30, tzinfo=UTC)),
     ]
@@ -138,7 +139,9 @@ def test_a_login_changes_the_day_on_which_its_session_began(tmp_path: Path) -> N
     ]  # fmt: skip
     files = written(tmp_path, pa.Table.from_pylist(rows))
     assert EVENTS.affects is not None
-    assert distinct(files, EVENTS.affects, batch=1, by="__delivery_id", zone=ZONE) == {
-        "login": [date(2026, 9, 14)],
-        "old_version": [date(2026, 9, 12)],
+    found = distinct(files, EVENTS.affects, batch=1, by="__delivery_id", zone=ZONE)
+    assert {name: [d.day for d in sorted(days)] for name, days in found.items()} == {
+        "login": [14],
+        "old_version": [12, 13, 14],
+        "too_long_ago": [8, 9, 10, 11, 12, 13, 14],
     }

@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.services, pytest.mark.story, pytest.mark.timeout(1500)
 
 MONEY = {
     "silver.transactions": "amount", "silver.reversals": "amount", "silver.sales": "amount", "silver.account_balances": "balance",
-    "silver.loans": "balance",
+    "silver.loans": "balance", "silver.gl_balances": "debit_turnover",
 }  # fmt: skip
 DATES = {"silver.account_balances": "balance_date", "silver.loans": "as_of_date", "silver.exchange_rates": "valid_from"}
 GRAINS = ("legal_entity_id", "business_line", "province_code", "branch_id")
