@@ -304,6 +304,11 @@ class _Look:
         for made in releases.listing(self.db, day=caught.restates):
             if made.cause in ANEW:
                 return True, f"{made.run_key} released: {made.cause}"
+        for delivery in self.lane(caught):
+            if any(
+                alert.alert_key == f"closed_month|{caught.restates}|{delivery.delivery_id}" for alert in self.alerts
+            ):
+                return True, f"{caught.restates} waits for approval, for its month is closed"
         return False, f"{caught.restates} was not told anew; {_states(self.lane(caught))}"
 
     def _expected(self, caught: Caught) -> tuple[bool, str]:
