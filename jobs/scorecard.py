@@ -22,7 +22,7 @@ from sqlalchemy import Connection, Row, select
 from jobs.bank import Bank
 from jobs.demo_bank.faults import CAN, KINDS, NOT_BUILT, Caught, Proof
 from jobs.ledger import batches, days, deliveries, releases
-from jobs.ledger.models import LIVE_STATES, Alert, GateResult
+from jobs.ledger.models import LIVE_STATES, Alert, DeliveryEvent, GateResult
 
 CAUGHT, MISSED, OPEN, AWAY = "caught", "not caught", "control not built yet", "not injected"
 # Causes of a release that tells a day anew because of something that came later.
@@ -86,7 +86,7 @@ def list_of(bank: Bank) -> Path:
 
 def note_day(bank: Bank, day: date, injected: Sequence[Caught]) -> None:
     """Write down what is injected on a day; clean days count too. A day that is told again replaces what was written."""
-    known = {d: entries for d, entries in _noted(bank).items() if d != day}
+    known = {d: entries for d, entries in _read(bank).items() if d != day}
     known[day] = list(injected)
     told = {d.isoformat(): [_plain(c) for c in known[d]] for d in sorted(known)}
     path = list_of(bank)
@@ -97,11 +97,11 @@ def note_day(bank: Bank, day: date, injected: Sequence[Caught]) -> None:
 
 def note_seen(bank: Bank, fault: str, day: date, seen: str) -> None:
     """Write down what a fault of processes was seen to do (a process that died)."""
-    entries = [c._replace(causes=(seen,)) if c.fault == fault else c for c in _noted(bank)[day]]
+    entries = [c._replace(causes=(seen,)) if c.fault == fault else c for c in _read(bank)[day]]
     note_day(bank, day, entries)
 
 
-def _noted(bank: Bank) -> dict[date, list[Caught]]:
+def _read(bank: Bank) -> dict[date, list[Caught]]:
     path = list_of(bank)
     if not path.exists():
         return {}
@@ -133,7 +133,7 @@ def _caught(entry: dict[str, Any]) -> Caught:
 
 def scorecard(bank: Bank) -> Scorecard:
     """All days of the list, looked up in the ledger and in the lake."""
-    noted = _noted(bank)
+    noted = _read(bank)
     injected: dict[str, list[Caught]] = defaultdict(list)
     for entries in noted.values():
         for caught in entries:
@@ -282,8 +282,6 @@ class _Look:
 
     def _note(self, delivery: Row[Any]) -> str | None:
         """What was said of a delivery when it was verified."""
-        from jobs.ledger.models import DeliveryEvent
-
         query = select(DeliveryEvent.note).where(
             DeliveryEvent.delivery_id == delivery.delivery_id, DeliveryEvent.state == "verified"
         )
@@ -306,6 +304,11 @@ class _Look:
         for made in releases.listing(self.db, day=caught.restates):
             if made.cause in ANEW:
                 return True, f"{made.run_key} released: {made.cause}"
+        for delivery in self.lane(caught):
+            if any(
+                alert.alert_key == f"closed_month|{caught.restates}|{delivery.delivery_id}" for alert in self.alerts
+            ):
+                return True, f"{caught.restates} waits for approval, for its month is closed"
         return False, f"{caught.restates} was not told anew; {_states(self.lane(caught))}"
 
     def _expected(self, caught: Caught) -> tuple[bool, str]:

@@ -262,7 +262,8 @@ class Play:
         dropped = time.monotonic()
         console.print(f"{day}: {sent + len(late)} files dropped in {dropped - began:.1f} s.")
         set_clock(bank, profile.local(day, CLOSED))
-        if faults:
+        # What is not complete, or owes nothing because nobody works, begins at its close_by.
+        if faults or not bank.catalog.is_business_day(day):
             self.stage.until_quiet(bank)
             set_clock(bank, profile.local(day, profile.close_by, profile.close_by_day) + timedelta(minutes=1))
         made = self.stage.until_reported(bank, day)

@@ -245,8 +245,10 @@ class DemoBank:
 
     def spread(self, first: date) -> dict[date, list[str]]:
         """All faults that the bank can commit, over as many days from `first` on as they need."""
+        working = {d for d, is_working, _, _ in calendar_days() if is_working == "true"}
         makeup = {d for d, _, _, is_makeup in calendar_days() if is_makeup == "true"}
-        return spread(first, [*FEEDS, *ARCHIVES], lambda day: day.isoformat() in makeup)
+        feeds = [*FEEDS, *ARCHIVES]
+        return spread(first, feeds, lambda day: day.isoformat() in working, lambda day: day.isoformat() in makeup)
 
     def _earlier(self, day: date) -> Day:
         """A day of the past, without beginning this bank anew."""

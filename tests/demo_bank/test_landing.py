@@ -18,6 +18,8 @@ from jobs.arrival.land import land
 from jobs.arrival.outcomes import Landed
 from jobs.contracts import load
 from jobs.demo_bank import Berka, DemoBank, Sent, answer_key
+from jobs.demo_bank.faults import ARCHIVES as HOSTILE
+from jobs.demo_bank.faults import KINDS
 from jobs.ledger import Ledger, deliveries
 from tests.demo_bank.test_faults import ALL
 from tests.postgres import installation, new_ledger, postgres  # noqa: F401
@@ -110,6 +112,22 @@ def test_a_faulty_day_ends_as_the_answer_key_says(platform: Callable[[str], Plat
     first = next(x for x in landed if (x.feed, x.entity) == ("core_transactions", "b01"))
     told = key["feeds"]["core_transactions"]["b01"]
     assert (first.rows, first.money) == (told["received_rows"], told["received_money"])
+
+
+def test_what_is_refused_at_arrival_is_refused_for_its_own_cause(platform: Callable[[str], Platform]) -> None:
+    """All faults over their days; what is judged later, row by row, is verified here."""
+    bank, sender = platform("demo"), DemoBank(seed=7, scale="XS")
+    for day, faults in sender.spread(sender.first_live_day).items():
+        sent = [one for one in sender.day_files(day, faults) if not one.replaces]
+        for one in sent:
+            one.write(bank.inbox)
+        landed = bank.land()
+        refused = {(x.feed, x.entity): x.cause for x in landed if x.state == "refused"}
+        caught = [c for c in sender.plan(day, faults).caught if c.outcome == "refused" and c.fault not in HOSTILE]
+        assert {(c.feed, c.entity) for c in caught} == refused.keys() - {("core_params", "HO")}, day
+        assert all(refused[c.feed or "", c.entity or ""] in c.causes for c in caught), (day, refused)
+        hostile = {x.cause for x in landed if x.feed == "core_params" and x.state == "refused"}
+        assert hostile == {KINDS[fault].causes[0] for fault in faults if fault in HOSTILE}
 
 
 def test_the_take_on_lands_whole(platform: Callable[[str], Platform], small_bank: DemoBank) -> None:

@@ -20,7 +20,7 @@ class Kind(NamedTuple):
     warned: a gate says so; restated: a day that was released is told anew; unchanged: nothing counts twice or is lost;
     expected: the calendar owes the day; not_built: its control does not exist yet; not_possible: the bank has nothing yet that could carry it.
 
-    `causes`: what the ledger may name it. `day`: the day of `all`, counted from its first. `comes`: days after its
+    `causes`: what the ledger may name it. `day`: the working day of `all`, counted from its first. `comes`: days after its
     business date on which the file comes.
     """
 

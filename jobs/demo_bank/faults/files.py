@@ -20,6 +20,7 @@ CUT_TEXT = ("x" + "定" * 12).encode("gb18030")[:24]  # ends inside a character
 FOUR_BYTES = "㐀".encode("gb18030")  # no character of GBK, which core_gl says that it is
 PRODUCT_NAME = slice(36, 60)  # bytes of a line of core_balances
 PACKED_SIGN = 4 + 1 + 12 + 40 + 17 + 7 - 1  # byte of a record of core_legacy: the last of its packed balance
+DEARER = 1_000  # fen by which each changed row of a file that is corrected later is off
 ZIP_BOMB = 1 << 40  # bytes that a few hundred say they become
 
 
@@ -80,7 +81,7 @@ def _repacked(change: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
 
 def _resend_changed(lot: Lot) -> Iterator[Spoilt]:
     chosen = set(lot.touched)
-    wrong = [Told(dearer(t.item, 1_000), t.fields) if i in chosen else t for i, t in enumerate(lot.told)]
+    wrong = [Told(dearer(t.item, DEARER), t.fields) if i in chosen else t for i, t in enumerate(lot.told)]
     yield replace(lot.plain, told=wrong)
     yield replace(lot.plain, replaces=lot.seq)
 

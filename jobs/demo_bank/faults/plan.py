@@ -120,23 +120,30 @@ def parse(text: str) -> Fault:
     return Fault(number, (feed,) if feed else kind.feeds, tuple(entities.split("+")) if entities else kind.entities)
 
 
-def spread(first: date, feeds: Sequence[str], is_makeup: Callable[[date], bool]) -> dict[date, list[str]]:
-    """Every fault that can be committed, over the days from `first` on, so that no two spoil one file. The last days are clean themselves: what is late
-    comes on them, and a working weekend may be among them.
+NEAR = 7  # days: so long a working weekend is waited for
+
+
+def spread(
+    first: date, feeds: Sequence[str], is_working: Callable[[date], bool], is_makeup: Callable[[date], bool]
+) -> dict[date, list[str]]:
+    """Every fault that can be committed, by day from `first` on, so that no two spoil one file: on working days, for on others nothing is owed. The days
+    between are clean, and so are the last ones, on which what is late comes.
     """
-    length = 1 + max(kind.day + kind.comes for kind in KINDS.values())
-    weekend = next((first + timedelta(days=n) for n in range(length + 2) if is_makeup(first + timedelta(days=n))), None)
-    days: dict[date, list[str]] = {first + timedelta(days=n): [] for n in range(length)}
+    calendar = [first + timedelta(days=n) for n in range(30)]
+    working = [day for day in calendar if is_working(day)]
+    days: dict[date, list[str]] = {}
+    last = first
     for number, kind in KINDS.items():
         if number not in CAN or not set(kind.feeds) <= set(feeds):
             continue
+        at = working[kind.day]
         if number == "F46":
-            if weekend:
-                days.setdefault(weekend, []).append(number)
-        else:
-            days[first + timedelta(days=kind.day)].append(number)
-    last = max(days)
-    return {first + timedelta(days=n): days.get(first + timedelta(days=n), []) for n in range((last - first).days + 1)}
+            at = next((day for day in calendar[:NEAR] if is_makeup(day)), date.min)
+            if at == date.min:
+                continue
+        days.setdefault(at, []).append(number)
+        last = max(last, at + timedelta(days=kind.comes))
+    return {day: days.get(day, []) for day in calendar if day <= last}
 
 
 def plan(

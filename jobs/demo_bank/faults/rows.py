@@ -24,7 +24,6 @@ BIG = 2**53 + 1
 SOMEBODY = "99110119900307123X"  # an ID number of nobody
 ONE_DAY = timedelta(days=1)
 DOUBLED = 500  # fen by which the second copy of a movement differs
-DEARER = 1_000  # fen by which a file to be corrected is off, each row
 DROP, BLANK, BOTS = 0.6, 5, 500
 
 
@@ -154,7 +153,8 @@ def _bom_nul_fullwidth(lane: Lane) -> Change:
     )  # fmt: skip
 
 
-def _cut_inside(lane: Lane) -> Change:
+def _one_unread(lane: Lane) -> Change:
+    """A row whose bytes are spoilt in the file (see files.py), so that it cannot be read."""
     [i] = lane.take(1)
     return Change({i: Told(lane.items[i])}, lost={i}, saved=[lane.items[i]], is_unread=True)
 
@@ -201,10 +201,6 @@ def _trailing_minus(lane: Lane) -> Change:
     told = Told(lane.items[i]._replace(fee=fee))
     where = f"rrn = '{lane.items[i].rrn}' and fee = -123.45"
     return Change({i: told}, proofs=(Proof("bronze.card_transactions", where, 1),))
-
-
-def _bad_packed(lane: Lane) -> Change:
-    return _cut_inside(lane)
 
 
 def _two_digit_year(lane: Lane) -> Change:
@@ -484,11 +480,6 @@ def _fen_as_yuan(lane: Lane) -> Change:
     return Change(told)
 
 
-def _costs(lane: Lane) -> Change:
-    [i] = lane.take(1)
-    return Change({i: Told(lane.items[i])}, lost={i}, saved=[lane.items[i]], is_unread=True)
-
-
 ROWS: dict[str, Callable[[Lane], Change]] = {
     "F03": _pipe_in_character,
     "F04": lambda lane: _remarked(lane, 2, BACKSLASH_REMARK),
@@ -496,13 +487,13 @@ ROWS: dict[str, Callable[[Lane], Change]] = {
     "F06": _fe59,
     "F07": _mojibake,
     "F08": _bom_nul_fullwidth,
-    "F09": _cut_inside,
+    "F09": _one_unread,
     "F10": _extra_delimiter,
     "F18": _empty,
     "F19": _resend,
     "F29": _wide_code,
     "F30": _unknown_code,
-    "F33": _bad_packed,
+    "F33": _one_unread,
     "F35": _trailing_minus,
     "F36": _two_digit_year,
     "F37": _duplicates,
@@ -532,5 +523,5 @@ ROWS: dict[str, Callable[[Lane], Change]] = {
     "F65": _sale_not_posted,
     "F71": _branch_moves,
     "F73": _fen_as_yuan,
-    "F80": _costs,
+    "F80": _one_unread,
 }
