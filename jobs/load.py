@@ -5,10 +5,11 @@ One Spark pass takes all verified deliveries of a feed. Each delivery is judged 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Row
@@ -61,7 +62,7 @@ def load(profile: str, feed: str, wave: str, run_id: str) -> dict[str, int]:
 
     Raises LedgerUnavailable, SparkUnavailable or DiskFull with one clear message; the next run goes on with the same batch.
     """
-    bank = as_decided(open_bank(profile))
+    bank = open_bank(profile)
     done: dict[str, int] = {}
     with room():
         for batch in _batches(bank, feed, wave, run_id):
@@ -93,6 +94,7 @@ def _waits_for_corrected(bank: Bank, db: Connection, feed: str) -> bool:
 
 
 def _load_batch(bank: Bank, feed: str, batch: Row[Any], run_id: str) -> list[str]:
+    bank = as_decided(bank)  # after the batch took its deliveries: a code that was given a meaning before that is known
     table = bank.catalog.bronze(feed)
     with bank.ledger.begin() as db:
         waiting = deliveries.of_batch(db, batch.batch_id)
@@ -133,7 +135,9 @@ def _judged(
     from jobs.quality.verdicts import judge, repeated, row_hash
 
     profile = bank.catalog.profile
-    rows, kinds = _rows(spark, table, [d.rows_uri for d in waiting])
+    rows, kinds = _rows(
+        spark, table, [d.rows_uri for d in waiting], {d.rows_uri for d in waiting if d.state != "verified"}
+    )
     rows = decided.corrected(_with_canaries(spark, table, rules, rows, kinds), table.physical_columns)
     typed = cast(rows, table, zone=profile.zone)
     batch = dict.fromkeys([*(d.delivery_id for d in waiting), CANARY], stamp.batch_id)
@@ -146,7 +150,7 @@ def _judged(
         from jobs.corrections import with_original_found
 
         dated = with_original_found(dated, _originals(spark, bank, table, dated), table)
-    hashed = dated.withColumn("__row_hash", row_hash(table.compared))
+    hashed = decided.without_kept_out(dated.withColumn("__row_hash", row_hash(table.compared)), "__cast_errors")
     return judge(
         hashed, rules, within=UNIQUE_WITHIN, order=ORDER, already=F.col("__cast_errors"),
         suspects=None if decided.texts else repeated([d.rows_uri for d in waiting], table, rules), exempt=decided.exempt(),
@@ -165,19 +169,34 @@ def _originals(spark: SparkSession, bank: Bank, table: Table, corrections: DataF
     return bank.lake.of_parts(spark, corrected, parts) if parts else None
 
 
-def _rows(spark: SparkSession, table: Table, uris: Sequence[str]) -> tuple[DataFrame, dict[str, str]]:
+def _rows(
+    spark: SparkSession, table: Table, uris: Sequence[str], again: Collection[str] = ()
+) -> tuple[DataFrame, dict[str, str]]:
     """What arrival wrote, and its columns with their types. Files of today's contract are read by its columns: Spark would run a job to look for them. One that was written under another
-    contract keeps its own, so that a column that it lacks is an error and no null.
+    contract keeps its own, so that a column that it lacks is an error and no null; but `again`, files of deliveries that were judged before, have null in a column that came later.
     """
     import pyarrow.parquet as pq
+    from pyspark.sql import functions as F
 
     from jobs.arrival.rows import spark_schema
 
     schema = spark_schema(table)
-    if any(pq.read_schema(uri).names != list(schema) for uri in uris):
+    names = {uri: pq.read_schema(uri).names for uri in uris}
+    former = [uri for uri in uris if names[uri] != list(schema)]
+    if set(former) - set(again):
         rows = spark.read.parquet(*uris)
         return rows, dict(rows.dtypes)
-    return spark.read.schema(", ".join(f"`{name}` {kind}" for name, kind in schema.items())).parquet(*uris), schema
+    current = [uri for uri in uris if uri not in former]
+    frames = [spark.read.schema(_ddl(schema)).parquet(*current)] if current else []
+    for uri in former:
+        had = {name: schema[name] for name in names[uri] if name in schema}
+        later = {name: F.lit(None).cast(kind) for name, kind in schema.items() if name not in had}
+        frames.append(spark.read.schema(_ddl(had)).parquet(uri).withColumns(later).select(*schema))
+    return reduce(lambda a, b: a.unionByName(b), frames), schema
+
+
+def _ddl(schema: Mapping[str, str]) -> str:
+    return ", ".join(f"`{name}` {kind}" for name, kind in schema.items())
 
 
 def _with_canaries(
@@ -256,8 +275,13 @@ def _settle(
         found, received_rows=delivery.received_rows, received_money=delivery.received_money if table.money else None,
         corrected_money=_money_corrected(table, delivery, decided),
     )  # fmt: skip
-    outcome = gate.outcome if balance.is_balanced else "stop"
-    docs = data_docs.render(gate, bank.docs / f"{delivery.delivery_id}_{table.name}.html")
+    outcome, why = (gate.outcome, gate.sentence()) if balance.is_balanced else ("stop", balance.sentence())
+    is_again = delivery.state != "verified"
+    if is_again and (lost := _lost(bank, table, delivery, batch_id, decided)):
+        outcome, why = "stop", lost
+    # What is live has its page; judged again, it gets another.
+    name = f"{delivery.delivery_id}_{batch_id}" if is_again else delivery.delivery_id
+    docs = data_docs.render(gate, bank.docs / f"{name}_{table.name}.html")
     with bank.ledger.begin() as db:
         batches.record_gate(
             db, batch_id=batch_id, table=table.table, subject=delivery.delivery_id, outcome=outcome, rules_run=gate.rules_run,
@@ -279,27 +303,17 @@ def _settle(
             return current.state
         if replayed and outcome in ("stop", "hold"):
             for fix in replayed:
-                fixes.end(
-                    db,
-                    fix,
-                    delivery.delivery_id,
-                    "failed",
-                    gate.sentence() if balance.is_balanced else balance.sentence(),
-                )
+                fixes.end(db, fix, delivery.delivery_id, "failed", why)
+            _open_file_case(bank, db, table, delivery, outcome, why, run_id)
             return current.state
         _open_cases(bank, db, table, gate, delivery, batch_id, run_id)
+        if codes := _known_codes(bank, table, gate):
+            fixes.again_for_codes(db, codes, delivery.delivery_id)
         batches.alert_rules(db, table=table.table, subject=delivery.delivery_id, failed=gate.failed)
         if outcome in ("stop", "hold"):
             state = "refused" if outcome == "stop" else "held"
-            sentence = gate.sentence() if balance.is_balanced else balance.sentence()
-            deliveries.set_state(
-                db, delivery.delivery_id, state, run_id, reason=sentence, cause=f"gate_{outcome}", **totals
-            )
-            batches.open_case(
-                db, kind="file", table=table.table, cause=f"gate_{outcome}", subject=delivery.delivery_id, reason=sentence,
-                affected_rows=delivery.received_rows or 0, money=delivery.received_money, owner=bank.catalog.sources[delivery.feed].owner,
-                run_id=run_id, feed=delivery.feed, entity=delivery.entity, business_date=delivery.business_date, delivery_id=delivery.delivery_id,
-            )  # fmt: skip
+            deliveries.set_state(db, delivery.delivery_id, state, run_id, reason=why, cause=f"gate_{outcome}", **totals)
+            _open_file_case(bank, db, table, delivery, outcome, why, run_id)
             return state
         dates = [
             {"business_date": d["__business_date"]}
@@ -319,7 +333,11 @@ def _settle(
             batches.close_cases(db, delivery_id=former, note=f"sent again as {delivery.delivery_id}")
         if replayed:
             _end_replays(db, table, gate, delivery, replayed)
-        days.mark_changed(db, delivery, measured.affects.get(delivery.delivery_id, []))
+        affected = [
+            *measured.affects.get(delivery.delivery_id, []),
+            *(_affected_before(bank, table, delivery) if replayed else ()),
+        ]
+        days.mark_changed(db, delivery, affected)
         return deliveries.get(db, delivery.delivery_id).state
 
 
@@ -342,6 +360,43 @@ def _money_corrected(table: Table, delivery: Row[Any], decided: Repairs) -> Deci
     return sum_of(pa.array(new.values(), pa.string()), way)[0] - sum_of(came.combine_chunks(), way)[0]
 
 
+def _lost(bank: Bank, table: Table, delivery: Row[Any], batch_id: int, decided: Repairs) -> str | None:
+    """What is wrong when rows that count are rejected now and no fix speaks of them: a correction gave another row their key, for instance."""
+    import duckdb
+
+    from jobs.quality.metrics import parquet
+
+    if delivery.live_batch is None or delivery.live_batch == batch_id:
+        return None
+    files = sorted({*bank.lake.written(table, delivery.live_batch), *bank.lake.written(table, batch_id)})
+    spoken_of = {line for of, line in decided.texts if of == delivery.delivery_id}
+    with duckdb.connect() as engine:
+        rows = f"{parquet(files)} where __delivery_id = $delivery and __batch = "
+        found = engine.execute(
+            f"select __line, __reasons from {rows} $new and __verdict = 'rejected' and __line in "
+            f"(select __line from {rows} $live and __verdict <> 'rejected') order by 1",
+            {"delivery": delivery.delivery_id, "new": batch_id, "live": delivery.live_batch},
+        ).fetchall()
+    lost = [(line, reasons) for line, reasons in found if line not in spoken_of]
+    if not lost:
+        return None
+    (line, reasons), number = lost[0], len(lost)
+    return (
+        f"{number} row{'s' if number > 1 else ''} of {delivery.delivery_id} that count would be rejected with this fix (line {line}: {', '.join(reasons)}). "
+        "Nothing was changed; correct the fix, or what it collides with, too."
+    )
+
+
+def _affected_before(bank: Bank, table: Table, delivery: Row[Any]) -> list[date]:
+    """Dates of other rows that those of the delivery spoke of as it was live."""
+    from jobs.quality.metrics import distinct
+
+    if not table.affects or delivery.live_batch is None:
+        return []
+    written = bank.lake.written(table, delivery.live_batch)
+    return distinct(written, table.affects, batch=delivery.live_batch, by="__delivery_id").get(delivery.delivery_id, [])
+
+
 def _end_replays(db: Any, table: Table, gate: Gate, delivery: Row[Any], replayed: Sequence[int]) -> None:
     """The fixes are applied: cases of which nothing is left are closed; of the others it is known what is left."""
     left = {failed["rule"] for failed in gate.failed if failed["on_fail"] == "quarantine" and failed["unexpected"]}
@@ -361,6 +416,24 @@ def _open_cases(bank: Bank, db: Any, table: Table, gate: Gate, delivery: Row[Any
                 affected_rows=failed["unexpected"], money=failed.get("money"), owner=bank.catalog.sources[delivery.feed].owner, run_id=run_id,
                 feed=delivery.feed, entity=delivery.entity, business_date=delivery.business_date, delivery_id=delivery.delivery_id,
             )  # fmt: skip
+
+
+def _open_file_case(bank: Bank, db: Any, table: Table, delivery: Row[Any], outcome: str, why: str, run_id: str) -> None:
+    """The case of a file that its gate holds or stops, or does not let live again with a fix."""
+    batches.open_case(
+        db, kind="file", table=table.table, cause=f"gate_{outcome}", subject=delivery.delivery_id, reason=why,
+        affected_rows=delivery.received_rows or 0, money=delivery.received_money, owner=bank.catalog.sources[delivery.feed].owner,
+        run_id=run_id, feed=delivery.feed, entity=delivery.entity, business_date=delivery.business_date, delivery_id=delivery.delivery_id,
+    )  # fmt: skip
+
+
+def _known_codes(bank: Bank, table: Table, gate: Gate) -> dict[str, set[str]]:
+    """Reference list -> the codes that it knew, for the rules that caught rows here by a list."""
+    named = {
+        r.id: r.kwargs["value_set"][1:] for r in table.all_rules if str(r.kwargs.get("value_set", "")).startswith("$")
+    }
+    caught = {named[failed["rule"]] for failed in gate.failed if failed["unexpected"] and failed["rule"] in named}
+    return {name: set(map(str, bank.catalog.references[name].allowed())) for name in caught}
 
 
 def _finish(bank: Bank, table: Table, batch: Row[Any], measured: Measured) -> None:

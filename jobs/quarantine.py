@@ -6,13 +6,14 @@ were ever approved for them, and take the place of what was live. Nothing is wri
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, or_, select
 
 from jobs.bank import Bank, as_decided
 from jobs.contracts import Rule, Table
@@ -26,6 +27,10 @@ SAMPLES = 10
 # So many rows may be corrected by one fix: more of them are the sender's work.
 MOST_CORRECTED = 200
 SHOWN = 4  # characters of a masked value that stay
+# An unread text that is longer may be an identifier in the wrong column.
+SHORT = 10
+# Of so many lines each is named.
+NAMED = 20
 ACTS = ("stop", "hold")
 
 
@@ -88,8 +93,22 @@ def samples(bank: Bank, case: Row[Any], limit: int = SAMPLES) -> list[Sample]:
     return [_sample(table, row) for row in _rows(bank, table, case, limit)]
 
 
-def _rows(bank: Bank, table: Table, case: Row[Any], limit: int | None) -> list[dict[str, Any]]:
-    """The rejected rows of a case, in the order of the file."""
+def _rows(
+    bank: Bank, table: Table, case: Row[Any], limit: int | None, lines: Sequence[int] | None = None
+) -> list[dict[str, Any]]:
+    """The rejected rows of a case, in the order of the file; only those `lines` where they are given."""
+    order = "__line" if table.layer == "bronze" else "sources[1].delivery_id, sources[1].line"
+    more = ""
+    if lines is not None:
+        listed = ", ".join(str(int(line)) for line in lines) or "null"
+        more = f" and {'__line' if table.layer == 'bronze' else 'sources[1].line'} in ({listed})"
+    return _asked(
+        bank, table, case, f"select * from {{rows}}{more} order by {order}" + (f" limit {limit}" if limit else "")
+    )
+
+
+def _asked(bank: Bank, table: Table, case: Row[Any], sql: str) -> list[dict[str, Any]]:
+    """A query over the rejected rows of a case: `{rows}` stands for them, with their condition at its end."""
     import duckdb
 
     from jobs.lake.tables import judged_table
@@ -99,22 +118,18 @@ def _rows(bank: Bank, table: Table, case: Row[Any], limit: int | None) -> list[d
         batch = _batch(db, case)
     if batch is None or not bank.lake.exists(table.table):
         return []
-    where, place = "list_contains(__reasons, $cause)", table
     values: dict[str, Any] = {"cause": case.cause, "batch": batch}
     if table.layer == "bronze":
-        where += " and __delivery_id = $delivery and __batch = $batch"
+        where, place = "list_contains(__reasons, $cause) and __delivery_id = $delivery and __batch = $batch", table
         values["delivery"] = case.delivery_id
-        order = "__line"
     else:
+        where = "list_contains(__reasons, $cause) and batch = $batch"
         place = judged_table(table) if table.history == "scd2" else table
-        where += " and batch = $batch"
-        order = "sources[1].delivery_id, sources[1].line"
     files = bank.lake.written(place, batch)
     if not files:
         return []
     with duckdb.connect() as engine:
-        sql = f"select * from {parquet(files)} where {where} order by {order}" + (f" limit {limit}" if limit else "")
-        found = engine.execute(sql, values)
+        found = engine.execute(sql.replace("{rows}", f"{parquet(files)} where {where}"), values)
         names = [column[0] for column in found.description or []]
         return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
@@ -132,7 +147,7 @@ def _sample(table: Table, row: Mapping[str, Any]) -> Sample:
     sources = row.get("sources") or []
     first = sources[0] if sources else {}
     values = {name: masked(table, name, row[name]) for name in table.physical_columns if name in row}
-    came = {name: str(masked(table, name, text)) for name, text in (row.get("__raw") or {}).items()}
+    came = {n: t if n == "__malformed" else _unread(table, n, t) for n, t in (row.get("__raw") or {}).items()}
     return Sample(
         row.get("__delivery_id") or first.get("delivery_id", ""),
         row.get("__line") or first.get("line", 0),
@@ -147,12 +162,23 @@ def masked(table: Table, column: str, value: Any) -> Any:
     declared = table.physical_columns.get(column)
     if value is None or declared is None:
         return value
-    if column.endswith("_token") or column.endswith("_keyed"):
-        return "•••"
+    if column not in table.columns and not column.endswith(("_valid", "_last4")):
+        return "•••"  # made of what identifies a person
     if isinstance(value, str) and not declared.classification.startswith("C1"):
-        hidden = re.sub(r"[^\W\d_]", "A", re.sub(r"\d", "9", value[:-SHOWN]))
-        return hidden + value[-SHOWN:] if len(value) > SHOWN else "•" * len(value)
+        return _form(value)
     return value
+
+
+def _form(text: str) -> str:
+    """Digits as 9, letters as A, but for the last characters."""
+    hidden = re.sub(r"[^\W\d_]", "A", re.sub(r"\d", "9", text[:-SHOWN]))
+    return hidden + text[-SHOWN:] if len(text) > SHOWN else "•" * len(text)
+
+
+def _unread(table: Table, column: str, text: str) -> str:
+    """A text as it came that could not be read. It may belong to another column than that in which it stands."""
+    shown = str(masked(table, column, text))
+    return shown if len(text) <= SHORT or shown != text else _form(text)
 
 
 def rule_of(table: Table, cause: str) -> Rule | None:
@@ -183,23 +209,27 @@ def codes_of(bank: Bank, case: Row[Any]) -> list[CodeFound]:
         return []
     column, rows, entities = found[0], dict[str, int](), dict[str, set[str]]()
     for other in _alike(bank, case):
-        for row in _rows(bank, table, other, None):
-            code = str(row[column])
-            rows[code] = rows.get(code, 0) + 1
-            entities.setdefault(code, set()).add(other.entity or "")
+        counted = f'select "{column}"::varchar as code, count(*) as n from {{rows}} group by 1'
+        for row in _asked(bank, table, other, counted):
+            rows[row["code"]] = rows.get(row["code"], 0) + row["n"]
+            entities.setdefault(row["code"], set()).add(other.entity or "")
     return [CodeFound(c, rows[c], sorted(entities[c])) for c in sorted(rows, key=lambda c: (-rows[c], c))]
 
 
 def _alike(bank: Bank, case: Row[Any]) -> list[Row[Any]]:
     """Open cases of the same table and cause, whichever branch and day."""
     with bank.ledger.begin() as db:
-        return [c for c in batches.cases(db) if (c.table_name, c.cause) == (case.table_name, case.cause)]
+        return _open_alike(db, case)
 
 
-def said(fix: Any) -> str:
-    """What a fix changes, in words. `fix`: a row or a mapping of it."""
+def _open_alike(db: Connection, case: Row[Any]) -> list[Row[Any]]:
+    return [c for c in batches.cases(db) if (c.table_name, c.cause) == (case.table_name, case.cause)]
+
+
+def said(bank: Bank, fix: Any) -> str:
+    """What a fix changes, in words; what a person may not see is masked. `fix`: a row or a mapping of it."""
     row = fix if isinstance(fix, Mapping) else fix._mapping
-    kind, change = row["kind"], row["change"]
+    kind, change = row["kind"], shown_change(bank, row["kind"], row["change"])
     if kind == MAP_CODE:
         return f"{change['column']} {change['code']} means {change['meaning'] or 'itself'} ({change['reference']})"
     if kind == CORRECT:
@@ -207,13 +237,29 @@ def said(fix: Any) -> str:
     if kind == ACCEPT and "rules" in change:
         return f"accepted as it is: {', '.join(change['rules'])}"
     if kind == ACCEPT:
-        return f"accepted as they are: lines {', '.join(map(str, change['lines']))}"
+        lines = change["lines"]
+        return f"accepted as they are: {'all rows' if lines is None else 'lines ' + _named(lines)}"
     return {REJECT: "stays out for good", RESEND: "the sender is asked to send it again"}[kind]
 
 
+def shown_change(bank: Bank, kind: str, change: Mapping[str, Any]) -> dict[str, Any]:
+    """What a fix changes, as a person may see it."""
+    if kind != CORRECT:
+        return {k: v for k, v in change.items() if not (kind == REJECT and k == "lines")}
+    table = bank.catalog.tables.get(change["table"])
+    lines = {
+        line: {c: t if t is None or table is None else masked(table, c, t) for c, t in texts.items()}
+        for line, texts in change["lines"].items()
+    }
+    return {**change, "lines": lines}
+
+
+def _named(lines: Sequence[int]) -> str:
+    return ", ".join(map(str, lines[:NAMED])) + (f" ... ({len(lines):,} lines)" if len(lines) > NAMED else "")
+
+
 def _texts(texts: Mapping[str, str | None]) -> str:
-    shown = {c: "•••" if c.endswith(("_token", "_keyed")) else t for c, t in texts.items()}
-    return ", ".join(f"{column} = {'nothing' if text is None else text}" for column, text in shown.items())
+    return ", ".join(f"{column} = {'nothing' if text is None else text}" for column, text in texts.items())
 
 
 # --- what may be done about it ----------------------------------------------------------------------------------------
@@ -277,17 +323,18 @@ def propose_correction(
             f"{len(lines)} rows to correct: give between 1 and {MOST_CORRECTED}. More are the sender's: ask for the file again."
         )
     bronze, target = table, delivery_id or case.delivery_id
-    caught = {(s.delivery_id, s.line) for s in (_sample(table, row) for row in _rows(bank, table, case, None))}
+    caught = {
+        (s.delivery_id, s.line) for s in (_sample(table, row) for row in _rows(bank, table, case, None, sorted(lines)))
+    }
     if target is None:
+        of_case = sorted({s.delivery_id for s in samples(bank, case)})
         raise NotAllowed(
-            f"Case {case_id} is about rows of {case.table_name}: name the delivery of the rows to correct, one of {', '.join(sorted({d for d, _ in caught}))}."
+            f"Case {case_id} is about rows of {case.table_name}: name the delivery of the rows to correct, for instance {', '.join(of_case)}."
         )
     for line in lines:
         if (target, line) not in caught:
-            known = sorted(n for d, n in caught if d == target)
-            raise NotAllowed(
-                f"Line {line} of {target} is none of case {case_id}. Its lines: {', '.join(map(str, known[:20]))}{' ...' if len(known) > 20 else ''}."
-            )
+            known = _named([s.line for s in samples(bank, case, NAMED + 1) if s.delivery_id == target])
+            raise NotAllowed(f"Line {line} of {target} is none of case {case_id}. Its lines: {known}.")
     with bank.ledger.begin() as db:
         delivery = deliveries.get(db, target)
     if table.layer != "bronze":
@@ -300,7 +347,8 @@ def propose_correction(
                     f"{bronze.table} has no column {column}. {nearest(column, list(bronze.columns))} Columns: {', '.join(bronze.columns)}."
                 )
     physical = {str(line): _physical(bank, bronze, delivery, texts) for line, texts in sorted(lines.items())}
-    return _propose(bank, case, CORRECT, {"lines": physical, "delivery": target}, reason, person)
+    change = {"lines": physical, "delivery": target, "table": bronze.table}
+    return _propose(bank, case, CORRECT, change, reason, person)
 
 
 def propose_acceptance(bank: Bank, case_id: int, lines: Sequence[int] | None, reason: str, person: str) -> int:
@@ -321,24 +369,71 @@ def propose_acceptance(bank: Bank, case_id: int, lines: Sequence[int] | None, re
                 )
     if case.kind == "file":
         return _propose(bank, case, ACCEPT, {"rules": rules}, reason, person)
-    rows = _rows(bank, table, case, None)
-    caught = {row["__line"]: row for row in rows}
-    if lines is not None and (unknown := sorted(set(lines) - set(caught))):
-        raise NotAllowed(f"Line {unknown[0]} of {case.delivery_id} is none of case {case_id}.")
-    chosen = sorted(caught) if lines is None else sorted(set(lines))
+    chosen = None if lines is None else sorted(set(lines))
     rule = rule_of(table, case.cause)
-    if rule is not None and rule.is_unique:
-        keys = [tuple(caught[line][c] for c in rule.columns) for line in chosen]
-        if len(set(keys)) < len(keys):
-            raise NotAllowed(
-                f"Rows of one key ({', '.join(rule.columns)}) differ: only one of them can be right. Name the lines to accept, one a key; the others stay rejected."
-            )
+    if chosen is not None or (rule is not None and rule.is_unique):
+        caught = {row["__line"]: row for row in _rows(bank, table, case, None, chosen)}
+        if unknown := sorted(set(chosen or ()) - set(caught)):
+            raise NotAllowed(f"Line {unknown[0]} of {case.delivery_id} is none of case {case_id}.")
+        if rule is not None and rule.is_unique:
+            chosen = sorted(caught)
+            _one_a_key(bank, table, case, rule, list(caught.values()))
     return _propose(bank, case, ACCEPT, {"rule": case.cause, "lines": chosen}, reason, person)
+
+
+def _one_a_key(bank: Bank, table: Table, case: Row[Any], rule: Rule, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Raises NotAllowed when rows of one key were to count twice: two of these, or one of these beside one that counts."""
+    keys = [tuple(row[c] for c in rule.columns) for row in rows]
+    columns = ", ".join(rule.columns)
+    if len(set(keys)) < len(keys):
+        raise NotAllowed(
+            f"Rows of one key ({columns}) differ: only one of them can be right. Name the lines to accept, one a key; the others stay rejected."
+        )
+    if taken := set(keys) & _accepted_keys(bank, table, case, rule, rows):
+        raise NotAllowed(
+            f"A row of the same key ({columns} = {', '.join(map(str, min(taken, key=str)))}) counts already: only one of them can be right. Correct the key, or reject it."
+        )
+
+
+def _accepted_keys(
+    bank: Bank, table: Table, case: Row[Any], rule: Rule, rows: Sequence[Mapping[str, Any]]
+) -> set[tuple[Any, ...]]:
+    """Keys of these rows under which a row of the delivery counts."""
+    import duckdb
+
+    from jobs.quality.metrics import parquet, quoted
+
+    with bank.ledger.begin() as db:
+        batch = _batch(db, case)
+    files = bank.lake.written(table, batch) if batch is not None else []
+    if not files:
+        return set()
+    columns = ", ".join(map(quoted, rule.columns))
+    lines = ", ".join(str(int(row["__line"])) for row in rows)
+    with duckdb.connect() as engine:
+        of_delivery = f"{parquet(files)} where __delivery_id = $delivery and __batch = $batch"
+        return set(
+            engine.execute(
+                f"select {columns} from {of_delivery} and __line in ({lines}) intersect select {columns} from {of_delivery} and __verdict = 'accepted'",
+                {"delivery": case.delivery_id, "batch": batch},
+            ).fetchall()
+        )
 
 
 def propose_rejection(bank: Bank, case_id: int, reason: str, person: str) -> int:
     """Nothing can be done: the rows or the file stay out for good, and the case is closed with the reason."""
-    return _propose(bank, _case(bank, case_id, any_table=True)[0], REJECT, {}, reason, person)
+    case = _case(bank, case_id, any_table=True)[0]
+    change: dict[str, Any] = {}
+    if case.kind == "rows" and case.delivery_id:
+        # By their lines: should the rule change, or a code be given a meaning, they stay out all the same.
+        change = {
+            "rule": case.cause,
+            "lines": [
+                row["line"]
+                for row in _asked(bank, table_of(bank, case), case, "select __line as line from {rows} order by 1")
+            ],
+        }
+    return _propose(bank, case, REJECT, change, reason, person)
 
 
 def propose_resend(bank: Bank, case_id: int, reason: str, person: str) -> int:
@@ -351,6 +446,8 @@ def propose_resend(bank: Bank, case_id: int, reason: str, person: str) -> int:
 def _propose(bank: Bank, case: Row[Any], kind: str, change: dict[str, Any], reason: str, person: str) -> int:
     if not reason.strip():
         raise NotAllowed("A fix needs a reason: whoever approves it, and whoever looks at the figures later, reads it.")
+    if "\x00" in json.dumps([reason, change]) or "\\u0000" in json.dumps([reason, change]):
+        raise NotAllowed("A text holds the character NUL, which no text of a bank has: leave it out.")
     with bank.ledger.begin() as db:
         return fixes.propose(db, case.case_id, kind, change, reason.strip(), person)
 
@@ -397,18 +494,21 @@ def _physical(bank: Bank, table: Table, delivery: Row[Any], texts: Mapping[str, 
 def approve(bank: Bank, fix_id: int, person: str, note: str | None = None) -> Row[Any]:
     """A second person agrees. What is to be judged again is taken by the next load of its feed; roll-call rings for it. Raises NotAllowed."""
     with bank.ledger.begin() as db:
-        fix = fixes.get(db, fix_id) if _exists(db, fix_id) else None
-        case = fixes.get_case(db, fix.case_id) if fix is not None else None
-    again: set[str] = set()
-    if fix is not None and case is not None:
+        fixes.deciding(db)
+        fix = fixes.find(db, fix_id)
+        case = fixes.get_case(db, fix.case_id)
+        again: set[str] = set()
         if fix.kind == MAP_CODE:
-            # A case of silver may be about the same code: its rows are those of a delivery that has a case, too.
-            again = {c.delivery_id for c in _alike(bank, case) if c.delivery_id}
+            again = {c.delivery_id for c in _open_alike(db, case) if c.delivery_id and _has_code(bank, c, fix.change)}
         elif fix.kind in fixes.REPLAYED:
             again = {fix.change.get("delivery") or case.delivery_id}
-    with bank.ledger.begin() as db:
         for delivery_id in again:
             _rows_there(deliveries.get(db, delivery_id))
+        if fix.kind == ACCEPT and "rule" in fix.change and case.state == "open":
+            table = table_of(bank, case)
+            rule = rule_of(table, case.cause)
+            if rule is not None and rule.is_unique:
+                _one_a_key(bank, table, case, rule, _rows(bank, table, case, None, fix.change["lines"]))
         done = fixes.approve(db, fix_id, person, note, again)
         if done.kind == REJECT:
             batches.settle_case(db, done.case_id, f"rejected for good by {person}: {done.reason}")
@@ -420,18 +520,19 @@ def approve(bank: Bank, fix_id: int, person: str, note: str | None = None) -> Ro
     return done
 
 
+def _has_code(bank: Bank, case: Row[Any], change: Mapping[str, Any]) -> bool:
+    counted = f"""select count(*) as n from {{rows}} and "{change["column"]}"::varchar = {_text(change["code"])}"""
+    return any(row["n"] for row in _asked(bank, table_of(bank, case), case, counted))
+
+
 def decline(bank: Bank, fix_id: int, person: str, note: str) -> Row[Any]:
     """A second person disagrees, or the first one thinks better of it."""
+    if "\x00" in note:
+        raise NotAllowed("The note holds the character NUL: leave it out.")
     if not note.strip():
         raise NotAllowed("Say why: whoever proposed it has to know.")
     with bank.ledger.begin() as db:
         return fixes.decline(db, fix_id, person, note.strip())
-
-
-def _exists(db: Connection, fix_id: int) -> bool:
-    from jobs.ledger.models import Fix
-
-    return db.execute(select(Fix.fix_id).where(Fix.fix_id == fix_id)).first() is not None
 
 
 # --- what came of it --------------------------------------------------------------------------------------------------
@@ -443,20 +544,23 @@ def restatements(db: Connection, fix: Row[Any]) -> list[Row[Any]]:
     for replay in fixes.replays(db, [fix.fix_id]):
         if replay.state != "done":
             continue
-        key = f"{replay.delivery_id}/{replay.batch_id}"
+        # A later fix may have had the delivery judged again before its day was told: its batch has both.
+        batches_since = fixes.batches_since(db, replay.delivery_id, replay.batch_id)
+        keys = [f"{replay.delivery_id}/{batch}" for batch in batches_since]
         dates = select(DeliveryDate.business_date).where(
             DeliveryDate.delivery_id == replay.delivery_id, DeliveryDate.batch_id == replay.batch_id
         )
         for day in db.execute(dates).scalars():
             query = (
-                select(*Release.__table__.columns)
+                select(*Release.__table__.columns, or_(*(DayRun.deliveries.contains([key]) for key in keys)).label("has_it"))
                 .join(DayRun, DayRun.run_key == Release.run_key)
-                .where(Release.from_date <= day, Release.to_date >= day, DayRun.deliveries.contains([key]))
+                .where(Release.from_date <= day, Release.to_date >= day)
                 .order_by(Release.release_id)
-                .limit(1)
             )  # fmt: skip
-            for release in db.execute(query):
-                found[release.run_key] = release
+            told = db.execute(query).all()
+            first = next((n for n, release in enumerate(told) if release.has_it), 0)
+            if first:  # the first of all tells the day for the first time: nothing was told otherwise before
+                found[told[first].run_key] = told[first]
     return sorted(found.values(), key=lambda r: (r.to_date, r.release_id), reverse=True)
 
 
@@ -465,6 +569,10 @@ def effects(bank: Bank, fix: Row[Any]) -> list[Effect]:
     with bank.ledger.begin() as db:
         made = restatements(db, fix)
     return [effect for release in made for effect in _changed(bank, release)]
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
 
 
 CELL = (
@@ -488,20 +596,30 @@ def _changed(bank: Bank, release: Row[Any]) -> list[Effect]:
     new = bank.lake.dataset(table, within={"release_id": (release.run_key, release.run_key)}).to_table()
     with duckdb.connect() as engine:
         engine.register("new", new)
-        bounds = engine.execute(
+        (bounds,) = engine.execute(
             "select min(as_of_date), max(as_of_date) from new where release_id = $r", {"r": release.run_key}
-        ).fetchone()
-        if bounds is None or bounds[0] is None:
+        ).fetchall()
+        if bounds[0] is None:
             return []
         engine.register("every", bank.lake.dataset(table, within={"as_of_date": bounds}).to_table())
         same = " and ".join(f"b.{column} is not distinct from n.{column}" for column in CELL)
+        same = " and ".join(f"b.{column} is not distinct from n.{column}" for column in CELL)
+        statement = "kpi_id, period_kind, as_of_date"
+        told = ", ".join(f"coalesce(n.{c}, b.{c}) as {c}" for c in CELL)
+        engine.execute(
+            "create view n as select * from new where release_id = $r and __verdict = 'accepted'".replace(
+                "$r", _text(release.run_key)
+            )
+        )
+        # A figure that is gone is one that the statement before had; it has the number before that of its statement.
+        engine.execute(
+            f"create view b as select e.* from every e join (select {statement}, max(restatement_no) as no from n group by all) s using ({statement}) "
+            "where e.__verdict = 'accepted' and e.restatement_no = s.no - 1"
+        )
         rows = engine.execute(
-            f"select {', '.join(f'n.{c}' for c in CELL)}, b.value, n.value, b.numerator, n.numerator "
-            f"from (select * from new where release_id = $r and __verdict = 'accepted') n "
-            f"left join (select * from every where __verdict = 'accepted') b on {same} and b.restatement_no = n.restatement_no - 1 "
-            f"where b.value is distinct from n.value or b.numerator is distinct from n.numerator "
-            f"order by {', '.join(f'n.{c} nulls first' for c in (*GRAIN, 'kpi_id', 'period_kind', 'measure'))}",
-            {"r": release.run_key},
+            f"select * from (select {told}, b.value, n.value, b.numerator, n.numerator from n full join b on {same} "
+            "where b.value is distinct from n.value or b.numerator is distinct from n.numerator) "
+            f"order by {', '.join(f'{c} nulls first' for c in (*GRAIN, 'kpi_id', 'period_kind', 'measure'))}"
         ).fetchall()
     found = []
     for row in rows:
@@ -529,6 +647,26 @@ def codes_as_yaml(bank: Bank) -> str:
 
 
 __all__ = [
-    "CodeFound", "Effect", "NotAllowed", "Sample", "age_days", "approve", "codes_as_yaml", "codes_of", "decline", "effects", "kinds",
-    "masked", "propose_acceptance", "propose_code", "propose_correction", "propose_rejection", "propose_resend", "restatements", "rule_columns", "said", "samples",
+    "CodeFound",
+    "Effect",
+    "NotAllowed",
+    "Sample",
+    "age_days",
+    "approve",
+    "codes_as_yaml",
+    "codes_of",
+    "decline",
+    "effects",
+    "kinds",
+    "masked",
+    "propose_acceptance",
+    "propose_code",
+    "propose_correction",
+    "propose_rejection",
+    "propose_resend",
+    "restatements",
+    "rule_columns",
+    "said",
+    "samples",
+    "shown_change",
 ]  # fmt: skip

@@ -115,8 +115,9 @@ def _stranded_feeds(db: Connection) -> list[str]:
 
 def _feeds_to_judge_again(db: Connection) -> list[str]:
     """Feeds of deliveries that wait to be judged again because of a fix: rung at once, and again where nobody came for long."""
-    slot = int(datetime.now(UTC).timestamp() // PATIENCE.total_seconds())
-    waiting = fixes.feeds_waiting(db)
+    at = datetime.now(UTC)
+    slot = int(at.timestamp() // PATIENCE.total_seconds())
+    waiting = fixes.feeds_waiting(db, at - PATIENCE)
     rung = [feed for feed, fix in waiting.items() if batches.first_time(db, f"ring|{feed}|fix {fix}|{slot}")]
     return [f"{feed}|{deliveries.next_wave(db)}" for feed in rung]
 

@@ -305,7 +305,7 @@ def test_a_resend_overtakes_a_fix(tiny: TinyBank, spark: Any) -> None:
     assert live(spark, tiny) == [("p1", "C", "1.50")]
     with tiny.ledger.begin() as db:
         assert fixes.get(db, fix).state in ("done", "overtaken")
-        assert fixes.feeds_waiting(db) == {}
+        assert fixes.replaying(db) == []
 
 
 def test_a_fix_that_its_gate_refuses_leaves_all_as_it_was(tiny: TinyBank, spark: Any) -> None:

@@ -105,12 +105,21 @@ def case(
     with the_bank.ledger.begin() as db:
         found = fixes.get_case(db, number)
         age, made = bench.age_days(db, found), fixes.of_case(db, number)
+        replays = fixes.replays(db, [one.fix_id for one in made])
     samples = bench.samples(the_bank, found, rows)
     possible = bench.kinds(the_bank, found)
-    changed = {one.fix_id: bench.effects(the_bank, one) for one in made if one.state == "done"}
+    changed = {one.fix_id: bench.effects(the_bank, one) for one in made if one.state in ("done", "failed")}
     if as_json:
         told = {**found._mapping, "age_days": age, "possible": possible, "samples": [vars(s) for s in samples]}
-        told["fixes"] = [{**one._mapping, "effects": [vars(e) for e in changed.get(one.fix_id, [])]} for one in made]
+        told["fixes"] = [
+            {
+                **one._mapping,
+                "change": bench.shown_change(the_bank, one.kind, one.change),
+                "replays": [plain(dict(r._mapping)) for r in replays if r.fix_id == one.fix_id],
+                "effects": [vars(e) for e in changed.get(one.fix_id, [])],
+            }
+            for one in made
+        ]
         show([plain(told)], [], as_json=True)
         return
     show_one(found, [*CASE, "delivery_id", "state", "opened_at", "closed_at"])
@@ -129,15 +138,27 @@ def case(
             console.print(f"  {sample.delivery_id} line {sample.line}: {said}", highlight=False, markup=False)
     if found.state == "open":
         console.print(f"\nPossible: {', '.join(possible)} (ledgerlake quarantine fix --help)", highlight=False)
-    _show_fixes(made)
+    _show_fixes(the_bank, made)
     for one in made:
         _show_effects(one, changed.get(one.fix_id))
 
 
-def _show_fixes(made: list[Any]) -> None:
+def _show_fixes(bank: Bank, made: list[Any]) -> None:
     if made:
+        with bank.ledger.begin() as db:
+            ends: dict[int, list[str]] = {}
+            for replay in fixes.replays(db, [one.fix_id for one in made]):
+                ends.setdefault(replay.fix_id, []).append(
+                    f"{replay.delivery_id} {replay.state}" + (f": {replay.reason}" if replay.reason else "")
+                )
         console.print("\nFixes:", style="bold")
-        show(made, FIX, as_json=False, move=FIX_MOVE, below=lambda row: [bench.said(row), row["reason"], row["note"]])
+        show(
+            made,
+            FIX,
+            as_json=False,
+            move=FIX_MOVE,
+            below=lambda row: [bench.said(bank, row), row["reason"], row["note"], *ends.get(row["fix_id"], [])],
+        )
 
 
 def _show_effects(one: Any, changed: list[Any] | None) -> None:
@@ -165,6 +186,16 @@ def codes(
 ) -> None:
     """Codes that no list knows, the most frequent first. Without a case: codes that were given a meaning here, as lines for the reference lists."""
     the_bank = open_bank(bank)
+    if number is None and as_json:
+        with the_bank.ledger.begin() as db:
+            decided = fixes.codes(db)
+        every = [
+            {"reference": name, "code": code, "meaning": meaning}
+            for name, listed in decided.items()
+            for code, meaning in listed.items()
+        ]
+        show(every, [], as_json=True)
+        return
     if number is None:
         console.print(
             bench.codes_as_yaml(the_bank) or "No code waits to be written into a reference list.",
@@ -213,8 +244,8 @@ def _propose(
     bank: Bank, number: int, reason: str, code: str | None, texts: list[str] | None, delivery: str | None, accept: bool, lines: list[int] | None, reject: bool
 ) -> int:  # fmt: skip
     if code:
-        name, _, meaning = code.partition("=")
-        return bench.propose_code(bank, number, name, meaning or None, reason, me())
+        name, equals, meaning = code.rpartition("=")
+        return bench.propose_code(bank, number, name if equals else meaning, meaning if equals else None, reason, me())
     if texts:
         return bench.propose_correction(bank, number, _by_line(texts), reason, me(), delivery)
     if accept:
@@ -240,7 +271,7 @@ def fixes_waiting(bank: BankOption, as_json: JsonOption = False) -> None:
         found = fixes.waiting(db)
     show(
         found, ["fix_id", "case_id", "kind", "table_name", "cause", "affected_rows", "money", "proposed_by", "proposed_at"], as_json=as_json,
-        move=["proposed_at", "money", "affected_rows", "cause", "table_name"], below=lambda row: [bench.said(row), row["reason"]],
+        move=["proposed_at", "money", "affected_rows", "cause", "table_name"], below=lambda row: [bench.said(the_bank, row), row["reason"]],
         empty="No fix waits for a second person.",
     )  # fmt: skip
     if found:

@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from jobs.ledger import clock
 from jobs.ledger.locks import lock
-from jobs.ledger.models import Alert, AlertSent, Balance, Batch, Case, GateResult
+from jobs.ledger.models import Alert, AlertSent, Balance, Batch, Case, Fix, GateResult
 
 OPEN_STATES = ("started", "written")
 # The end of an alert is told as long as it is news, should a channel be down.
@@ -154,7 +154,8 @@ def open_case(
     business_date: date | None = None,
     delivery_id: str | None = None,
 ) -> None:
-    """Open a case, or bring an open one up to date: same table, cause and subject are one case."""
+    """Open a case, or bring one up to date: same table, cause and subject are one case. One that was closed is open again; but one that was rejected for
+    good stays as it is."""
     values = {
         "kind": kind,
         "table_name": table,
@@ -171,44 +172,45 @@ def open_case(
         "delivery_id": delivery_id,
     }
     row = insert(Case).values(**values, state="open", opened_at=clock.now(db))
-    db.execute(row.on_conflict_do_update(index_elements=["table_name", "cause", "subject"], set_=values))
+    rejected = select(Fix.fix_id).where(Fix.case_id == Case.case_id, Fix.kind == "reject", Fix.state == "done").exists()
+    again = values | {"state": "open", "closed_at": None}
+    db.execute(
+        row.on_conflict_do_update(index_elements=["table_name", "cause", "subject"], set_=again, where=~rejected)
+    )
+
+
+def _close(db: Connection, note: str, *which: Any) -> None:
+    """Close open cases. What was proposed for them waits for nobody any more."""
+    closed = update(Case).where(Case.state == "open", *which)
+    closed = closed.values(state="closed", closed_at=clock.now(db), reason=Case.reason + f" [{note}]")
+    numbers = list(db.execute(closed.returning(Case.case_id)).scalars())
+    if numbers:
+        waiting = update(Fix).where(Fix.case_id.in_(numbers), Fix.state == "proposed")
+        db.execute(waiting.values(state="overtaken", note=note))
 
 
 def close_case(db: Connection, *, table: str, cause: str, subject: str, note: str) -> None:
     """The cause is gone."""
-    db.execute(
-        update(Case)
-        .where(Case.table_name == table, Case.cause == cause, Case.subject == subject, Case.state == "open")
-        .values(state="closed", closed_at=clock.now(db), reason=Case.reason + f" [{note}]")
-    )
+    _close(db, note, Case.table_name == table, Case.cause == cause, Case.subject == subject)
 
 
 def close_told_anew(db: Connection, *, tables: Sequence[str], dates: tuple[date, date], run_key: str) -> None:
     """Cases that former runs of these dates opened at tables which this run has built: what is still wrong has a case of this run's own."""
-    db.execute(
-        update(Case)
-        .where(
-            Case.table_name.in_(tables), Case.business_date.between(*dates), Case.kind == "rows", Case.state == "open",
-            Case.delivery_id.is_(None), Case.subject != run_key, Case.subject.contains("|v"),
-        )
-        .values(state="closed", closed_at=clock.now(db), reason=Case.reason + f" [told anew by {run_key}]")
+    _close(
+        db, f"told anew by {run_key}", Case.table_name.in_(tables), Case.business_date.between(*dates), Case.kind == "rows",
+        Case.delivery_id.is_(None), Case.subject != run_key, Case.subject.contains("|v"),
     )  # fmt: skip
 
 
 def close_cases(db: Connection, *, delivery_id: str, note: str, but: Collection[str] = ()) -> None:
     """The cases of a delivery that was replaced are settled by its successor; of one that was judged again, those of which no row is left (`but`: causes
     that still stand)."""
-    db.execute(
-        update(Case)
-        .where(Case.delivery_id == delivery_id, Case.state == "open", Case.cause.notin_(but))
-        .values(state="closed", closed_at=clock.now(db), reason=Case.reason + f" [{note}]")
-    )
+    _close(db, note, Case.delivery_id == delivery_id, Case.cause.notin_(but))
 
 
 def settle_case(db: Connection, case_id: int, note: str) -> None:
     """A person settled it."""
-    query = update(Case).where(Case.case_id == case_id, Case.state == "open")
-    db.execute(query.values(state="closed", closed_at=clock.now(db), reason=Case.reason + f" [{note}]"))
+    _close(db, note, Case.case_id == case_id)
 
 
 def alert(db: Connection, key: str, kind: str, message: str) -> bool:

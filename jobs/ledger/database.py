@@ -84,6 +84,7 @@ def connect(profile: str) -> Ledger:
         pool_size=2,
         max_overflow=6,
         pool_pre_ping=True,
+        hide_parameters=True,  # an error names what was wrong, never the values
         connect_args={"options": f"-csearch_path={profile}_ledger", "connect_timeout": 5},
     )
     return Ledger(profile, engine)

@@ -224,7 +224,9 @@ def decide(db: Connection, catalog: Catalog) -> list[str]:
     taken_on = db.execute(
         select(func.max(Delivery.business_date)).where(Delivery.entity == TAKE_ON, Delivery.state.in_(LIVE_STATES))
     ).scalar_one()
-    takes = [row for row in waiting if row.entity == TAKE_ON and row.business_date <= taken_on]
+    takes = [
+        row for row in waiting if row.entity == TAKE_ON and row.business_date <= taken_on and not _is_repair(db, row)
+    ]
     if takes:
         asked.append(_ask_take_on(db, catalog, takes[0].business_date, taken_on))
     covered = {row.business_date for row in takes}
@@ -268,6 +270,11 @@ def _must_be_approved(db: Connection, catalog: Catalog, day: date, approved_by: 
             f"{day:%B %Y} is closed since {since}: {day} is told anew with approval only. Nothing was asked for. Have a second person approve it and give "
             "the name: --approved-by NAME."
         )
+
+
+def _is_repair(db: Connection, dirty: Row[Any]) -> bool:
+    """A row of a history that was told: only its day is told anew."""
+    return dirty.cause == REPAIRED and newest_release(db, dirty.business_date) is not None
 
 
 def _failed(db: Connection) -> list[Row[Any]]:

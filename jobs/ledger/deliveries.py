@@ -194,6 +194,10 @@ def go_live(
             db, row.delivery_id, "superseded", run_id, reason=f"replaced by {delivery_id}: {change}",
             superseded_by=delivery_id,
         )  # fmt: skip
+    for row in _held_in_lane(db, delivery):
+        if _age(row) < _age(delivery):
+            values = {"reason": f"replaced by {delivery_id}", "superseded_by": delivery_id}
+            set_state(db, row.delivery_id, "superseded", run_id, **values)
     state = "partly_loaded" if totals.get("rejected_rows") else "loaded"
     supersedes = former[-1].delivery_id if former else delivery.supersedes
     set_state(
@@ -214,6 +218,15 @@ def go_live(
 
 def _live_in_lane(db: Connection, delivery: Row[Any]) -> Sequence[Row[Any]]:
     """Other live deliveries of the same lane and batch number."""
+    return _in_lane(db, delivery, LIVE_STATES)
+
+
+def _held_in_lane(db: Connection, delivery: Row[Any]) -> Sequence[Row[Any]]:
+    """Others that wait for a person."""
+    return _in_lane(db, delivery, ("held",))
+
+
+def _in_lane(db: Connection, delivery: Row[Any], states: Sequence[str]) -> Sequence[Row[Any]]:
     return db.execute(
         select(Delivery.delivery_id, Delivery.received_at, Delivery.accepted_rows, Delivery.accepted_money)
         .where(
@@ -222,7 +235,7 @@ def _live_in_lane(db: Connection, delivery: Row[Any]) -> Sequence[Row[Any]]:
             Delivery.business_date == delivery.business_date,
             Delivery.seq == delivery.seq,
             Delivery.delivery_id != delivery.delivery_id,
-            Delivery.state.in_(LIVE_STATES),
+            Delivery.state.in_(states),
         )
         .with_for_update()
     ).all()

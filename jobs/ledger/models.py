@@ -322,7 +322,9 @@ class Fix(Base):
 
     __tablename__ = "fixes"
     __table_args__ = (
-        CheckConstraint("state not in ('approved', 'done') or decided_by <> proposed_by", name="four_eyes"),
+        CheckConstraint(
+            "state not in ('approved', 'done') or coalesce(decided_by <> proposed_by, false)", name="four_eyes"
+        ),
         Index("fixes_case", "case_id"),
     )
     fix_id: Mapped[int] = mapped_column(Identity(), primary_key=True)
@@ -335,6 +337,7 @@ class Fix(Base):
     proposed_at: Mapped[dt.datetime]
     decided_by: Mapped[str | None]
     decided_at: Mapped[dt.datetime | None]
+    turn: Mapped[int | None]  # the order in which fixes were approved: the bank's clock may stand still
     note: Mapped[str | None]
 
 

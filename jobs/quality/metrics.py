@@ -195,7 +195,7 @@ def _distinct_in(given: list[Any]) -> list[Any]:
 def parquet(files: Sequence[str]) -> str:
     """SQL for the rows of Parquet files, at least one."""
     listed = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
-    return f"read_parquet([{listed}], hive_partitioning = false)"
+    return f"read_parquet([{listed}], hive_partitioning = false, union_by_name = true)"
 
 
 def quoted(name: str) -> str:

@@ -13,17 +13,18 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 Texts = Mapping[str, str | None]  # physical column -> text as it would have arrived
-CORRECT, ACCEPT = "correct", "accept"
+CORRECT, ACCEPT, REJECT = "correct", "accept", "reject"
 
 
 @dataclass(frozen=True)
 class Repairs:
     """`texts`: (delivery, line) -> texts. `accepted`: rule -> delivery -> lines, None for all of them. `waived`: delivery -> rules about the whole of it
-    that no longer stop or hold it."""
+    that no longer stop or hold it. `kept_out`: (delivery, line) -> rule for which it was rejected for good."""
 
     texts: dict[tuple[str, int], dict[str, str | None]] = field(default_factory=dict)
     accepted: dict[str, dict[str, set[int] | None]] = field(default_factory=dict)
     waived: dict[str, set[str]] = field(default_factory=dict)
+    kept_out: dict[tuple[str, int], str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, fixes: Mapping[str, Sequence[Any]]) -> Repairs:
@@ -38,6 +39,8 @@ class Repairs:
         if kind == CORRECT:
             for line, texts in change["lines"].items():
                 self.texts.setdefault((delivery, int(line)), {}).update(texts)
+        elif kind == REJECT:
+            self.kept_out.update({(delivery, line): change["rule"] for line in change["lines"]})
         elif kind == ACCEPT and "rules" in change:
             self.waived.setdefault(delivery, set()).update(change["rules"])
         elif kind == ACCEPT:
@@ -62,6 +65,18 @@ class Repairs:
                 said = F.try_element_at(F.create_map(*pairs), key)
                 changed[column] = F.when(key.isin(list(given)), said).otherwise(F.col(f"`{column}`"))
         return rows.withColumns(changed)
+
+    def without_kept_out(self, rows: DataFrame, reasons: str) -> DataFrame:
+        """`rows` with the rule for which a row was rejected for good among the reasons that were found before all rules."""
+        from pyspark.sql import functions as F
+
+        if not self.kept_out:
+            return rows
+        listed = [(delivery, line, rule) for (delivery, line), rule in sorted(self.kept_out.items())]
+        out = rows.sparkSession.createDataFrame(listed, "__delivery_id string, __line bigint, __kept_out string")
+        joined = rows.join(F.broadcast(out), ["__delivery_id", "__line"], "left")
+        told = F.when(F.col("__kept_out").isNotNull(), F.array_append(reasons, F.col("__kept_out")))
+        return joined.withColumn(reasons, told.otherwise(F.col(reasons))).drop("__kept_out")
 
     def exempt(self) -> dict[str, Column]:
         """Rule -> the rows that it does not ask."""

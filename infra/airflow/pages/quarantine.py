@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -37,7 +38,7 @@ def cases(request: Request, visitor: Looking, cause: str | None = None, closed: 
     shown = [one for one in found if cause in (None, one.cause)]
     return page(
         request, "quarantine.html.j2", visitor, title="Quarantine", causes=ranked, cases=shown, ages=ages, waiting=waiting, cause=cause, closed=closed,
-        said=bench.said, refresh=60,
+        said=partial(bench.said, bank), refresh=60,
     )  # fmt: skip
 
 
@@ -58,14 +59,20 @@ def _case(request: Request, visitor: Visitor, case_id: int, wrong: str | None = 
         return page(request, "refused.html.j2", visitor, 404, title="Quarantine", reason=str(error))
     table = bank.catalog.tables.get(found.table_name)
     listed = bench.list_of(table, found.cause) if table else None
-    effects = {one.fix_id: bench.effects(bank, one) for one in made if one.state == "done"}
+    effects = {one.fix_id: bench.effects(bank, one) for one in made if one.state in ("done", "failed")}
     return page(
         request, "quarantine_case.html.j2", visitor, 409 if wrong else 200, title=f"Case {case_id}", case=found, age=age, fixes=made, replays=replays,
         samples=bench.samples(bank, found), codes=bench.codes_of(bank, found) if listed else [], table=table, effects=effects, wrong=wrong,
-        meanings=sorted(set(bank.catalog.references[listed[1]].map.values())) if listed else [], possible=bench.kinds(bank, found), said=bench.said,
+        meanings=sorted(set(bank.catalog.references[listed[1]].map.values())) if listed else [], possible=bench.kinds(bank, found), said=partial(bench.said, bank),
         most=SHOWN_EFFECTS, rule_columns=bench.rule_columns(table, found.cause) if table else [],
-        refresh=15 if any(one.state == "approved" for one in made) else None,
+        refresh=_refresh(visitor, found, made, wrong),
     )  # fmt: skip
+
+
+def _refresh(visitor: Visitor, found: Any, made: Any, wrong: str | None) -> int | None:
+    """Seconds after which to look again while a fix is on its way; never under the hands of somebody who fills in a form."""
+    fills_in = visitor.may_act and found.state == "open"
+    return 15 if any(one.state == "approved" for one in made) and not (wrong or fills_in) else None
 
 
 @app.post("/quarantine/{case_id}/code")
@@ -86,13 +93,15 @@ async def correct(request: Request, visitor: Acting, case_id: int) -> Response:
     from fastapi.concurrency import run_in_threadpool
 
     form = {name: str(value) for name, value in (await request.form()).items()}
-    line, delivery, reason = int(form.pop("__line")), form.pop("__delivery"), form.pop("__reason", "")
+    line, delivery, reason = form.pop("__line", ""), form.pop("__delivery", None), form.pop("__reason", "")
     texts: dict[str, str | None] = {column: text for column, text in form.items() if text != ""}
 
     def propose(bank: Bank) -> int:
+        if not line.isdecimal():
+            raise NotAllowed("The form names no line: load the page anew.")
         if not texts:
             raise NotAllowed("No text was given: write what the sender should have written.")
-        return bench.propose_correction(bank, case_id, {line: texts}, reason, visitor.name, delivery)
+        return bench.propose_correction(bank, case_id, {int(line): texts}, reason, visitor.name, delivery)
 
     return await run_in_threadpool(_tried, request, visitor, case_id, propose)
 
@@ -118,12 +127,27 @@ def resend(request: Request, visitor: Acting, case_id: int, reason: Text = "") -
 
 @app.post("/quarantine/{case_id}/approve/{fix_id}")
 def approve(request: Request, visitor: Acting, case_id: int, fix_id: int, note: Text = "") -> Response:
-    return _tried(request, visitor, case_id, lambda bank: bench.approve(bank, fix_id, visitor.name, note or None))
+    return _tried(
+        request,
+        visitor,
+        case_id,
+        lambda bank: bench.approve(bank, _of_case(bank, case_id, fix_id), visitor.name, note or None),
+    )
 
 
 @app.post("/quarantine/{case_id}/decline/{fix_id}")
 def decline(request: Request, visitor: Acting, case_id: int, fix_id: int, note: Text = "") -> Response:
-    return _tried(request, visitor, case_id, lambda bank: bench.decline(bank, fix_id, visitor.name, note))
+    return _tried(
+        request, visitor, case_id, lambda bank: bench.decline(bank, _of_case(bank, case_id, fix_id), visitor.name, note)
+    )
+
+
+def _of_case(bank: Bank, case_id: int, fix_id: int) -> int:
+    """Nobody decides a fix that they were not shown."""
+    with bank.ledger.begin() as db:
+        if fixes.find(db, fix_id).case_id != case_id:
+            raise NotAllowed(f"Fix {fix_id} is none of case {case_id}.")
+    return fix_id
 
 
 def _tried(request: Request, visitor: Visitor, case_id: int, act: Any) -> Response:

@@ -23,8 +23,11 @@ def upgrade() -> None:
         sa.Column("proposed_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("decided_by", sa.Text(), nullable=True),
         sa.Column("decided_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("turn", sa.BigInteger(), nullable=True),
         sa.Column("note", sa.Text(), nullable=True),
-        sa.CheckConstraint("state not in ('approved', 'done') or decided_by <> proposed_by", name="four_eyes"),
+        sa.CheckConstraint(
+            "state not in ('approved', 'done') or coalesce(decided_by <> proposed_by, false)", name="four_eyes"
+        ),
         sa.ForeignKeyConstraint(["case_id"], ["cases.case_id"]),
         sa.PrimaryKeyConstraint("fix_id"),
     )
