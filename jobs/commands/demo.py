@@ -168,6 +168,7 @@ def demo(
     console.print(f"Done in {time.monotonic() - began:.0f} s.")
     farewell(the_bank, made)
     if faults:
+        play.rest()
         card = scorecard.scorecard(the_bank)
         show_scorecard(card)
         if not card.is_good:
@@ -270,9 +271,11 @@ class Play:
         console.print(
             f"{day} released as {made.run_key} ({made.kind}), report written: {time.monotonic() - dropped:.1f} s after the last file."
         )
-        if late:
-            self.stage.until_at_rest(bank)
         return made
+
+    def rest(self) -> None:
+        """Days that later ones changed are told anew, too."""
+        self.stage.until_at_rest(self.bank)
 
     def _drop(self, day: date, faults: Sequence[str]) -> int:
         """Files of the day, in the order of their sending. A repeat or a correction, and the rest of a file that did not come whole, follow when what came
