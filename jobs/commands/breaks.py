@@ -22,7 +22,7 @@ def breaks(
     bank: BankOption,
     day: Annotated[str | None, typer.Argument(help="Business date; the newest released one when left out.")] = None,
     kind: Annotated[
-        str | None, typer.Option(help="Only account_day, internal_transfer, reversal or sale_posting.")
+        str | None, typer.Option(help="Only gl_subject, account_day, internal_transfer, reversal or sale_posting.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

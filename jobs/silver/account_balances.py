@@ -29,6 +29,7 @@ def transform(incoming: DataFrame, accounts: DataFrame, exchange_rates: DataFram
         in_reporting_currency(balance, balance, F.col("currency"), F.col("rate"), day.currency).alias("balance"),
         balance.alias("balance_original"),
         "currency",
+        "subject_code",
         F.col("balance_date").alias("business_date"),
         "sources",
         "received_at",

@@ -1,4 +1,4 @@
-"""What two sides tell of the same money: account-days, transfers within the bank, reversals and originals, sales and their registration.
+"""What two sides tell of the same money: general ledger and accounts, account-days, transfers within the bank, reversals and originals, sales and their registration.
 
 The order of movements means nothing (E3): an account is tested by the day, and only where its branch sent movements and something moved. A reversal is
 listed on the day of its original, which is built again when either of the two comes; so it is counted once, whenever the original is found (E2).
@@ -22,6 +22,7 @@ def transform(
     transactions: DataFrame,
     account_balances: DataFrame,
     accounts: DataFrame,
+    gl_balances: DataFrame,
     reversals: DataFrame,
     sales: DataFrame,
     day: Day,
@@ -29,6 +30,7 @@ def transform(
     booked = transactions.where(F.col("status") == "success")
     moved = booked.where("is_financial")
     parts = [
+        _subjects(gl_balances, account_balances, day),
         _account_days(moved, account_balances.where(F.col("currency") == day.currency), accounts, day),
         _transfers(moved, accounts),
         _reversals(booked, sales, reversals),
@@ -49,6 +51,28 @@ def transform(
         F.when(one_side | (off > tolerance), F.col("kind")).alias("disagrees"),
         "since",
         "business_date",
+    )
+
+
+def _subjects(gl_balances: DataFrame, balances: DataFrame, day: Day) -> DataFrame:
+    """The general ledger against the accounts, in the subject's currency. That the files agree was found out before; what is rejected since, for want of
+    a holder, shows here. Subjects without accounts are not compared.
+    """
+    keys = ["branch_id", "subject_code", "currency", "business_date"]
+    detail = (
+        balances.where(F.col("business_date").between(F.lit(day.from_date), F.lit(day.to_date)))
+        .where("subject_code is not null")
+        .groupBy(*keys)
+        .agg(F.sum("balance_original").alias("accounts"))
+    )
+    total = gl_balances.groupBy(*keys).agg(F.sum("closing").alias("ledger"))
+    return _side_by_side(
+        detail.join(total, on=keys, how="inner"),
+        "gl_subject",
+        subject=F.concat_ws("|", "branch_id", "subject_code", "currency"),
+        branch=F.col("branch_id"),
+        left=F.col("ledger"),
+        right=F.col("accounts"),
     )
 
 

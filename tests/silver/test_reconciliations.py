@@ -54,6 +54,30 @@ def test_an_account_day_that_does_not_close_is_named_with_its_difference(run):
     ]
 
 
+def test_the_ledger_is_compared_with_the_accounts_that_are_published(run):
+    """One account of subject 2012 was rejected: 3.00 of the ledger have no account. 3001 has none at all, and yesterday is not looked at."""
+    made = run(
+        "silver.reconciliations",
+        """
+        silver.gl_balances
+        branch_id | subject_code | currency | business_date | closing
+        b1        | 2011         | CNY      | 2026-09-15    | 30.00
+        b1        | 2012         | CNY      | 2026-09-15    | 10.00
+        b1        | 3001         | CNY      | 2026-09-15    | -40.00
+        silver.account_balances
+        account_id | branch_id | subject_code | business_date | balance
+        a1         | b1        | 2011         | 2026-09-15    | 10.00
+        a2         | b1        | 2011         | 2026-09-15    | 20.00
+        a3         | b1        | 2012         | 2026-09-15    | 7.00
+        a1         | b1        | 2011         | 2026-09-14    | 99.00
+    """,
+    )
+    assert of(made, "gl_subject") == [
+        ("b1|2011|CNY", "30.00", "30.00", "0.00", ""),
+        ("b1|2012|CNY", "10.00", "7.00", "3.00", "gl_subject"),
+    ]
+
+
 def test_a_transfer_whose_credit_is_absent_is_one_sided_and_a_payment_to_another_bank_is_not(run):
     made = run(
         "silver.reconciliations",

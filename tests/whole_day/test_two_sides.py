@@ -107,7 +107,7 @@ def test_a_clean_day_agrees_on_all_sides(played: Played) -> None:
     with played.bank.ledger.begin() as db:
         assert batches.cases(db) == []
         assert releases.listing(db, day=day)[0].kind == "final"
-    kinds = {"account_day", "internal_transfer", "reversal", "sale_posting"}
+    kinds = {"gl_subject", "account_day", "internal_transfer", "reversal", "sale_posting"}
     with duckdb.connect() as engine:
         engine.register("t", played.bank.lake.dataset("silver.reconciliations"))
         assert {kind for (kind,) in engine.execute("select distinct kind from t").fetchall()} == kinds
