@@ -94,8 +94,8 @@ class Stage(Protocol):
         """Nothing that arrived is on its way any more."""
         ...
 
-    def until_looked(self, bank: Bank) -> None:
-        """A file that is not whole yet was looked at."""
+    def until_looked(self, bank: Bank, feed: str, entity: str, day: date) -> None:
+        """A file of this lane that is not whole yet was looked at."""
         ...
 
     def until_reported(self, bank: Bank, day: date) -> Any:
@@ -113,8 +113,8 @@ class Airflow:
     def until_quiet(self, bank: Bank) -> None:
         watch.until_quiet(bank)
 
-    def until_looked(self, bank: Bank) -> None:
-        watch.until_looked(bank)
+    def until_looked(self, bank: Bank, feed: str, entity: str, day: date) -> None:
+        watch.until_looked(bank, feed, entity, day)
 
     def until_reported(self, bank: Bank, day: date) -> Any:
         return watch.until_reported(bank, watch.until_released(bank, day, day))
@@ -291,9 +291,9 @@ class Play:
                 item.write(inbox)
         for item in in_parts:
             item.begin(inbox)
-        if in_parts:
-            self.stage.until_looked(self.bank)
         for item in in_parts:
+            if item.way == "growing":
+                self.stage.until_looked(self.bank, item.feed, item.entity, day)
             item.finish(inbox)
         again = [item for item in now if item.replaces]
         if again:

@@ -21,7 +21,7 @@ class Driver:
     def until_quiet(self, bank: Bank) -> None:
         self.driven.play("bronze")
 
-    def until_looked(self, bank: Bank) -> None:
+    def until_looked(self, bank: Bank, feed: str, entity: str, day: date) -> None:
         load.land(bank.profile, "tests/look")
 
     def until_reported(self, bank: Bank, day: date) -> Any:
