@@ -292,8 +292,9 @@ class Play:
         for item in in_parts:
             item.begin(inbox)
         for item in in_parts:
-            if item.way == "growing":
+            if item.way == "growing":  # a signal without a file shows nowhere: it lies there meanwhile
                 self.stage.until_looked(self.bank, item.feed, item.entity, day)
+        for item in in_parts:
             item.finish(inbox)
         again = [item for item in now if item.replaces]
         if again:
