@@ -95,10 +95,11 @@ def test_what_is_not_customer_activity_makes_no_row(run):
         enquiry        | c3           | success | customer  | false        | 2026-09-15
         other_day      | c4           | success | customer  | true         | 2026-09-16
         silver.channel_events
-        event_id | customer_key | is_bot | is_test_user | is_meaningful | business_date
-        bot      | c5           | true   | false        | true          | 2026-09-15
-        test     | c6           | false  | true         | true          | 2026-09-15
-        push     | c7           | false  | false        | false         | 2026-09-15
+        event_id | customer_key | is_bot | is_test_user | is_staff | is_meaningful | business_date
+        bot      | c5           | true   | false        | false    | true          | 2026-09-15
+        test     | c6           | false  | true         | false    | true          | 2026-09-15
+        push     | c7           | false  | false        | false    | false         | 2026-09-15
+        staff    | c8           | false  | false        | true     | true          | 2026-09-15
     """,
         day=DAY,
     )
