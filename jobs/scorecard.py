@@ -7,9 +7,9 @@ found by looking there: deliveries, cases, gates, alerts, releases, rows. A cont
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from functools import cached_property
@@ -418,14 +418,16 @@ def _place(caught: Caught) -> str:
     return f"{caught.feed}|{caught.entity}|{caught.business_date}" if caught.feed else f"{caught.business_date}"
 
 
+MOST_TOLD = 3
+
+
 def _states(lane: Sequence[Row[Any]]) -> str:
+    """Each delivery with its state; of many, how many are in which."""
+    if len(lane) > MOST_TOLD:
+        return ", ".join(f"{number} {state}" for state, number in Counter(d.state for d in lane).items())
     return (
         ", ".join(f"{d.delivery_id} {d.state}" + (f" ({d.cause})" if d.cause else "") for d in lane) or "nothing came"
     )
 
 
-def as_rows(card: Scorecard) -> list[dict[str, Any]]:
-    return [asdict(finding) for finding in card.findings]
-
-
-__all__ = ["FalseAlarm", "Finding", "Scorecard", "as_rows", "list_of", "note_day", "note_seen", "scorecard"]
+__all__ = ["FalseAlarm", "Finding", "Scorecard", "list_of", "note_day", "note_seen", "scorecard"]

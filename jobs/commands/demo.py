@@ -94,8 +94,8 @@ class Stage(Protocol):
         """Nothing that arrived is on its way any more."""
         ...
 
-    def until_looked(self, bank: Bank) -> None:
-        """A file that is not whole yet was looked at."""
+    def until_looked(self, bank: Bank, feed: str, entity: str, day: date) -> None:
+        """A file of this lane that is not whole yet was looked at."""
         ...
 
     def until_reported(self, bank: Bank, day: date) -> Any:
@@ -113,8 +113,8 @@ class Airflow:
     def until_quiet(self, bank: Bank) -> None:
         watch.until_quiet(bank)
 
-    def until_looked(self, bank: Bank) -> None:
-        watch.until_looked(bank)
+    def until_looked(self, bank: Bank, feed: str, entity: str, day: date) -> None:
+        watch.until_looked(bank, feed, entity, day)
 
     def until_reported(self, bank: Bank, day: date) -> Any:
         return watch.until_reported(bank, watch.until_released(bank, day, day))
@@ -168,6 +168,7 @@ def demo(
     console.print(f"Done in {time.monotonic() - began:.0f} s.")
     farewell(the_bank, made)
     if faults:
+        play.rest()
         card = scorecard.scorecard(the_bank)
         show_scorecard(card)
         if not card.is_good:
@@ -270,9 +271,11 @@ class Play:
         console.print(
             f"{day} released as {made.run_key} ({made.kind}), report written: {time.monotonic() - dropped:.1f} s after the last file."
         )
-        if late:
-            self.stage.until_at_rest(bank)
         return made
+
+    def rest(self) -> None:
+        """Days that later ones changed are told anew, too."""
+        self.stage.until_at_rest(self.bank)
 
     def _drop(self, day: date, faults: Sequence[str]) -> int:
         """Files of the day, in the order of their sending. A repeat or a correction, and the rest of a file that did not come whole, follow when what came
@@ -288,8 +291,9 @@ class Play:
                 item.write(inbox)
         for item in in_parts:
             item.begin(inbox)
-        if in_parts:
-            self.stage.until_looked(self.bank)
+        for item in in_parts:
+            if item.way == "growing":  # a signal without a file shows nowhere: it lies there meanwhile
+                self.stage.until_looked(self.bank, item.feed, item.entity, day)
         for item in in_parts:
             item.finish(inbox)
         again = [item for item in now if item.replaces]

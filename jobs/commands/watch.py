@@ -92,12 +92,12 @@ def until_quiet(bank: Bank, seconds: float = 5.0) -> None:
         time.sleep(0.3)
 
 
-def until_looked(bank: Bank, patience: float = 60.0) -> None:
-    """Wait until a delivery was claimed that is not whole yet."""
+def until_looked(bank: Bank, feed: str, entity: str, day: date, patience: float = 60.0) -> None:
+    """Wait until a file of this lane was claimed: somebody has seen that it is not whole."""
     began = time.monotonic()
     while time.monotonic() - began < patience:
         with bank.ledger.begin() as db:
-            if deliveries.find(db, states=["arriving"]):
+            if deliveries.find(db, feed=feed, entity=entity, business_date=day):
                 return
         time.sleep(0.2)
 

@@ -19,19 +19,17 @@ class Driver:
     driven: Driven
 
     def until_quiet(self, bank: Bank) -> None:
-        self._play(bank)
+        self.driven.play("bronze")
 
-    def until_looked(self, bank: Bank) -> None:
+    def until_looked(self, bank: Bank, feed: str, entity: str, day: date) -> None:
         load.land(bank.profile, "tests/look")
 
     def until_reported(self, bank: Bank, day: date) -> Any:
-        self._play(bank)
+        """The day itself. Other days that it changes are told anew when somebody waits for rest: they would be told anew several times."""
+        rollcall.call(bank.profile, "tests/roll_call")
+        self.driven.play(str(day))
         with bank.ledger.begin() as db:
             return releases.listing(db, day=day)[0]
 
     def until_at_rest(self, bank: Bank) -> None:
-        self._play(bank)
-
-    def _play(self, bank: Bank) -> None:
-        rollcall.call(bank.profile, "tests/roll_call")
         self.driven.play()

@@ -78,6 +78,9 @@ def card(matrix: Matrix) -> Scorecard:
     """All faults, over their days."""
     for day, faults in matrix.faults.items():
         matrix.play.day(day, faults)
+    # An event's late rows restate a day at most once an hour.
+    demo.set_clock(matrix.bank, matrix.bank.catalog.profile.local(max(matrix.faults) + timedelta(days=1), "09:00"))
+    matrix.play.rest()
     return scorecard(matrix.bank)
 
 

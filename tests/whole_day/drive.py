@@ -1,4 +1,4 @@
-"""Airflow's part without Airflow: `python -m tests.whole_day.drive PROFILE`.
+"""Airflow's part without Airflow: `python -m tests.whole_day.drive PROFILE [bronze | DATE]`.
 
 Calls the functions that the DAGs' tasks call, in the DAGs' order, each in a forked process of its own as Airflow does,
 and again when that process died. For tests that kill processes at named places, run two copies of every step side by
@@ -65,8 +65,8 @@ def _end(process: Any, receiver: Any) -> tuple[int, Any]:
     return process.exitcode, answer
 
 
-def drive(profile: str) -> None:
-    """All that waits in the inbox, on to the reports; what an earlier drive left unfinished, too."""
+def drive(profile: str, only: str = "") -> None:
+    """All that waits in the inbox, on to the reports; what an earlier drive left unfinished, too. `only`: no further than bronze, or no other day than this one."""
     from jobs import load
 
     while True:
@@ -76,10 +76,12 @@ def drive(profile: str) -> None:
             step(f"load {feed}", lambda feed=feed, wave=wave: load.load(profile, feed, wave, RUN))
         if not feeds:
             break
+    if only == "bronze":
+        return
     asked = set[str]()
     while wanted := [
         key for key in [*step("ready_days", lambda: load.ready_days(profile)), *step("open", lambda: _open(profile))]
-        if key not in asked
+        if key not in asked and key.startswith(only)
     ]:  # fmt: skip
         asked.add(wanted[0])
         business_day(profile, wanted[0])
@@ -126,4 +128,4 @@ def _open(profile: str) -> list[str]:
 if __name__ == "__main__":
     for module in PRELOADED:
         importlib.import_module(module)
-    drive(sys.argv[1])
+    drive(*sys.argv[1:])

@@ -52,15 +52,15 @@ class Driven:
     environment: dict[str, str]
     profile: str = "demo"
 
-    def start(self, **more: str) -> subprocess.Popen[str]:
+    def start(self, *only: str, **more: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-m", "tests.whole_day.drive", self.profile],
+            [sys.executable, "-m", "tests.whole_day.drive", self.profile, *only],
             cwd=PROJECT, env={**os.environ, **self.environment, **more}, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
 
-    def play(self, **more: str) -> str:
-        """What waits, from the inbox to the report; what it printed."""
-        process = self.start(**more)
+    def play(self, *only: str, **more: str) -> str:
+        """What waits, from the inbox to the report (`only`: see drive); what it printed."""
+        process = self.start(*only, **more)
         said, _ = process.communicate(timeout=1500)
         assert process.returncode == 0, said[-6000:]
         return said

@@ -98,9 +98,11 @@ class Plan:
         return [item for _, change in self.changes.get((feed, entity), []) for item in change.duplicates]
 
     def rejected(self, feed: str, entity: str) -> tuple[list[Any], list[Any]]:
-        """(rows that are turned away, those of them whose amounts nobody can read)."""
+        """(rows of the file that are turned away, those of them whose amounts nobody can read). A movement whose other side is turned away later stays."""
         found = [change for fault, change in self.changes.get((feed, entity), []) if KINDS[fault].outcome == "rejected"]
-        return [i for c in found for i in c.saved], [i for c in found if c.is_unread for i in c.saved]
+        return [i for c in found for i in c.saved if i not in c.counts_beside], [
+            i for c in found if c.is_unread for i in c.saved
+        ]
 
 
 def parse(text: str) -> Fault:

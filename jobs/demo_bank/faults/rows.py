@@ -261,10 +261,12 @@ def _reversed_next_month(lane: Lane) -> Change:
 
 
 def _orphan_reversal(lane: Lane) -> Change:
+    """A reversal that names a journal of the day which nobody wrote."""
     [i] = lane.take(1, lambda t: is_plain(t) and t.currency == "CNY", "plain movements in CNY")
     nobody = _new_movement(lane, lane.items[i], 1)._replace(journal=999_999)
     orphan = _new_movement(lane, nobody, 2, **_back(nobody))
-    return Change(beside=[Told(orphan)], saved=[orphan])
+    # As a movement it counts: it is what it takes back that nobody finds.
+    return Change(beside=[Told(orphan)], counts_beside=[orphan], saved=[orphan])
 
 
 def _dropped(lane: Lane, fits: Callable[[Transaction], bool], what: str, kind: str, subject: str) -> Change:
