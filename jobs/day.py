@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,23 +100,44 @@ def _branch_history(bank: Bank) -> list[dict[str, Any]]:
         "closed_on",
         "cut_off_at",
         "merged_into_branch_id",
+        "valid_from",
         "is_current",
         "outlet_type",
         "__verdict",
     ]
     rows = bank.lake.dataset("silver.branches").to_table(columns=columns).to_pylist()
+    accepted = [r for r in rows if r["__verdict"] == "accepted" and r["outlet_type"] != "head_office"]
+    return [unit for _, told in groupby(sorted(accepted, key=_by_branch), lambda r: r["branch_id"]) for unit in branch_units(list(told))]  # fmt: skip
+
+
+def _by_branch(row: dict[str, Any]) -> tuple[str, date]:
+    return row["branch_id"], row["valid_from"]
+
+
+def branch_units(told: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What was told of one branch, oldest first, as spans in which it owes its files by one cut-off. When it was opened and closed, its name and what it was
+    merged into are as they are told now; what is told first holds from its opening on. None of a branch that nobody tells of any more."""
+    current = next((row for row in told if row["is_current"]), None)
+    if current is None:
+        return []
+    opened, closed = current["opened_on"], current["closed_on"]
+    cut_offs: dict[date, str | None] = {}
+    for n, row in enumerate(told):
+        start = max(row["valid_from"], opened) if n else opened
+        is_while_open = n == 0 or closed is None or start < closed
+        if is_while_open and (not cut_offs or row["cut_off_at"] != [*cut_offs.values()][-1]):
+            cut_offs[start] = row["cut_off_at"]
     return [
         {
-            "branch_id": r["branch_id"],
-            "valid_from": r["opened_on"],
-            "valid_to": r["closed_on"],
-            "name": r["branch_name"] or r["branch_id"],
-            "province_code": r["province_code"],
-            "cut_off": r["cut_off_at"],
-            "merged_into": r["merged_into_branch_id"],
+            "branch_id": current["branch_id"],
+            "valid_from": start,
+            "valid_to": end,
+            "name": current["branch_name"] or current["branch_id"],
+            "province_code": current["province_code"],
+            "cut_off": cut_off,
+            "merged_into": current["merged_into_branch_id"],
         }
-        for r in rows
-        if r["is_current"] and r["__verdict"] == "accepted" and r["outlet_type"] != "head_office"
+        for (start, cut_off), end in zip(cut_offs.items(), [*list(cut_offs)[1:], closed], strict=True)
     ]
 
 

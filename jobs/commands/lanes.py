@@ -75,7 +75,8 @@ def lanes(
 def _is_asked_for(lane: LaneStatus, feed: str | None, entity: str | None) -> bool:
     if feed not in (None, lane.feed) or entity not in (None, lane.entity):
         return False
-    return lane.is_owed or lane.word == "closed" or feed is not None or entity is not None
+    # What nobody owes is shown where a person should look at it, or asks for it.
+    return lane.is_owed or lane.word in ("closed", "refused", "held") or feed is not None or entity is not None
 
 
 def _title(one: DayBoard) -> str:

@@ -136,8 +136,11 @@ def owing(catalog: Catalog) -> list[Source]:
 
 
 def is_history(db: Connection, day: date) -> bool:
-    """A day before the first that was released as a day of its own: nothing is owed for it alone, its rows came with a take-on or not at all."""
-    return _before_history(db, day) or _taken_on(db, day) is not None
+    """A day before the first that was released as a day of its own, or that a take-on brings: nothing is owed for it alone."""
+    if _before_history(db, day) or _taken_on(db, day) is not None:
+        return True
+    coming = select(Delivery.delivery_id).where(Delivery.business_date >= day, Delivery.entity == TAKE_ON).limit(1)
+    return db.execute(coming).first() is not None
 
 
 def coverage(db: Connection, catalog: Catalog, day: date) -> Coverage:

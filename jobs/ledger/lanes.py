@@ -293,7 +293,7 @@ def boards(db: Connection, catalog: Catalog, last: date, number: int = 1) -> lis
 def standing(db: Connection, day: date) -> str:
     """Where a business day stands, in the words of its releases."""
     made, run = days.newest_release(db, day), days.open_run(db, day, day)
-    told = f"{made.kind} v{made.version}" if made else "before all history" if days.is_history(db, day) else "open"
+    told = f"{made.kind} v{made.version}" if made else "history" if days.is_history(db, day) else "open"
     return told + (f", v{run.version} {'is being built' if run.state == 'running' else 'asked for'}" if run else "")
 
 

@@ -103,6 +103,16 @@ def test_filters_and_a_feed_that_nobody_owes(evening: TinyBank, ledgerlake: Comm
     assert "b99 has no lane" in ledgerlake("lanes", "--entity", "b99").err
 
 
+def test_a_refused_file_that_nobody_owes_is_shown_all_the_same(running: TinyBank, ledgerlake: Command) -> None:
+    delivery = running.claim("clicks", "app", DAY)
+    assert "clicks" not in ledgerlake("lanes").out
+    with running.ledger.begin() as db:
+        deliveries.set_state(db, delivery, "refused", "r", reason="no JSON")
+    said = ledgerlake("lanes")
+    assert said.status == 1
+    assert ["clicks", "refused"] in [words(line) for line in said.out.splitlines()]
+
+
 def test_a_machine_gets_one_object_a_lane(evening: TinyBank, ledgerlake: Command) -> None:
     listed = [json.loads(line) for line in ledgerlake("lanes", "--json").out.splitlines()]
     told = {(one["feed"], one["entity"]): (one["word"], one["state"], one["minutes_late"]) for one in listed}

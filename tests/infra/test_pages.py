@@ -53,9 +53,12 @@ def test_webhooks_are_answered_beside_the_pages(website: Website) -> None:
 
 
 def test_airflow_shows_the_board_in_its_menu_and_in_its_frame(website: Website, screen: Any) -> None:
-    website.log_in(screen, "viewer", "/plugin/ledgerlake_board")
+    website.log_in(screen, "viewer", "/")
+    screen.get_by_role("button", name="Browse").click()
+    screen.get_by_role("menuitem", name="Arrival board").click()
     frame = screen.frame_locator("iframe")
     frame.get_by_role("heading", name="Arrival board").wait_for()
+    assert "/plugin/ledgerlake_board" in screen.url
     entries = website.client("viewer").get("/api/v2/plugins").json()["plugins"]
     [views] = [p["external_views"] for p in entries if p["name"] == "ledgerlake"]
     assert [v["name"] for v in views] == ["Arrival board", "Quarantine"]

@@ -247,7 +247,15 @@ class TestDay:
         taken_on = board(running, DAY - timedelta(days=1))
         assert (taken_on.lanes, taken_on.standing) == ([], "final v1")
         assert (board(running, date(2026, 8, 1)).lanes, board(running, date(2026, 8, 1)).standing) == (
-            [], "before all history",
+            [], "history",
+        )  # fmt: skip
+
+    def test_nothing_is_missing_while_a_take_on_is_on_its_way(self, bank: TinyBank) -> None:
+        bank.clock(DAY - timedelta(days=1), "23:00")
+        assert {one.word for one in board(bank, DAY - timedelta(days=1)).lanes} == {"missing"}, "rates of HO"
+        bank.claim("rates", days.TAKE_ON, DAY - timedelta(days=1))
+        assert (board(bank, DAY - timedelta(days=1)).lanes, board(bank, DAY - timedelta(days=1)).standing) == (
+            [], "history",
         )  # fmt: skip
 
     def test_a_stream_owes_nothing_and_is_seen_all_the_same(self, running: TinyBank) -> None:
