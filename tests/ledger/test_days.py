@@ -507,3 +507,17 @@ def test_questions_of_one_day_do_not_read_all_of_history(running: TinyBank, quer
         plan = "\n".join(db.execute(text(f"explain {sql}")).scalars())
     assert "Seq Scan" not in plan
     assert "Index" in plan
+
+
+def test_the_last_released_days_are_those_of_history_and_of_days_once_each(running: TinyBank) -> None:
+    running.whole_day()
+    [key] = running.decide()
+    running.release(key)
+    with running.ledger.begin() as db:
+        restated = days.request_again(db, running.catalog, DAY, "repaired")
+    running.release(restated)
+    history = [date(2026, 9, 12), date(2026, 9, 13), date(2026, 9, 14)]
+    with running.ledger.begin() as db:
+        assert releases.newest_days(db, 1) == [DAY]
+        assert releases.newest_days(db, 3) == [*history[1:], DAY]
+        assert releases.newest_days(db, 30) == [*history, DAY]
