@@ -40,6 +40,10 @@ class NothingToTry(Exception):
     """There is no released day, or the lake does not have what the rule speaks of; the message says what to do."""
 
 
+class CannotBeJudged(Exception):
+    """The rule is well formed, but its values do not fit the column: what a gate would have said of it is an error."""
+
+
 @dataclass(frozen=True)
 class Backtest:
     """What a rule would have said on these days, one trial a day and subject."""
@@ -75,15 +79,15 @@ class Backtest:
 
 
 def backtest(bank: Bank, table: Table, rule: Rule, count: int, progress: Progress = lambda _: None) -> Backtest:
-    """Try a rule on the last `count` released days. Raises NothingToTry, SparkUnavailable, LedgerUnavailable."""
+    """Try a rule on the last `count` released days. Raises NothingToTry, CannotBeJudged, SparkUnavailable, LedgerUnavailable."""
     from jobs.quality.trial import tried
 
     choice = choose(bank, table, count)
     _must_be_in_the_lake(bank, table, rule.columns)
     progress(f"Reading {choice.sentence}.")
-    with session(choice.rows) as spark, _scratch(bank) as folder:
+    within, order = uniqueness(table)
+    with session(choice.rows) as spark, _scratch(bank) as folder, _told(table, rule):
         progress(f"Judging them by {rule.id}.")
-        within, order = uniqueness(table)
         trials = tried(
             choice.read(spark), table, [rule], choice.subjects, folder / "judged", within=within, order=order
         )
@@ -287,6 +291,33 @@ def _must_be_in_the_lake(bank: Bank, table: Table, columns: Sequence[str]) -> No
             f"{table.table} has no {', '.join(missing)} in the lake yet, so past days say nothing of it. `ledgerlake contracts plan` lists what the contract "
             "would change."
         )
+
+
+@contextmanager
+def _told(table: Table, rule: Rule) -> Iterator[None]:
+    """Raises CannotBeJudged for what Spark or Great Expectations cannot make of the rule's values; a Spark server that is lost is no such thing."""
+    from pyspark.errors import (
+        AnalysisException,
+        ArithmeticException,
+        DateTimeException,
+        IllegalArgumentException,
+        NumberFormatException,
+        SparkRuntimeException,
+    )  # fmt: skip
+
+    from jobs.quality.gate import GateError
+
+    try:
+        yield
+    except GateError as error:
+        raise CannotBeJudged(str(error)) from error
+    except (
+        AnalysisException, ArithmeticException, DateTimeException, IllegalArgumentException, NumberFormatException, SparkRuntimeException,
+    ) as error:  # fmt: skip
+        found = str(error).strip().splitlines()[0]
+        raise CannotBeJudged(
+            f"Rule {rule.id} cannot be judged on {table.table} ({rule.expectation}): {found} Correct its kwargs; columns are of the types that the contract declares."
+        ) from error
 
 
 @contextmanager

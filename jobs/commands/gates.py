@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from jobs.backtest import HALTED, Backtest, NothingToTry
+from jobs.backtest import HALTED, Backtest, CannotBeJudged, NothingToTry
 from jobs.backtest import backtest as trials_of
 from jobs.backtest import suggest as suggestions_for
 from jobs.bank import open_bank
@@ -130,8 +130,8 @@ def backtest(
     proposed = proposed_rule(rule, the_table, catalog)
     try:
         found = trials_of(the_bank, the_table, proposed, count, _said_to_people)
-    except NothingToTry as nothing:
-        raise Bad(str(nothing)) from nothing
+    except (NothingToTry, CannotBeJudged) as error:
+        raise Bad(str(error)) from error
     shown = found.trials if as_json else found.caught
     if shown:
         show(

@@ -195,6 +195,20 @@ def test_what_cannot_be_tried_is_told_in_one_message(
     assert told in said.err and "Traceback" not in said.err
 
 
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "{id: odd, onFail: quarantine, expect_column_values_to_match_regex: {column: direction, regex: '('}}",
+        "{id: odd, onFail: quarantine, expect_column_values_to_be_between: {column: amount, max_value: many}}",
+        "{id: odd, onFail: stop, expect_column_sum_to_be_between: {column: amount, max_value: many}}",
+    ],
+)
+def test_values_that_do_not_fit_the_column_are_told_of(filled: Filled, ledgerlake: Command, rule: str) -> None:
+    said = ledgerlake("gates", "backtest", rule, "--table", "bronze.payments")
+    assert (said.status, said.out) == (1, "")
+    assert "Rule odd" in said.err and "Correct its kwargs" in said.err and "Traceback" not in said.err
+
+
 def test_the_line_of_a_mistake_in_a_file_is_named(bank: TinyBank, ledgerlake: Command, tmp_path: Path) -> None:
     file = tmp_path / "rule.yaml"
     file.write_text(

@@ -572,3 +572,17 @@ class TestClosedMonth:
         assert (_second(None), _second("lihua")) == (None, "lihua")
         with pytest.raises(Bad, match="cannot approve it too"):
             _second(getpass.getuser())
+
+
+def test_the_last_released_days_are_those_of_history_and_of_days_once_each(running: TinyBank) -> None:
+    running.whole_day()
+    [key] = running.decide()
+    running.release(key)
+    with running.ledger.begin() as db:
+        restated = days.request_again(db, running.catalog, DAY, "repaired")
+    running.release(restated)
+    history = [date(2026, 9, 12), date(2026, 9, 13), date(2026, 9, 14)]
+    with running.ledger.begin() as db:
+        assert releases.newest_days(db, 1) == [DAY]
+        assert releases.newest_days(db, 3) == [*history[1:], DAY]
+        assert releases.newest_days(db, 30) == [*history, DAY]
