@@ -143,6 +143,16 @@ def test_silver_is_judged_by_day(filled: Filled, ledgerlake: Command) -> None:
     assert said.status == 1
 
 
+def test_a_rule_about_a_delivery_says_of_which_days_it_was_asked(filled: Filled, ledgerlake: Command) -> None:
+    """Three of the five days came as history that was taken on."""
+    rule = "{id: two, onFail: stop, expect_table_row_count_to_be_between: {min_value: 2}}"
+    said = ledgerlake("gates", "backtest", rule, "--table", "bronze.payments", width=400)
+    assert said.out.splitlines()[-1].startswith(
+        "On the 5 released days from 2026-09-12 to 2026-09-16 two would have stopped 2 deliveries on 2 days with 2 rows (730.25 in amount); "
+        "branches: b01, b02. It was asked of 2 of these days: "
+    )
+
+
 def test_only_the_last_days_are_read(filled: Filled, ledgerlake: Command) -> None:
     said = ledgerlake("gates", "backtest", SMALL, "--table", "bronze.payments", "--days", "1")
     assert str(DAY) not in said.out and "quarantined 1 row of 3 (800.00 in amount) on 1 day" in said.out
