@@ -24,7 +24,8 @@ from jobs.quality.trial import DAY, SUBJECT, Subject
 MOST_VALUES = 50
 # More forms than this are no form.
 MOST_FORMS = 2_000
-CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,31}")
+# Neither a number that somebody may have, nor a version, of which there is soon another.
+CODE = re.compile(r"(?!.*[0-9]{6})(?!.*[0-9]\.[0-9])[A-Za-z0-9][A-Za-z0-9_.+-]{0,31}")
 KEY_NAMES = ("_id", "_no", "_key", "_token")
 TEMPORAL = ("date", "timestamp")
 
