@@ -330,3 +330,25 @@ def test_a_draft_is_proposed_for_without_its_bank_having_it(
     wrong = ledgerlake("gates", "suggest", "bronze.rates", "--contract", str(draft))
     assert (wrong.status, wrong.err) == (2, f"{draft} is the contract of bronze.payments, not of bronze.rates.\n")
     assert ledgerlake("gates", "suggest").status == 2
+
+
+def test_silver_is_proposed_for_by_day(filled: Filled, ledgerlake: Command) -> None:
+    """A third day with forty movements; their days, directions and amounts are looked at, and of gold nothing was written yet."""
+    day, bank = NEXT + timedelta(days=1), filled.bank
+    bank.clock(day, "20:00")
+    bank.whole_day(day)
+    [key] = bank.decide()
+    bank.start(key)
+    _released(bank, key, day, [f"{n}.00" for n in range(10, 50)])
+    said = ledgerlake("gates", "suggest", "silver.movements", "--days", "3", "--json")
+    proposed = {line["id"]: line for line in map(json.loads, said.out.splitlines())}
+    assert said.status == 0
+    assert proposed["amount_range"]["expect_column_values_to_be_between"] == {
+        "column": "amount",
+        "min_value": 0,
+        "strict_min": True,
+        "max_value": 2000,
+    }
+    assert proposed["movement_id_form"]["evidence"] == "the form of all 46 values on 3 days"
+    nothing = ledgerlake("gates", "suggest", "gold.daily")
+    assert (nothing.status, nothing.err.split(":")[0]) == (1, "gold.daily holds nothing yet")
