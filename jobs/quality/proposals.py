@@ -120,7 +120,7 @@ def proposals(profile: Profile, table: Table, references: Mapping[str, Reference
     for column in profile.columns.values():
         found += _given(column, usual)
         if column.given >= ENOUGH_VALUES and not column.is_secret:
-            found += _text(column, references) if column.kind == "string" else _bounds(column)
+            found += _text(column, references) if column.kind == "string" else _bounds(column, profile.newest)
             found += _mean(column) if usual else ()
     found += [p for pair in profile.pairs for p in _pair(pair, profile)]
     found += [*_key(profile), *(_count(profile) if usual else ()), *(_sum(profile, table) if usual else ())]
@@ -273,9 +273,9 @@ def _characters(c: ColumnProfile) -> str:
     return f"^[{kinds}{marks}]{{{low if low == high else f'{low},{high}'}}}$"
 
 
-def _bounds(c: ColumnProfile) -> Iterator[Proposal]:
+def _bounds(c: ColumnProfile, newest: date) -> Iterator[Proposal]:
     if c.kind in TEMPORAL:
-        yield _dates(c)
+        yield _dates(c, newest)
     elif c.is_number:
         low: dict[str, Any] = {"min_value": -_rounded_up(-2 * c.low)} if c.low < 0 else {"min_value": 0}
         if c.low > 0:
@@ -286,11 +286,11 @@ def _bounds(c: ColumnProfile) -> Iterator[Proposal]:
         yield _proposal(f"{c.name}_range", "quarantine", VALUES, seen, column=c.name, **low, **high)
 
 
-def _dates(c: ColumnProfile) -> Proposal:
+def _dates(c: ColumnProfile, newest: date) -> Proposal:
     """Bounds that do not grow old before somebody looks again: what they catch are default values and slips of the pen."""
     first, last = plain_date(c.low), plain_date(c.high)
     low = date(max(first.year - max(1, last.year - first.year), 1), 1, 1)
-    high = date(min(last.year + YEARS_AHEAD, 9999), 12, 31)
+    high = date(min(max(last, newest).year + YEARS_AHEAD, 9999), 12, 31)
     seen = f"{first.year}{f' to {last.year}' if last.year > first.year else ''} in all {_of(c)}"
     return _proposal(
         f"{c.name}_range",

@@ -318,6 +318,12 @@ def test_of_few_rows_nothing_is_proposed(filled: Filled, ledgerlake: Command) ->
     assert (said.status, said.out.split(":")[0]) == (0, "Nothing to propose")
 
 
+def test_of_no_delivery_nothing_is_proposed(filled: Filled, ledgerlake: Command) -> None:
+    _append("bronze.clicks", [])
+    said = ledgerlake("gates", "suggest", "bronze.clicks")
+    assert (said.status, said.out.split(":")[0]) == (0, "Nothing to propose")
+
+
 def test_a_draft_is_proposed_for_without_its_bank_having_it(
     filled: Filled, ledgerlake: Command, tmp_path: Path
 ) -> None:

@@ -152,6 +152,12 @@ def test_dates_are_bound_where_nobody_gets_to_soon(propose: Propose) -> None:
     assert said(found, "opened_range") == ("quarantine", {"min_value": "2022-01-01", "max_value": "2036-12-31"})
 
 
+def test_of_dates_long_past_newer_ones_may_come(propose: Propose) -> None:
+    """Nobody of these customers was born after 1991; the next one may be a child."""
+    found = propose({"born": "date"}, lambda n: {"born": date(1970, 1, 1) + timedelta(days=100 * n)})
+    assert said(found, "born_range") == ("quarantine", {"min_value": "1949-01-01", "max_value": "2036-12-31"})
+
+
 def test_one_date_is_never_before_another(propose: Propose) -> None:
     found = propose(
         {"opened": "date", "closed": "date", "booked": "date"},
