@@ -231,24 +231,29 @@ def _summary(found: Backtest) -> str:
     judged = sum(trial.judged for trial in found.trials)
     of_days = f"the {len(found.days)} released days from {found.days[0]} to {found.days[-1]}"
     parts = []
-    what = "delivery" if found.table.layer == "bronze" else "day"
     for outcome, done in (("stop", "stopped"), ("hold", "held for a person")):
         if halted := [t for t in found.trials if t.outcome == outcome]:
-            parts.append(
-                f"{done} {_count(len(halted), what)} on {_count(len(found.days_of(outcome)), 'day')} with "
-                f"{_count(found.rows_of(outcome), 'row')}{_of_money(found, outcome)}"
-            )
+            on_days = _count(len(found.days_of(outcome)), "day")
+            what = f"{_count(len(halted), 'delivery')} on {on_days}" if found.table.layer == "bronze" else on_days
+            parts.append(f"{done} {what} with {_count(found.rows_of(outcome), 'row')}{_of_money(found, outcome)}")
     if rows := found.rows_of(QUARANTINE):
         parts.append(
             f"quarantined {_count(rows, 'row')} of {judged:,}{_of_money(found, QUARANTINE)} on {_count(len(found.days_of(QUARANTINE)), 'day')}"
         )
     if warned := found.days_of("warn"):
         parts.append(f"warned on {_count(len(warned), 'day')}")
+    asked = len({trial.subject.day for trial in found.trials if trial.subject.is_whole})
+    only = ""
+    if not found.rule.judges_rows and asked < len(found.days):
+        only = (
+            f" It was asked of {asked} of these days: the others came as history that was taken on, of which a rule about a whole delivery is not asked, "
+            "or without a delivery."
+        )
     if not parts:
-        return f"On {of_days} {found.rule.id} would have kept nothing back: it holds in all {judged:,} rows of {found.table.table}."
+        return f"On {of_days} {found.rule.id} would have kept nothing back: it holds in all {judged:,} rows of {found.table.table}.{only}"
     branches = found.branches_of(*HALTED, QUARANTINE, "warn")
     named = f"; branches: {', '.join(branches)}" if branches else ""
-    return f"On {of_days} {found.rule.id} would have {' and '.join(parts)}{named}."
+    return f"On {of_days} {found.rule.id} would have {' and '.join(parts)}{named}.{only}"
 
 
 def _of_money(found: Backtest, outcome: str) -> str:

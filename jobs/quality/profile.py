@@ -24,7 +24,8 @@ from jobs.quality.trial import DAY, SUBJECT, Subject
 MOST_VALUES = 50
 # More forms than this are no form.
 MOST_FORMS = 2_000
-CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,31}")
+# Neither a number that somebody may have, nor a version, of which there is soon another.
+CODE = re.compile(r"(?!.*[0-9]{6})(?!.*[0-9]\.[0-9])[A-Za-z0-9][A-Za-z0-9_.+-]{0,31}")
 KEY_NAMES = ("_id", "_no", "_key", "_token")
 TEMPORAL = ("date", "timestamp")
 
@@ -98,11 +99,12 @@ class Pair:
 
 @dataclass(frozen=True)
 class Profile:
-    """`counts`: rows of each subject that came whole, empty ones too. `sums`: of the money column, by the same subjects. `key`: the leading columns that tell the rows
+    """`newest`: the last of the days. `counts`: rows of each subject that came whole, empty ones too. `sums`: of the money column, by the same subjects. `key`: the leading columns that tell the rows
     of a subject apart, or one column that does; empty where there is none."""
 
     rows: int
     days: int
+    newest: date
     columns: dict[str, ColumnProfile]
     pairs: list[Pair] = field(default_factory=list)
     counts: dict[Subject, int] = field(default_factory=dict)
@@ -117,7 +119,9 @@ def identifying(table: Table) -> set[str]:
 
 def profiled(files: Sequence[str], table: Table, subjects: Sequence[Subject], within: Sequence[str]) -> Profile:
     """The profile of the rows in these files, which have DAY and SUBJECT beside the table's columns. `within`: where a key must be unique, beside the subject."""
-    secret = identifying(table) | {n for n, c in table.physical_columns.items() if c.classification.startswith("C3")}
+    secret = identifying(table) | {
+        n for n, c in table.physical_columns.items() if c.classification.startswith("C3") or n.endswith("_token")
+    }
     plain = {n: c for n, c in table.physical_columns.items() if not c.type.startswith(("array", "struct"))}
     with duckdb.connect() as engine:
         engine.execute("set timezone = 'UTC'")
@@ -135,9 +139,10 @@ def profiled(files: Sequence[str], table: Table, subjects: Sequence[Subject], wi
         counts = {s: int(by_subject.get((s.day, s.name), {}).get("rows") or 0) for s in whole}
         sums = [Decimal(str(m["sum"])) for m in by_subject.values() if m.get("sum") is not None]
         open_ones = {n: p for n, p in found.items() if n not in secret}
+        newest = max((s.day for s in subjects), default=date.min)
         return Profile(
-            rows, days, found, _pairs(engine, open_ones), counts, sums, _key(engine, table, found, within)
-        )  # fmt: skip
+            rows, days, newest, found, _pairs(engine, open_ones), counts, sums, _key(engine, table, found, within)
+        )
 
 
 def _one(engine: duckdb.DuckDBPyConnection, sql: str) -> tuple[Any, ...]:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 # Fewer given values than this prove nothing of a column; fewer subjects nothing of what is usual.
 ENOUGH_VALUES, ENOUGH_SUBJECTS = 30, 5
-# A code may be listed when no value of it was new in the later half of at least so many days.
+# A code may be listed when no value of it was new in the later half of at least so many days; and as many days tell what is usual.
 ENOUGH_DAYS = 4
 # A share of rows below which a column that is nearly always given is one that is sometimes given.
 NEARLY_ALWAYS = 0.95
@@ -114,14 +114,16 @@ def suggested(
 
 def proposals(profile: Profile, table: Table, references: Mapping[str, Reference]) -> list[Proposal]:
     """What the profile speaks for and the contract does not promise already, in the order of the columns."""
+    # Branches differ more than days: what is usual is told by both.
+    usual = len({subject.day for subject in profile.counts}) >= ENOUGH_DAYS
     found: list[Proposal] = []
     for column in profile.columns.values():
-        found += _given(column)
+        found += _given(column, usual)
         if column.given >= ENOUGH_VALUES and not column.is_secret:
-            found += _text(column, references) if column.kind == "string" else _bounds(column)
-            found += _mean(column)
+            found += _text(column, references) if column.kind == "string" else _bounds(column, profile.newest)
+            found += _mean(column) if usual else ()
     found += [p for pair in profile.pairs for p in _pair(pair, profile)]
-    found += [*_key(profile), *_count(profile), *_sum(profile, table)]
+    found += [*_key(profile), *(_count(profile) if usual else ()), *(_sum(profile, table) if usual else ())]
     taken = {rule.id for rule in table.all_rules}
     new = [p for p in (_unpromised(p, table) for p in found) if p is not None]
     return [
@@ -142,14 +144,18 @@ def _proposal(rule_id: str, on_fail: str, expectation: str, evidence: str, **kwa
 
 
 def _of(column: ColumnProfile) -> str:
-    return f"{_number(column.given)} values on {_number(column.days)} days"
+    return f"{_number(column.given)} values on {_days(column.days)}"
+
+
+def _days(count: int) -> str:
+    return "1 day" if count == 1 else f"{count} days"
 
 
 def _number(number: int | float | Decimal) -> str:
     return f"{number:,}"
 
 
-def _given(c: ColumnProfile) -> Iterator[Proposal]:
+def _given(c: ColumnProfile, usual: bool) -> Iterator[Proposal]:
     """Never null; nearly never; or null as often as usual."""
     if c.rows < ENOUGH_VALUES or not c.given:
         return
@@ -158,11 +164,11 @@ def _given(c: ColumnProfile) -> Iterator[Proposal]:
             f"{c.name}_given",
             "quarantine",
             NOT_NULL,
-            f"given in all {_number(c.rows)} rows of {c.days} days",
+            f"given in all {_number(c.rows)} rows of {_days(c.days)}",
             column=c.name,
         )
         return
-    if len(c.shares) < ENOUGH_SUBJECTS:
+    if not usual or len(c.shares) < ENOUGH_SUBJECTS:
         return
     low, high = min(c.shares), max(c.shares)
     seen = f"given in {low:.1%} to {high:.1%} of the rows, {len(c.shares)} times on {c.days} days"
@@ -267,9 +273,9 @@ def _characters(c: ColumnProfile) -> str:
     return f"^[{kinds}{marks}]{{{low if low == high else f'{low},{high}'}}}$"
 
 
-def _bounds(c: ColumnProfile) -> Iterator[Proposal]:
+def _bounds(c: ColumnProfile, newest: date) -> Iterator[Proposal]:
     if c.kind in TEMPORAL:
-        yield _dates(c)
+        yield _dates(c, newest)
     elif c.is_number:
         low: dict[str, Any] = {"min_value": -_rounded_up(-2 * c.low)} if c.low < 0 else {"min_value": 0}
         if c.low > 0:
@@ -280,11 +286,11 @@ def _bounds(c: ColumnProfile) -> Iterator[Proposal]:
         yield _proposal(f"{c.name}_range", "quarantine", VALUES, seen, column=c.name, **low, **high)
 
 
-def _dates(c: ColumnProfile) -> Proposal:
+def _dates(c: ColumnProfile, newest: date) -> Proposal:
     """Bounds that do not grow old before somebody looks again: what they catch are default values and slips of the pen."""
     first, last = plain_date(c.low), plain_date(c.high)
     low = date(max(first.year - max(1, last.year - first.year), 1), 1, 1)
-    high = date(min(last.year + YEARS_AHEAD, 9999), 12, 31)
+    high = date(min(max(last, newest).year + YEARS_AHEAD, 9999), 12, 31)
     seen = f"{first.year}{f' to {last.year}' if last.year > first.year else ''} in all {_of(c)}"
     return _proposal(
         f"{c.name}_range",
@@ -302,7 +308,7 @@ def _pair(pair: Pair, profile: Profile) -> Iterator[Proposal]:
     if pair.both < ENOUGH_VALUES:
         return
     a, b = profile.columns[pair.a], profile.columns[pair.b]
-    seen = f"in all {_number(pair.both)} rows of {profile.days} days that have both"
+    seen = f"in all {_number(pair.both)} rows of {_days(profile.days)} that have both"
     if pair.equal == pair.both:
         if a.kind != "string" or len(a.forms or {}) > 1 or a.is_key:
             yield _proposal(
@@ -322,7 +328,7 @@ def _pair(pair: Pair, profile: Profile) -> Iterator[Proposal]:
 def _key(profile: Profile) -> Iterator[Proposal]:
     if profile.rows < ENOUGH_VALUES or not profile.key:
         return
-    seen = f"no two of {_number(profile.rows)} rows of {profile.days} days share it within a gate"
+    seen = f"no two of {_number(profile.rows)} rows of {_days(profile.days)} share it within a gate"
     if len(profile.key) == 1:
         yield _proposal("one_row_each", "quarantine", "expect_column_values_to_be_unique", seen, column=profile.key[0])
     else:

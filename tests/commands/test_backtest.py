@@ -143,6 +143,16 @@ def test_silver_is_judged_by_day(filled: Filled, ledgerlake: Command) -> None:
     assert said.status == 1
 
 
+def test_a_rule_about_a_delivery_says_of_which_days_it_was_asked(filled: Filled, ledgerlake: Command) -> None:
+    """Three of the five days came as history that was taken on."""
+    rule = "{id: two, onFail: stop, expect_table_row_count_to_be_between: {min_value: 2}}"
+    said = ledgerlake("gates", "backtest", rule, "--table", "bronze.payments", width=400)
+    assert said.out.splitlines()[-1].startswith(
+        "On the 5 released days from 2026-09-12 to 2026-09-16 two would have stopped 2 deliveries on 2 days with 2 rows (730.25 in amount); "
+        "branches: b01, b02. It was asked of 2 of these days: "
+    )
+
+
 def test_only_the_last_days_are_read(filled: Filled, ledgerlake: Command) -> None:
     said = ledgerlake("gates", "backtest", SMALL, "--table", "bronze.payments", "--days", "1")
     assert str(DAY) not in said.out and "quarantined 1 row of 3 (800.00 in amount) on 1 day" in said.out
@@ -308,6 +318,12 @@ def test_of_few_rows_nothing_is_proposed(filled: Filled, ledgerlake: Command) ->
     assert (said.status, said.out.split(":")[0]) == (0, "Nothing to propose")
 
 
+def test_of_no_delivery_nothing_is_proposed(filled: Filled, ledgerlake: Command) -> None:
+    _append("bronze.clicks", [])
+    said = ledgerlake("gates", "suggest", "bronze.clicks")
+    assert (said.status, said.out.split(":")[0]) == (0, "Nothing to propose")
+
+
 def test_a_draft_is_proposed_for_without_its_bank_having_it(
     filled: Filled, ledgerlake: Command, tmp_path: Path
 ) -> None:
@@ -320,3 +336,25 @@ def test_a_draft_is_proposed_for_without_its_bank_having_it(
     wrong = ledgerlake("gates", "suggest", "bronze.rates", "--contract", str(draft))
     assert (wrong.status, wrong.err) == (2, f"{draft} is the contract of bronze.payments, not of bronze.rates.\n")
     assert ledgerlake("gates", "suggest").status == 2
+
+
+def test_silver_is_proposed_for_by_day(filled: Filled, ledgerlake: Command) -> None:
+    """A third day with forty movements; their days, directions and amounts are looked at, and of gold nothing was written yet."""
+    day, bank = NEXT + timedelta(days=1), filled.bank
+    bank.clock(day, "20:00")
+    bank.whole_day(day)
+    [key] = bank.decide()
+    bank.start(key)
+    _released(bank, key, day, [f"{n}.00" for n in range(10, 50)])
+    said = ledgerlake("gates", "suggest", "silver.movements", "--days", "3", "--json")
+    proposed = {line["id"]: line for line in map(json.loads, said.out.splitlines())}
+    assert said.status == 0
+    assert proposed["amount_range"]["expect_column_values_to_be_between"] == {
+        "column": "amount",
+        "min_value": 0,
+        "strict_min": True,
+        "max_value": 2000,
+    }
+    assert proposed["movement_id_form"]["evidence"] == "the form of all 46 values on 3 days"
+    nothing = ledgerlake("gates", "suggest", "gold.daily")
+    assert (nothing.status, nothing.err.split(":")[0]) == (1, "gold.daily holds nothing yet")

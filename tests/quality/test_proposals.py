@@ -41,6 +41,7 @@ def propose(tmp_path: Path) -> Propose:
 
     def run(
         columns: dict[str, Any], row: Callable[[int], Row], *, references: Sequence[Reference] = (), whole: bool = True, each: int = EACH,
+        subjects: Sequence[Subject] = (),
         **contract: Any,
     ) -> dict[str, Proposal]:  # fmt: skip
         table = table_of(columns, contract.pop("rules", ()), **contract)
@@ -51,8 +52,8 @@ def propose(tmp_path: Path) -> Propose:
             for n in range(DAYS * each)
         ]
         pq.write_table(pa.Table.from_pylist(rows, schema=schema), tmp_path / "rows.parquet")
-        subjects = [Subject(FIRST + timedelta(days=n), f"D{n}", "b01", is_whole=whole) for n in range(DAYS)]
-        profile = profiled([str(tmp_path / "rows.parquet")], table, subjects, [])
+        by_day = [Subject(FIRST + timedelta(days=n), f"D{n}", "b01", is_whole=whole) for n in range(DAYS)]
+        profile = profiled([str(tmp_path / "rows.parquet")], table, subjects or by_day, [])
         return {p.rule.id: p for p in proposals(profile, table, {r.reference: r for r in references})}
 
     return run
@@ -93,6 +94,19 @@ def test_a_code_that_came_late_or_once_leaves_the_list_open(propose: Propose) ->
         found = propose({"channel": "string"}, lambda n, late=late: {"channel": "fax" if late(n) else "web"})
         assert found["channel_listed"].rule.on_fail == "warn"
         assert "may not be whole" in found["channel_listed"].evidence
+
+
+@pytest.mark.parametrize("value", ["CN99CLRG0000000000000001", "7.2.1"])
+def test_numbers_that_somebody_may_have_and_versions_are_no_codes(propose: Propose, value: str) -> None:
+    found = propose({"thing": "string"}, lambda n: {"thing": value})
+    assert "thing_listed" not in found and value not in in_contract_form(found.values())
+    assert found["thing_form"].rule.on_fail == "quarantine"
+
+
+def test_many_branches_of_one_day_are_not_yet_usual(propose: Propose) -> None:
+    of_one_day = [Subject(FIRST, f"D{n}", f"b{n}") for n in range(DAYS)]
+    found = propose({"amount": "decimal(9,2)"}, lambda n: {"amount": Decimal(10)}, money="amount", subjects=of_one_day)
+    assert not [name for name in found if name.endswith("as_usual")]
 
 
 def test_a_reference_list_of_the_columns_name_is_named(propose: Propose) -> None:
@@ -136,6 +150,12 @@ def test_numbers_have_room_of_as_much_again(propose: Propose) -> None:
 def test_dates_are_bound_where_nobody_gets_to_soon(propose: Propose) -> None:
     found = propose({"opened": "date"}, lambda n: {"opened": date(2024, 5, 1) + timedelta(days=10 * n)})
     assert said(found, "opened_range") == ("quarantine", {"min_value": "2022-01-01", "max_value": "2036-12-31"})
+
+
+def test_of_dates_long_past_newer_ones_may_come(propose: Propose) -> None:
+    """Nobody of these customers was born after 1991; the next one may be a child."""
+    found = propose({"born": "date"}, lambda n: {"born": date(1970, 1, 1) + timedelta(days=100 * n)})
+    assert said(found, "born_range") == ("quarantine", {"min_value": "1949-01-01", "max_value": "2036-12-31"})
 
 
 def test_one_date_is_never_before_another(propose: Propose) -> None:
@@ -235,11 +255,11 @@ def test_what_is_printed_can_be_pasted(propose: Propose) -> None:
         {"thing_no": "string", "code": "string", "rate": "decimal(9,2)", "day": "date"},
         lambda n: {
             "thing_no": f"A-{n:02d}",
-            "code": ["Y", "01", "no", "1.5", "x_y"][n % 5],
+            "code": ["Y", "01", "no", "1-5", "x_y"][n % 5],
             "rate": Decimal(n) / 100,
             "day": day_of(n),
         },
     )
     file = parse_yaml(in_contract_form(found.values()), Path("pasted"))
-    assert said(found, "code_listed")[1] == {"value_set": ["01", "1.5", "Y", "no", "x_y"]}
+    assert said(found, "code_listed")[1] == {"value_set": ["01", "1-5", "Y", "no", "x_y"]}
     assert [typed(YamlFile(file.path, one, {}), Rule) for one in file.data["rules"]] == [p.rule for p in found.values()]
