@@ -90,6 +90,7 @@ def note_day(bank: Bank, day: date, injected: Sequence[Caught]) -> None:
     known[day] = list(injected)
     told = {d.isoformat(): [_plain(c) for c in known[d]] for d in sorted(known)}
     path = list_of(bank)
+    path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(".part")
     draft.write_text(json.dumps(told, ensure_ascii=False, indent=1), encoding="utf-8")
     draft.replace(path)
