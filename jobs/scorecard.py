@@ -196,7 +196,8 @@ class _Look:
         answer = getattr(self, f"_{caught.outcome}")
         is_caught, found = answer(caught)
         wrong = [told for proof in caught.proofs if (told := self._disproved(caught, proof))]
-        return (is_caught and not wrong), "; ".join([found, *wrong])
+        held = ["the lake holds what was sent"] if caught.proofs and not wrong else []
+        return (is_caught and not wrong), "; ".join([found, *wrong, *held])
 
     def _refused(self, caught: Caught) -> tuple[bool, str]:
         lane = self.lane(caught)
