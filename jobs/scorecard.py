@@ -90,6 +90,7 @@ def note_day(bank: Bank, day: date, injected: Sequence[Caught]) -> None:
     known[day] = list(injected)
     told = {d.isoformat(): [_plain(c) for c in known[d]] for d in sorted(known)}
     path = list_of(bank)
+    path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(".part")
     draft.write_text(json.dumps(told, ensure_ascii=False, indent=1), encoding="utf-8")
     draft.replace(path)
@@ -195,7 +196,8 @@ class _Look:
         answer = getattr(self, f"_{caught.outcome}")
         is_caught, found = answer(caught)
         wrong = [told for proof in caught.proofs if (told := self._disproved(caught, proof))]
-        return (is_caught and not wrong), "; ".join([found, *wrong])
+        held = ["the lake holds what was sent"] if caught.proofs and not wrong else []
+        return (is_caught and not wrong), "; ".join([found, *wrong, *held])
 
     def _refused(self, caught: Caught) -> tuple[bool, str]:
         lane = self.lane(caught)

@@ -15,6 +15,7 @@ from jobs.contracts import Rule, Table
 from jobs.quality.casting import MALFORMED, unreadable
 from jobs.quality.metrics import OF_NOTHING, readable, statistic
 from jobs.quality.sentences import REMEDY, reason_sentence, sentence
+from jobs.quality.usual import with_bounds
 
 RANK = {"pass": 0, "warn": 1, "hold": 2, "stop": 3}
 # Great Expectations' own word for how bad a broken rule is.
@@ -69,6 +70,8 @@ def evaluate(table: Table, rules: Sequence[Rule], metrics: Mapping[str, Any], *,
         raise GateError(
             f"{table.table} declares no rule: an empty gate would let everything pass. Give it a primaryKey."
         )
+    # Where nobody said what is usual, such a bound holds.
+    rules = with_bounds(rules, None)
     results = [_judged(table, rule, metrics) for rule in rules]
     broken = [rule for rule, result in zip(rules, results, strict=True) if not result.success]
     failed = [_failure(table, rule, metrics) for rule in broken] + _unread(table, metrics)

@@ -28,7 +28,6 @@ def injected(fault: str, feed: str = "payments", entity: str = "b01", rows: int 
 
 
 def note(*entries: Caught, day: date = DAY) -> None:
-    scorecard.list_of(open_bank("tiny")).parent.mkdir(parents=True, exist_ok=True)
     scorecard.note_day(open_bank("tiny"), day, entries)
 
 

@@ -38,6 +38,11 @@ def test_the_sentence_names_the_number() -> None:
     assert "there must be at least 50 and at most 200 rows; found 40" in failed["sentence"]
 
 
+def test_a_gate_that_knows_of_nothing_usual_lets_such_a_bound_hold() -> None:
+    counts = {"accepted_rows": 1, "rejected_rows": 0, "duplicate_rows": 0}
+    assert evaluate(THINGS, [USUAL], counts, subject="D0000001").outcome == "pass"
+
+
 def test_plain_bounds_stay_as_they_are() -> None:
     plain = rule("some", "warn", "expect_table_row_count_to_be_between", min_value=1)
     assert with_bounds([plain], 100.0) == [plain]

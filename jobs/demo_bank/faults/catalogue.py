@@ -101,7 +101,7 @@ KINDS: dict[str, Kind] = {
     "F39": _rows("reversal_next_month", "a reversal restates its original's day", "restated", f"{MOVES}|b01", day=2),
     "F40": _rows("orphan_reversal", "reversals without an original", "rejected", f"{MOVES}|b02", "reversals_have_an_original", day=2),
     "F41": _rows("gl_break", "general ledger = sum of the accounts", "kept_out", "core_gl|b05", "agrees_with_core_balances", day=2),
-    "F42": _rows("running_balance", "opening + movements = closing, by account and day", "warned", f"{MOVES}|b03", "account_days_close", day=2),
+    "F42": _rows("running_balance", "opening + movements = closing, by account and day", "warned", f"{MOVES}|b02", "account_days_close", day=2),
     "F43": _rows("one_sided_transfer", "both sides of a transfer sum to nothing", "warned", f"{MOVES}|b01", "transfers_have_two_sides", day=3),
     "F44": _rows("cross_midnight", "business date", "accepted", f"{MOVES}|b01", day=1),
     "F45": _rows("evening_open", "business date", "accepted", f"{MOVES}|b01", day=2),

@@ -176,7 +176,7 @@ def plan(
             made.caught.append(_caught(fault, None, None, day.date, 0, 0))
         for feed, entity in fault.lanes():
             told = items(feed, entity) if fault.id not in ARCHIVES else []
-            change = None
+            change, feed_of_money = None, feed
             if fault.id in ROWS:
                 rng = Random(f"{seed}:{fault.id}:{feed}:{entity}:{day.date}")
                 mine = taken.setdefault((feed, entity), set())
@@ -185,7 +185,8 @@ def plan(
             if fault.id in DIFFERS:
                 made.kept_out.update((kept, entity) for kept in KEEPS_OUT)
             if fault.kind.outcome == "kept_out":
-                affected = list(told)
+                # The branch's day: its movements, told as money; balances and subjects are stocks.
+                feed_of_money, affected = MOVES, list(items(MOVES, entity))
             elif (fault.kind.outcome in LOSES_LANE or fault.kind.comes) and fault.id not in ARCHIVES:
                 made.lost_lanes.add((feed, entity))
                 affected = list(told)
@@ -193,7 +194,7 @@ def plan(
                 affected = [*change.saved, *change.duplicates] if change else []
                 if fault.id == "F37" and change:
                     affected = change.saved  # the equal copy is no loss: it counts once
-            fen = sum(money(feed, item) for item in affected)
+            fen = sum(money(feed_of_money, item) for item in affected)
             made.caught.append(_caught(fault, feed, entity, day.date, len(affected), fen, change))
     return made
 
