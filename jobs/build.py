@@ -23,7 +23,7 @@ from jobs.bank import Bank, open_bank
 from jobs.contracts import Table
 from jobs.contracts.day import Day
 from jobs.contracts.model import INCOMING, PREVIOUS
-from jobs.corrections import REPLACED, settled
+from jobs.correction_feeds import REPLACED, settled
 from jobs.lake import history, session
 from jobs.lake.tables import SOURCES, Stamp, business_date_column, judged_table
 from jobs.lease import hold_writer

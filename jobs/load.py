@@ -133,7 +133,7 @@ def _judged(
     # A canary belongs to no day: its date would widen the range by which files are passed over.
     dated = typed.withColumn("__business_date", F.when(F.col("__delivery_id") != CANARY, day))
     if table.corrects:
-        from jobs.corrections import with_original_found
+        from jobs.correction_feeds import with_original_found
 
         dated = with_original_found(dated, _originals(spark, bank, table, dated), table)
     hashed = dated.withColumn("__row_hash", row_hash(table.compared))
@@ -288,7 +288,7 @@ def _settle(
             for d in measured.by_date.get(delivery.delivery_id, [])
         ]
         is_read = bool(table.conforms)
-        cause = days.CORRECTION if table.corrects else "arrived"
+        cause = days.REPAIRED if table.corrects else None
         deliveries.go_live(
             db, delivery.delivery_id, batch_id, run_id, dates=dates, totals=totals, is_read=is_read, cause=cause
         )

@@ -29,10 +29,10 @@ OPEN_STATES = ("requested", "running")
 # A delivery that may still become live.
 ON_THE_WAY = ("arriving", "verified")
 ROLLBACK = "rollback"
+# Single rows of a delivery were corrected.
+REPAIRED = "repaired"
 # Why a person has a released day built again.
-ASKED_CAUSES = ("repaired", "definition", "identity", "erased")
-# Why a date is marked when rows of it were corrected one by one.
-CORRECTION = "correction"
+ASKED_CAUSES = (REPAIRED, "definition", "identity", "erased")
 # Why a day is built for the first time.
 FIRST_CAUSES = ("take_on", "complete", "close_by")
 # A stream's late rows restate a released day at most this often.
@@ -341,8 +341,7 @@ def _ask_restatement(db: Connection, catalog: Catalog, day: date, dirty: Sequenc
         if released is not None and clock.now(db) - released.released_at < STREAM_RESTATEMENT:
             return None
         return _request(db, day, day, "late_event", coverage(db, catalog, day))
-    cause = next((c for c in ("resend", "reversal", CORRECTION) if c in causes), "late")
-    cause = "repaired" if cause == CORRECTION else cause
+    cause = next((c for c in (REPAIRED, "resend", "reversal") if c in causes), "late")
     return _request(db, day, day, cause, coverage(db, catalog, day))
 
 

@@ -149,10 +149,11 @@ def go_live(
     dates: Sequence[dict[str, Any]],
     totals: dict[str, Any],
     is_read: bool = True,
-    cause: str = "arrived",
+    cause: str | None = None,
 ) -> None:
     """The gate passed: the delivery's rows of this batch count from now on, and an earlier delivery of its lane and
-    batch number no longer does. `is_read`: whether a table is built from its feed, so that its days are to be built again; `cause`: why they are.
+    batch number no longer does. `is_read`: whether a table is built from its feed, so that its days are to be built again;
+    `cause`: why, where it is no mere arrival.
 
     Two deliveries of one lane go live one after the other, whatever their batches; the later by receipt stays. The
     same delivery twice is once."""
@@ -202,7 +203,7 @@ def go_live(
     )
     touched |= dates_of(db, [row.delivery_id for row in former])
     for business_date in sorted(touched) if is_read else ():
-        mark_dirty(db, business_date, delivery, "resend" if former else cause)
+        mark_dirty(db, business_date, delivery, cause or ("resend" if former else "arrived"))
 
 
 def _live_in_lane(db: Connection, delivery: Row[Any]) -> Sequence[Row[Any]]:
