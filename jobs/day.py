@@ -150,7 +150,14 @@ def publish(profile: str, run_key: str, run_id: str) -> None:
         made = releases.get(db, run_key)
     if made is None:
         raise RuntimeError(f"Run {run_key} was not released: nothing to publish")
-    frames = {t.table: _visible(bank, t.table, made) for t in bank.catalog.build_order() if t.mart is not None}
+    with bank.ledger.begin() as db:
+        released = releases.tables(db, made.release_id)
+    # A bank without a feed for a table has nothing to show there.
+    frames = {
+        t.table: _visible(bank, t.table, made)
+        for t in bank.catalog.build_order()
+        if t.mart is not None and t.table in released
+    }
     mart.publish(bank.ledger, bank.catalog, made.release_id, frames, run_id)
 
 

@@ -246,12 +246,22 @@ def shown_change(bank: Bank, kind: str, change: Mapping[str, Any]) -> dict[str, 
     """What a fix changes, as a person may see it."""
     if kind != CORRECT:
         return {k: v for k, v in change.items() if not (kind == REJECT and k == "lines")}
-    table = bank.catalog.tables.get(change["table"])
+    table = bank.catalog.tables[change["table"]]
     lines = {
-        line: {c: t if t is None or table is None else masked(table, c, t) for c, t in texts.items()}
+        line: {column: None if text is None else _shown_text(table, column, text) for column, text in texts.items()}
         for line, texts in change["lines"].items()
     }
     return {**change, "lines": lines}
+
+
+def _shown_text(table: Table, column: str, text: str) -> str:
+    """What somebody wrote at the bench: amounts and dates as they are, for whoever approves them has to see them; of a customer's text its end."""
+    declared = table.physical_columns.get(column)
+    if declared is None or column not in table.columns:
+        return "•••"
+    if declared.type != "string" or declared.classification.startswith("C1"):
+        return text
+    return f"•••{text[-SHOWN:]}" if len(text) > 2 * SHOWN else "•••"
 
 
 def _named(lines: Sequence[int]) -> str:

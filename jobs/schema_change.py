@@ -14,6 +14,8 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy import Connection
+
 from jobs.bank import Bank
 from jobs.contracts import Catalog, Table
 from jobs.lake import session
@@ -191,6 +193,11 @@ def apply(bank: Bank, changes: Sequence[Change], spark: SparkSession | None = No
             yield f"Done. {change.name}: {change.kind}, now {change.after}."
 
 
+def _is_written(db: Connection, table: str) -> bool:
+    """A load is between its write and its gate. One that has not written goes on with the new columns: it may even wait for them."""
+    return any(batch.state == "written" for batch in batches.unfinished(db, table))
+
+
 def _alone(bank: Bank, changes: Sequence[Change], stack: ExitStack) -> None:
     """Hold the writer's lease, with nothing half done: a run that was not released would put a table back to before
     the change."""
@@ -198,17 +205,13 @@ def _alone(bank: Bank, changes: Sequence[Change], stack: ExitStack) -> None:
         if leases.acquire(db, WRITER, HOLDER, LEASE_SECONDS) is None:
             raise NotNow(
                 "A business day is being written. Nothing was changed; "
-                "run this again when it is released (`ledgerlake status`)."
+                "run this again when it is released (`ledgerlake releases` shows it)."
             )
     stack.callback(_give_back, bank)
     with bank.ledger.begin() as db:
         left = releases.unreleased(db, but="")
         loading = sorted(
-            {
-                change.table
-                for change in changes
-                if batches.unfinished(db, change.table) and change.table.startswith("bronze.")
-            }
+            {change.table for change in changes if change.table.startswith("bronze.") and _is_written(db, change.table)}
         )
     if left:
         runs = ", ".join(sorted({batch.subject for batch in left}))

@@ -195,7 +195,7 @@ def _read(
             if not header_checked:
                 check.header(reader.header)
             _check_any_row_fits(counter.totals, reasons)
-            intake.stated = stated_in_trailer(reader.trailer)
+            intake.stated = stated_in_trailer(reader.trailer, table.columns[summed] if summed else None)
         except ForbiddenColumn:
             raise
         except Refused as refusal:

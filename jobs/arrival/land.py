@@ -381,6 +381,10 @@ class _Landing:
             compare(intake.totals, signal, "signal")
         except Refused as refusal:
             return refusal
+        if intake.totals.without_money and (intake.stated.money is not None or signal.money is not None):
+            intake.notes["rows whose amount cannot be read, so that the stated sum was not compared"] = (
+                intake.totals.without_money
+            )
         intake.stated = Stated(
             signal.rows if intake.stated.rows is None else intake.stated.rows,
             signal.money if intake.stated.money is None else intake.stated.money,

@@ -109,8 +109,12 @@ def stated_in_signal(text: str, file_name: str) -> Stated:
     )
 
 
-def stated_in_trailer(trailer: dict[str, str]) -> Stated:
-    return Stated(_count(trailer.get("record_count", ""), "trailer"), _money(trailer.get("amount_sum", ""), "trailer"))
+def stated_in_trailer(trailer: dict[str, str], summed: Column | None = None) -> Stated:
+    """`summed`: the column whose sum is stated. It may be written as the column's amounts are (`12.00-`), decimals not implied."""
+    way = Way(summed.way.how, None, ()) if summed is not None and not summed.way.implied else PLAIN
+    return Stated(
+        _count(trailer.get("record_count", ""), "trailer"), _money(trailer.get("amount_sum", ""), "trailer", way)
+    )
 
 
 def compare(totals: Totals, stated: Stated, where: str) -> None:
@@ -148,10 +152,12 @@ def _count(text: str, where: str) -> int | None:
     return int(text)
 
 
-def _money(text: str, where: str) -> Decimal | None:
+def _money(text: str, where: str, way: Way = PLAIN) -> Decimal | None:
     if not text:
         return None
     amount, unread = sum_of(pa.array([text.strip()]), PLAIN)
+    if unread:
+        amount, unread = sum_of(pa.array([text.strip()]), way)
     if unread:
         raise Refused(
             f"{where}_unreadable",

@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from datetime import date
+from difflib import get_close_matches
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PrivateAttr, field_validator, model_validator
+from pydantic import AfterValidator, Field, PrivateAttr, field_validator, model_validator
 
 from jobs.contracts.copybook import Copybook, parse_copybook
+from jobs.contracts.errors import nearest
 from jobs.contracts.model import Strict, clock_time
 
 
@@ -54,6 +57,26 @@ class Files(Strict):
         return value
 
 
+# Mainframe encodings that Python has no codec of and arrival has a table of.
+OWN_ENCODINGS = ("ibm1388",)
+KNOWN_FIELDS = ("system", "entity", "business_date", "created_at", "record_count", "amount_sum")
+
+
+def _known_encoding(name: str) -> str:
+    if name not in OWN_ENCODINGS:
+        try:
+            codecs.lookup(name)
+        except LookupError as error:
+            usual = ("utf-8", "utf-8-sig", "utf-16", "gb18030", "gbk", "big5", "cp037", *OWN_ENCODINGS)
+            raise ValueError(
+                f"there is no encoding {name}. {nearest(name, usual)} Usual ones: {', '.join(usual)}"
+            ) from error
+    return name
+
+
+Encoding = Annotated[str, AfterValidator(_known_encoding)]
+
+
 class Record(Strict):
     """A header or trailer line: its tag and the fields after it, by position.
 
@@ -62,6 +85,18 @@ class Record(Strict):
 
     tag: str
     fields: list[str]
+
+    @field_validator("fields")
+    @classmethod
+    def _not_misspelt(cls, names: list[str]) -> list[str]:
+        """A known field under another name would be compared with nothing."""
+        for name in names:
+            near = get_close_matches(name, KNOWN_FIELDS, n=1, cutoff=0.75)
+            if near and name not in KNOWN_FIELDS:
+                raise ValueError(
+                    f"field {name} is compared with nothing. Did you mean {near[0]}? Another name for what is not compared"
+                )
+        return names
 
 
 class Drift(Strict):
@@ -83,7 +118,7 @@ class Drift(Strict):
 
 class Delimited(Strict):
     kind: Literal["delimited"]
-    encoding: str = "utf-8"
+    encoding: Encoding = "utf-8"
     separator: str = Field(",", min_length=1)
     quote: str | None = None
     comment: str | None = Field(None, description="lines that begin with this are no records")
@@ -110,7 +145,7 @@ class FixedWidth(Strict):
     """Widths stand in the bronze contract (`width`), in bytes of the original encoding."""
 
     kind: Literal["fixed_width"]
-    encoding: str = "utf-8"
+    encoding: Encoding = "utf-8"
     compression: Literal["gzip"] | None = None
     header: Record | None = None
     trailer: Record | None = None
@@ -119,7 +154,7 @@ class FixedWidth(Strict):
 
 class JsonLines(Strict):
     kind: Literal["json_lines"]
-    encoding: str = "utf-8"
+    encoding: Encoding = "utf-8"
     compression: Literal["gzip"] | None = None
 
 
@@ -166,7 +201,7 @@ class CopybookFile(Strict):
 
     kind: Literal["copybook"]
     copybook: str = Field(description="file name of the copybook, in the folder of the source")
-    encoding: str = "cp037"
+    encoding: Encoding = "cp037"
     records: Literal["fixed", "rdw", "bdw"] = Field(
         "fixed",
         description="how records are parted: all of one length; each with its length before it; those in blocks",
@@ -218,7 +253,7 @@ class XmlFile(Strict):
 
     kind: Literal["xml"]
     record: str = Field(description="path of the element that is a row: Document/BkToCstmrStmt/Stmt/Ntry")
-    encoding: str = "utf-8"
+    encoding: Encoding = "utf-8"
     compression: Literal["gzip"] | None = None
     namespace: str | None = Field(None, description="that of the root element, with its version; any when not given")
     header: dict[str, str] = Field(default_factory=dict, description="known name (see Record) -> path from the root")

@@ -384,3 +384,10 @@ def test_a_signal_that_stays_empty_is_refused(bank: Bank) -> None:
     path.with_name(f"{NAME}.ok").write_text("")
     (landed,) = bank.land(settle_seconds=0.0)
     assert (landed.state, landed.cause) == ("refused", "signal_unreadable")
+
+
+def test_a_sum_that_cannot_be_compared_is_said(bank: Bank) -> None:
+    bank.send("movements", movements(("1", "10.00", "x"), ("2", "1O.00", "x"), total="999.00"), NAME)
+    (landed,) = bank.land()
+    assert landed.state == "verified"
+    assert landed.reason == "rows whose amount cannot be read, so that the stated sum was not compared"

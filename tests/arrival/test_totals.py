@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs.arrival.errors import Refused
-from jobs.arrival.totals import PLAIN, Stated, Totals, compare, stated_in_signal, sum_of
+from jobs.arrival.totals import PLAIN, Stated, Totals, compare, stated_in_signal, stated_in_trailer, sum_of
+from jobs.contracts.model import Column
 from jobs.contracts.parse import way
 
 
@@ -61,3 +62,11 @@ def test_a_sum_proves_nothing_while_amounts_of_rows_cannot_be_read() -> None:
     compare(totals, Stated(2, Decimal("3.00")), "trailer")
     with pytest.raises(Refused, match="states 3 records, the file holds 2"):
         compare(totals, Stated(3, Decimal("3.00")), "trailer")
+
+
+def test_a_stated_sum_may_be_written_as_the_amounts_are() -> None:
+    column = Column.model_validate({"type": "decimal(18,2)", "classification": "C1/2", "parse": "trailing_minus"})
+    assert stated_in_trailer({"amount_sum": "515.00-"}, column).money == Decimal("-515.00")
+    assert stated_in_trailer({"amount_sum": "-515.00"}, column).money == Decimal("-515.00")
+    with pytest.raises(Refused, match=r"states the sum '515\.00-'"):
+        stated_in_trailer({"amount_sum": "515.00-"})

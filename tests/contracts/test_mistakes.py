@@ -48,6 +48,8 @@ IN_ONE_FILE = {
     "unknown key in a column": ("bronze/payments.yaml", "unit: CNY", "unti: CNY", "unknown key columns.amount.unti"),
     "unknown key in a rule": ("bronze/payments.yaml", "id: not_empty,", "id: not_empty, severity: high,", "unknown key rules.1.severity"),
     "unknown key in a format": ("sources/tiny/payments.yaml", 'separator: "|"', 'seperator: "|"', "unknown key format.delimited.seperator"),
+    "unknown encoding": ("sources/tiny/payments.yaml", 'separator: "|"', 'separator: "|", encoding: gbkk', "there is no encoding gbkk. Did you mean gbk?"),
+    "misspelt field of a trailer": ("sources/tiny/payments.yaml", 'separator: "|"', 'separator: "|", trailer: {tag: T, fields: [record_cnt]}', "Did you mean record_count?"),
     "unknown format": ("sources/tiny/payments.yaml", "kind: delimited", "kind: excel", "format"),
     "missing classification": ("bronze/rates.yaml", "[string!, {classification: C1/1}]", "[string!]", "columns.currency.classification is missing"),
     "wrong classification": ("bronze/rates.yaml", "[string!, {classification: C1/1}]", "[string!, {classification: secret}]", "secret is not category/level"),

@@ -27,7 +27,7 @@ NAMES = {
     "b05": "太原支行",
     "b06": "大同支行",
 }
-FEEDS = ("core_accounts", "core_balances", "core_customers", "core_transactions")
+FEEDS = ("core_accounts", "core_balances", "core_customers", "core_gl", "core_transactions")
 
 
 @pytest.fixture
@@ -77,13 +77,13 @@ def test_a_viewer_reads_the_evening_off_the_board(evening: Website, screen: Any,
     assert set(rows["b01"].values()) == {"✓ loaded"}
     assert rows["b02"]["core_accounts"] == "✓ late +20 min"
     assert rows["b03"] == {
-        "core_accounts": "✗ refused +42 min", "core_balances": "· expected", "core_customers": "! held", "core_transactions": "✓− partly loaded",
+        "core_accounts": "✗ refused +42 min", "core_balances": "· expected", "core_customers": "! held", "core_gl": "· expected", "core_transactions": "✓− partly loaded",
     }  # fmt: skip
     assert (rows["b04"]["core_accounts"], rows["b04"]["core_balances"]) == ("? missing +42 min", "· expected")
     assert set(rows["b05"].values()) == {"· expected"}, "its day ends at 19:00"
     assert set(rows["b06"].values()) == {"– closed"}
     shown = screen.inner_text("main")
-    assert "13 of 26 lanes live" in shown, "four files each of five branches, six of head office"
+    assert "15 of 31 lanes live" in shown, "five files each of five branches, six of head office"
     assert "core_accounts b03, b04, b05" in shown
     assert "working day" in shown and "open" in shown
     assert "app_events app ✓ loaded" in " ".join(shown.split())
