@@ -40,7 +40,7 @@ COMPARED = {
     "silver.account_balances": ("balance_date", "sum(balance)"),
     "silver.sales": ("business_date", "sum(amount)"),
     "silver.channel_events": ("business_date", "null"),
-    "silver.gl_balances": ("business_date", "sum(closing)"),
+    "silver.gl_balances": ("business_date", "sum(debit_turnover)"),
 }
 
 
