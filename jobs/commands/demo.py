@@ -359,8 +359,8 @@ def farewell(bank: Bank, made: Any) -> None:
     user, password = next(iter(logins(settings()).items()))
     console.print(f"Report   {made.report_path}", highlight=False, soft_wrap=True)
     console.print(
-        f"Airflow  {settings().airflow_url}   user {user}, password {password}", highlight=False, soft_wrap=True
-    )
+        f"Airflow  {settings().airflow_url}   user {user}, password {password}   (others: ledgerlake status --logins)", highlight=False, soft_wrap=True
+    )  # fmt: skip
     login = bi.bi_login(bank.ledger, f"{bank.profile}_manager", "group", None, settings().home / "secrets")
     console.print(f"BI       {login.psql}", highlight=False, soft_wrap=True)
     console.print(

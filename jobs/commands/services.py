@@ -9,7 +9,9 @@ from typing import Annotated
 import typer
 
 from infra.local import services
-from jobs.commands.output import Bad, JsonOption, console, plain
+from infra.local.airflow import USERS
+from infra.local.airflow import logins as airflow_logins
+from jobs.commands.output import Bad, JsonOption, console, plain, show
 from jobs.contracts import profiles
 from jobs.ledger import connect
 from jobs.settings import settings
@@ -18,7 +20,7 @@ from jobs.settings import settings
 def register(app: typer.Typer) -> None:
     app.command(epilog="Example: ledgerlake up")(up)
     app.command(epilog="Example: ledgerlake down")(down)
-    app.command(epilog="Example: ledgerlake status --usage")(status)
+    app.command(epilog="Examples: ledgerlake status --usage · ledgerlake status --logins")(status)
 
 
 def up(
@@ -59,8 +61,15 @@ def down() -> None:
 def status(
     as_json: JsonOption = False,
     usage: Annotated[bool, typer.Option("--usage", help="Memory and CPU of each service.")] = False,
+    logins: Annotated[
+        bool, typer.Option("--logins", help="Who may log in to Airflow and its pages, with the passwords.")
+    ] = False,
 ) -> None:
     """State of each service, its port and its log. Exit status 1 when one that should run does not."""
+    if logins:
+        show([{"user": user, "role": USERS[user], "password": word} for user, word in airflow_logins(settings()).items()], ["user", "role", "password"],
+             as_json=as_json, empty="Nobody can log in yet: `ledgerlake up` makes the logins.")  # fmt: skip
+        return
     entries = services.status()
     used = {u.name: u for u in services.usage()} if usage else {}
     if as_json:

@@ -57,3 +57,8 @@ def test_a_database_that_does_not_answer_is_3(
     said = ledgerlake("files")
     assert said.status == 3
     assert "ledgerlake up" in said.err
+
+
+def test_nobody_can_log_in_before_the_first_start(bank: TinyBank, ledgerlake: Callable[..., Said]) -> None:
+    told = ledgerlake("status", "--logins")
+    assert (told.status, told.out) == (0, "Nobody can log in yet: `ledgerlake up` makes the logins.\n")
