@@ -23,7 +23,7 @@ from jobs.bank import open_bank
 from jobs.commands import quarantine as commands
 from jobs.contracts import load as load_contracts
 from jobs.ledger import batches, days, deliveries, fixes
-from jobs.quarantine import NotAllowed
+from jobs.quarantine import NotAllowed, cases, outcome
 from jobs.settings import settings
 from tests.commands.conftest import bank, ledgerlake, running
 from tests.contracts.house import change
@@ -378,7 +378,7 @@ def test_a_date_of_birth_is_masked() -> None:
 def test_unread_text_of_a_shifted_column_is_masked() -> None:
     """The columns of a line are shifted by one: an ID number stands where a date was expected."""
     table = load_contracts("demo").tables["bronze.core_customers"]
-    sample = bench._sample(
+    sample = cases.sample_of(
         table,
         {
             "__delivery_id": "D1",
@@ -474,7 +474,7 @@ def test_a_figure_that_is_gone_is_among_what_a_fix_changed(tiny: TinyBank) -> No
     }
     write_deltalake(opened.lake.path("gold.kpi_values"), pa.Table.from_pylist(rows, pa.schema(list(kinds.items()))))
     release: Any = SimpleNamespace(run_key=second)
-    changed = {e.grain: (e.before, e.after) for e in bench._changed(opened, release)}
+    changed = {e.grain: (e.before, e.after) for e in outcome._changed(opened, release)}
     assert changed == {"b01": (Decimal(7), Decimal(10)), "b02": (Decimal(3), None)}
 
 
@@ -483,14 +483,14 @@ def test_the_page_of_a_case_reads_no_row_twice(tiny: TinyBank, monkeypatch: pyte
     rows = 20_000
     send(*(f"p{n}|X{n % 3}|1.00|6200001|" for n in range(rows)))
     opened, case, carried = open_bank("tiny"), case_of("direction_known"), list[int]()
-    read = bench._rows
+    read = cases.rows_of
 
     def counted(*given: Any) -> Any:
         found = read(*given)
         carried.append(len(found))
         return found
 
-    monkeypatch.setattr(bench, "_rows", counted)
+    monkeypatch.setattr(cases, "rows_of", counted)
     bench.samples(opened, case)
     assert [c.rows for c in bench.codes_of(opened, case)] == [6667, 6667, 6666]
     assert sum(carried) < 100
