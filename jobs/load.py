@@ -238,7 +238,7 @@ def _business_date(table: Table, zone: str) -> Column | None:
 
 def _measure(bank: Bank, table: Table, rules: Sequence[Rule], batch_id: int) -> Measured:
     """What the batch holds, measured on its own files."""
-    from jobs.quality.metrics import counted, distinct, measure
+    from jobs.quality.metrics import counted, measure
 
     written = bank.lake.written(table, batch_id)
     by_delivery = {
@@ -247,12 +247,16 @@ def _measure(bank: Bank, table: Table, rules: Sequence[Rule], batch_id: int) -> 
     by_date: dict[str, list[dict[str, Any]]] = {}
     for counts in counted(written, table, batch=batch_id, by=["__delivery_id", "__business_date"]):
         by_date.setdefault(counts.pop("__delivery_id"), []).append(counts)
-    affects = (
-        distinct(written, table.affects, batch=batch_id, by="__delivery_id", zone=bank.catalog.profile.zone)
-        if table.affects
-        else {}
-    )
-    return Measured(by_delivery, by_date, affects)
+    return Measured(by_delivery, by_date, _affects(bank, table, written, batch_id))
+
+
+def _affects(bank: Bank, table: Table, written: Sequence[str], batch_id: int) -> dict[str, list[date]]:
+    """Delivery -> dates of other rows that its accepted rows of a batch speak of."""
+    from jobs.quality.metrics import distinct
+
+    if not table.affects:
+        return {}
+    return distinct(written, table.affects, batch=batch_id, by="__delivery_id", zone=bank.catalog.profile.zone)
 
 
 def _settle(
@@ -389,12 +393,10 @@ def _lost(bank: Bank, table: Table, delivery: Row[Any], batch_id: int, decided: 
 
 def _affected_before(bank: Bank, table: Table, delivery: Row[Any]) -> list[date]:
     """Dates of other rows that those of the delivery spoke of as it was live."""
-    from jobs.quality.metrics import distinct
-
     if not table.affects or delivery.live_batch is None:
         return []
     written = bank.lake.written(table, delivery.live_batch)
-    return distinct(written, table.affects, batch=delivery.live_batch, by="__delivery_id").get(delivery.delivery_id, [])
+    return _affects(bank, table, written, delivery.live_batch).get(delivery.delivery_id, [])
 
 
 def _end_replays(db: Any, table: Table, gate: Gate, delivery: Row[Any], replayed: Sequence[int]) -> None:
@@ -429,9 +431,7 @@ def _open_file_case(bank: Bank, db: Any, table: Table, delivery: Row[Any], outco
 
 def _known_codes(bank: Bank, table: Table, gate: Gate) -> dict[str, set[str]]:
     """Reference list -> the codes that it knew, for the rules that caught rows here by a list."""
-    named = {
-        r.id: r.kwargs["value_set"][1:] for r in table.all_rules if str(r.kwargs.get("value_set", "")).startswith("$")
-    }
+    named = {rule.id: rule.reference for rule in table.all_rules if rule.reference}
     caught = {named[failed["rule"]] for failed in gate.failed if failed["unexpected"] and failed["rule"] in named}
     return {name: set(map(str, bank.catalog.references[name].allowed())) for name in caught}
 

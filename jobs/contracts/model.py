@@ -277,6 +277,12 @@ class Rule(Strict):
             )
 
     @property
+    def reference(self) -> str | None:
+        """The reference list that its values are told by, as it is written in a contract; None where they stand in the rule."""
+        named = self.kwargs.get("value_set")
+        return named[1:] if isinstance(named, str) and named.startswith("$") else None
+
+    @property
     def judges_rows(self) -> bool:
         return self.expectation in ROW or self.expectation in UNIQUE
 

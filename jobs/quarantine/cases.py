@@ -169,10 +169,7 @@ def rule_columns(table: Table, cause: str) -> list[str]:
 def list_of(table: Table, cause: str) -> tuple[str, str] | None:
     """(column, reference list) of a rule that knows codes by a list; None for any other."""
     rule = rule_of(table, cause)
-    named = rule.kwargs.get("value_set") if rule else None
-    if rule is not None and isinstance(named, str) and named.startswith("$"):
-        return str(rule.kwargs["column"]), named[1:]
-    return None
+    return (str(rule.kwargs["column"]), rule.reference) if rule is not None and rule.reference else None
 
 
 def codes_of(bank: Bank, case: Row[Any]) -> list[CodeFound]:

@@ -87,7 +87,6 @@ def _changed(bank: Bank, release: Row[Any]) -> list[Effect]:
             return []
         engine.register("every", bank.lake.dataset(table, within={"as_of_date": bounds}).to_table())
         same = " and ".join(f"b.{column} is not distinct from n.{column}" for column in CELL)
-        same = " and ".join(f"b.{column} is not distinct from n.{column}" for column in CELL)
         statement = "kpi_id, period_kind, as_of_date"
         told = ", ".join(f"coalesce(n.{c}, b.{c}) as {c}" for c in CELL)
         new_ones = "create table n as select * from new where release_id = $r and __verdict = 'accepted'"

@@ -6,17 +6,13 @@ the answer key, which is worked out from the truth alone.
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
-from pathlib import Path
 
 import duckdb
 import pytest
 
-from infra.local import services
 from jobs.bank import Bank
 from jobs.commands import demo
 from jobs.demo_bank import AnswerKey, DemoBank
@@ -24,7 +20,7 @@ from jobs.demo_bank.faults import CAN, KINDS, NOT_BUILT
 from jobs.scorecard import CAUGHT, MISSED, OPEN, Scorecard, scorecard
 from jobs.settings import settings
 from tests.faults.driver import Driver
-from tests.whole_day.driven import Driven, environment, forget, start_servers
+from tests.whole_day.driven import first_bank, own_servers
 
 pytestmark = [
     pytest.mark.services,
@@ -59,28 +55,13 @@ class Matrix:
 @pytest.fixture(scope="module")
 def matrix() -> Iterator[Matrix]:
     """The history is taken on, and a clean day was played."""
-    before = dict(os.environ)
-    # Not in pytest's folder, which is closed to the user as whom PostgreSQL may have to run.
-    with tempfile.TemporaryDirectory(prefix="ledgerlake_faults_", ignore_cleanup_errors=True) as folder:
-        servers = start_servers(Path(folder))
-        home = Path(folder) / "bank"
-        home.mkdir()
-        driven = Driven(home, environment(servers, home, "ledgerlake"))
-        try:
-            bank = driven.bank()
-            bank.ledger.migrate()
-            sender = DemoBank(seed=7, scale="XS")
-            demo.set_clock(bank, bank.catalog.profile.local(sender.history_end, "23:00"))
-            sender.take_on(demo.inbox_folder(bank))
-            driven.play()
-            play = demo.Play(bank, sender, Driver(driven))
-            play.day(sender.first_live_day)
-            yield Matrix(bank, play, sender, sender.spread(sender.first_live_day + timedelta(days=1)))
-        finally:
-            services.down(servers)
-            os.environ.clear()
-            os.environ.update(before)
-            forget()
+    with own_servers("ledgerlake_faults_") as (folder, servers):
+        driven = first_bank(folder, servers)
+        sender = DemoBank(seed=7, scale="XS")
+        bank = driven.take_on(sender)
+        play = demo.Play(bank, sender, Driver(driven))
+        play.day(sender.first_live_day)
+        yield Matrix(bank, play, sender, sender.spread(sender.first_live_day + timedelta(days=1)))
 
 
 @pytest.fixture(scope="module")

@@ -5,12 +5,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from infra.local import services
 from infra.local.secrets import secret
 from jobs.bank import Bank, open_bank
+from jobs.commands import demo
+from jobs.demo_bank import DemoBank
 from jobs.ledger import connect
 from jobs.settings import Settings, settings
 from tests.postgres import free_port
@@ -44,6 +49,29 @@ def forget() -> None:
         cached.cache_clear()
 
 
+@contextmanager
+def own_servers(prefix: str) -> Iterator[tuple[Path, Settings]]:
+    """A folder, and PostgreSQL and Spark of its own in it; afterwards they are ended and the environment is as it was."""
+    before = dict(os.environ)
+    # Not in pytest's folder, which is closed to the user as whom PostgreSQL may have to run.
+    with tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True) as folder:
+        servers = start_servers(Path(folder))
+        try:
+            yield Path(folder), servers
+        finally:
+            services.down(servers)
+            os.environ.clear()
+            os.environ.update(before)
+            forget()
+
+
+def first_bank(folder: Path, servers: Settings, profile: str = "demo") -> Driven:
+    """A bank in the folder, in the servers' first database; nothing came yet."""
+    home = folder / "bank"
+    home.mkdir()
+    return Driven(home, environment(servers, home, "ledgerlake"), profile)
+
+
 @dataclass
 class Driven:
     """A bank with a home and a database of its own, and how to play on it what lies in its inbox."""
@@ -71,3 +99,12 @@ class Driven:
             os.environ[name] = value
         forget()
         return open_bank(self.profile)
+
+    def take_on(self, sender: DemoBank) -> Bank:
+        """The sender's history is taken on; the clock stands after its last due time."""
+        bank = self.bank()
+        bank.ledger.migrate()
+        demo.set_clock(bank, bank.catalog.profile.local(sender.history_end, "23:00"))
+        sender.take_on(demo.inbox_folder(bank))
+        self.play()
+        return bank

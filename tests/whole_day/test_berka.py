@@ -5,24 +5,20 @@ Five days, and then thirty: in `make test-long`.
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
 
-from infra.local import services
 from jobs.commands import demo
 from jobs.demo_bank.berka import TRANSACTIONS, Berka, day_of
 from jobs.ledger import batches, deliveries, releases
 from jobs.settings import settings
 from tests.demo_bank.conftest import BERKA
-from tests.whole_day.driven import Driven, environment, forget, start_servers
+from tests.whole_day.driven import Driven, first_bank, own_servers
 
 pytestmark = [
     pytest.mark.services,
@@ -35,18 +31,8 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def bank() -> Iterator[Driven]:
-    before = dict(os.environ)
-    with tempfile.TemporaryDirectory(prefix="ledgerlake_berka_", ignore_cleanup_errors=True) as folder:
-        servers = start_servers(Path(folder))
-        home = Path(folder) / "bank"
-        home.mkdir()
-        try:
-            yield Driven(home, environment(servers, home, "ledgerlake"), "berka")
-        finally:
-            services.down(servers)
-            os.environ.clear()
-            os.environ.update(before)
-            forget()
+    with own_servers("ledgerlake_berka_") as (folder, servers):
+        yield first_bank(folder, servers, "berka")
 
 
 def told(last: date) -> dict[date, tuple[int, Decimal]]:

@@ -12,7 +12,6 @@ import json
 import os
 import shutil
 import signal
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -34,7 +33,7 @@ from jobs.ledger.models import LIVE_STATES, DeliveryDate
 from jobs.seams import SEAMS
 from jobs.serving.mart import mart_tables, schemas
 from jobs.settings import Settings
-from tests.whole_day.driven import Driven, environment, forget, start_servers
+from tests.whole_day.driven import Driven, environment, first_bank, own_servers
 
 pytestmark = [pytest.mark.services, pytest.mark.long, pytest.mark.timeout(1800)]
 
@@ -70,30 +69,14 @@ class Base:
 @pytest.fixture(scope="module")
 def base() -> Iterator[Base]:
     """The history is taken on; the next day's files lie in the inbox, and the clock stands after the last due time."""
-    before = dict(os.environ)
-    # Not in pytest's folder, which is closed to the user as whom PostgreSQL may have to run.
-    with tempfile.TemporaryDirectory(prefix="ledgerlake_once_", ignore_cleanup_errors=True) as folder:
-        servers = start_servers(Path(folder))
-        made = Base(Path(folder) / "history", servers)
-        made.home.mkdir()
-        first = Driven(made.home, environment(servers, made.home, "ledgerlake"))
-        bank = first.bank()
-        bank.ledger.migrate()
-        sender = DemoBank(seed=7, scale="XS")
-        demo.set_clock(bank, bank.catalog.profile.local(sender.history_end, "23:00"))
-        sender.take_on(bank.home / "inbox")
-        first.play()
+    with own_servers("ledgerlake_once_") as (folder, servers):
+        first, sender = first_bank(folder, servers), DemoBank(seed=7, scale="XS")
+        bank = first.take_on(sender)
         for file in sender.day_files(sender.first_live_day):
             file.write(bank.home / "inbox")
         demo.set_clock(bank, bank.catalog.profile.local(sender.first_live_day, demo.CLOSED))
         bank.ledger.engine.dispose()
-        try:
-            yield made
-        finally:
-            services.down(servers)
-            os.environ.clear()
-            os.environ.update(before)
-            forget()
+        yield Base(first.home, servers)
 
 
 @pytest.fixture(scope="module")

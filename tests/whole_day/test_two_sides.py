@@ -8,18 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
 
-from infra.local import services
 from jobs.bank import Bank
 from jobs.commands import breaks, demo
 from jobs.demo_bank import AnswerKey, DemoBank, Sent
@@ -27,7 +23,7 @@ from jobs.demo_bank.encoding import yuan
 from jobs.demo_bank.feeds import FEEDS
 from jobs.demo_bank.truth import Transaction
 from jobs.ledger import batches, days, releases
-from tests.whole_day.driven import Driven, environment, forget, start_servers
+from tests.whole_day.driven import Driven, first_bank, own_servers
 
 # On the second day a branch takes a movement back that it made that day.
 SEED = 6
@@ -63,26 +59,10 @@ class Played:
 @pytest.fixture(scope="module")
 def played() -> Iterator[Played]:
     """The history and a clean day; the branches sent movements enough for a reversal on the same day."""
-    before = dict(os.environ)
-    with tempfile.TemporaryDirectory(prefix="ledgerlake_sides_", ignore_cleanup_errors=True) as folder:
-        servers = start_servers(Path(folder))
-        home = Path(folder) / "bank"
-        home.mkdir()
-        driven = Driven(home, environment(servers, home, "ledgerlake"))
-        bank = driven.bank()
-        bank.ledger.migrate()
+    with own_servers("ledgerlake_sides_") as (folder, servers):
+        driven = first_bank(folder, servers)
         sender = DemoBank(seed=SEED, scale="XS")
-        demo.set_clock(bank, bank.catalog.profile.local(sender.history_end, "23:00"))
-        sender.take_on(bank.home / "inbox")
-        driven.play()
-        made = Played(sender, driven, bank)
-        try:
-            yield made
-        finally:
-            services.down(servers)
-            os.environ.clear()
-            os.environ.update(before)
-            forget()
+        yield Played(sender, driven, driven.take_on(sender))
 
 
 def with_items(sender: DemoBank, sent: Sent, items: list[Any]) -> Sent:
