@@ -123,7 +123,7 @@ def report(db: Connection, catalog: Catalog, compared: Sequence[Compared], run_k
     for found in compared:
         broken = found.broken()
         for branch, day in sorted(found.branch_days):
-            subject, cause = f"{branch}|{day}", f"agrees_with_{found.other.split('.')[1]}"
+            subject, cause = f"{branch}|{day}", batches.agrees_with(found.other)
             breaks = broken.get((branch, day))
             if not breaks:
                 batches.close_case(

@@ -8,13 +8,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import structlog
-from sqlalchemy import select, update
+from sqlalchemy import Connection, select, update
+from sqlalchemy.orm import InstrumentedAttribute
 
 from jobs.bank import Bank, open_bank
 from jobs.lake import session
 from jobs.lake.tables import SCRATCH, judged_table
 from jobs.ledger import clock, posted
-from jobs.ledger.models import LIVE_STATES, Case, Delivery
+from jobs.ledger.models import LIVE_STATES, Case, DayRun, Delivery
 
 log = structlog.get_logger()
 # The sender's original bytes hold clear identifiers: they are kept encrypted, and no longer than this (rule ER-10).
@@ -64,7 +65,7 @@ def _forget_scratch(bank: Bank) -> None:
             shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
 
 
-def _expire(db, column, before: datetime, *, only_settled: bool) -> int:  # type: ignore[no-untyped-def]
+def _expire(db: Connection, column: InstrumentedAttribute[str | None], before: datetime, *, only_settled: bool) -> int:
     query = select(Delivery.delivery_id, column.label("uri")).where(
         column.is_not(None), Delivery.received_at < before.astimezone(UTC)
     )
@@ -72,9 +73,18 @@ def _expire(db, column, before: datetime, *, only_settled: bool) -> int:  # type
         # With an open case, they are what a fix is applied to.
         open_case = select(Case.case_id).where(Case.delivery_id == Delivery.delivery_id, Case.state == "open")
         query = query.where(Delivery.state.in_([*LIVE_STATES, "superseded"]), ~open_case.exists())
+    kept = _of_open_days(db) if only_settled else frozenset()
     gone = 0
     for row in db.execute(query).all():
+        if row.delivery_id in kept:
+            continue
         Path(row.uri).unlink(missing_ok=True)
         db.execute(update(Delivery).where(Delivery.delivery_id == row.delivery_id).values({column.key: None}))
         gone += 1
     return gone
+
+
+def _of_open_days(db: Connection) -> frozenset[str]:
+    """The deliveries of which runs were built that have an open case: rows of silver are corrected in the delivery that they came with."""
+    of_runs = select(DayRun.deliveries).join(Case, Case.subject == DayRun.run_key).where(Case.state == "open")
+    return frozenset(named.partition("/")[0] for listed in db.execute(of_runs).scalars() for named in listed or ())

@@ -423,3 +423,21 @@ def test_what_arrived_is_kept_while_a_case_is_open(tiny: TinyBank) -> None:
         db.execute(update(Delivery).values(rows_uri=None))
     with pytest.raises(NotAllowed, match=f"What arrived as {with_case} is no longer kept"):
         bench.approve(opened, fix, BERND)
+
+
+def test_what_a_day_with_an_open_case_of_silver_was_built_from_is_kept(tiny: TinyBank) -> None:
+    """A row that is turned away in silver is corrected in the delivery that it came with, though that one has no case itself."""
+    built_from, other = send("p1|D|1.00|6200001|"), send("p2|D|1.00|6200001|", entity="b02")
+    key = days.make_key(DAY, DAY, 1)
+    run = {"run_key": key, "from_date": DAY, "to_date": DAY, "version": 1, "cause": "complete", "state": "released"}
+    empty = {"expected_units": 1, "received_units": 1, "missing": [], "coverage": {}}
+    case = {"kind": "rows", "table": "silver.transactions", "cause": "known_account", "subject": key, "business_date": DAY}
+    with tiny.ledger.begin() as db:
+        chosen = [f"{built_from}/{deliveries.get(db, built_from).live_batch}"]
+        db.execute(insert(DayRun).values(**run, **empty, deliveries=chosen, requested_at=at(DAY, "22:00")))
+        batches.open_case(db, **case, reason="no such account", affected_rows=1, owner="tests", run_id="run")
+        clock.set_now(db, at(DAY.replace(day=25), "21:00"))
+    upkeep.tidy("tiny", "run")
+    with tiny.ledger.begin() as db:
+        kept = {d: deliveries.get(db, d).rows_uri for d in (built_from, other)}
+    assert kept[other] is None and Path(str(kept[built_from])).exists()

@@ -20,7 +20,7 @@ from jobs.ledger.lanes import BAD_WORDS, DayBoard, LaneStatus, minutes
 MARKS = {
     "expected": ("[dim]·[/]", "[dim]·[/]"), "arriving": ("[cyan]…[/]", "[cyan]…[/]"), "verified": ("[cyan]v[/]", "[cyan]v[/]"),
     "loaded": ("[green]✓[/]", "[green]✓[/]"), "partly_loaded": ("[yellow]✓−[/]", "[yellow]✓−[/]"), "late": ("[yellow]late ✓[/]", "[yellow]l[/]"),
-    "held": ("[magenta]held[/]", "[magenta]h[/]"), "refused": ("[red]refused[/]", "[red]✗[/]"), "missing": ("[red]missing[/]", "[red]?[/]"),
+    "held": ("[magenta]held[/]", "[magenta]h[/]"), "kept_out": ("[magenta]kept out[/]", "[magenta]o[/]"), "refused": ("[red]refused[/]", "[red]✗[/]"), "missing": ("[red]missing[/]", "[red]?[/]"),
     "closed": ("[dim]closed[/]", "[dim]–[/]"),
 }  # fmt: skip
 GAP = 2  # columns between two branches
@@ -76,7 +76,9 @@ def _is_asked_for(lane: LaneStatus, feed: str | None, entity: str | None) -> boo
     if feed not in (None, lane.feed) or entity not in (None, lane.entity):
         return False
     # What nobody owes is shown where a person should look at it, or asks for it.
-    return lane.is_owed or lane.word in ("closed", "refused", "held") or feed is not None or entity is not None
+    return (
+        lane.is_owed or lane.word in ("closed", "refused", "held", "kept_out") or feed is not None or entity is not None
+    )
 
 
 def _title(one: DayBoard) -> str:

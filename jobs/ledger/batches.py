@@ -137,6 +137,11 @@ def record_balance(
     )
 
 
+def agrees_with(table: str) -> str:
+    """The cause of a case about money that another table tells differently."""
+    return f"agrees_with_{table.split('.')[1]}"
+
+
 def open_case(
     db: Connection,
     *,

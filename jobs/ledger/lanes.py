@@ -6,6 +6,7 @@ The word is roll-call's; it is kept apart from the state of the delivery that an
     arrived    here in time
     late       here, but after its due time; it keeps saying so
     held       here, and a person must decide
+    kept_out   here, and its day was built without it, for another feed of its branch tells other money
     refused    here, and not accepted: the right file is still owed
     missing    due, and not here
     closed     not owed that day: the calendar or the branch history says why
@@ -14,7 +15,7 @@ The word is roll-call's; it is kept apart from the state of the delivery that an
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Literal
 
@@ -23,9 +24,10 @@ from sqlalchemy import Connection, Row, func, select
 from jobs.contracts import Catalog
 from jobs.contracts.source import Source
 from jobs.ledger import clock, days, deliveries, sightings
-from jobs.ledger.models import LIVE_STATES, Delivery, DeliveryEvent
+from jobs.ledger.batches import agrees_with
+from jobs.ledger.models import LIVE_STATES, Case, Delivery, DeliveryEvent
 
-Word = Literal["expected", "arrived", "late", "held", "refused", "missing", "closed"]
+Word = Literal["expected", "arrived", "late", "held", "kept_out", "refused", "missing", "closed"]
 BAD_WORDS: tuple[Word, ...] = ("missing", "refused")
 # Of what no longer answers its lane: something else does.
 REPLACED = ("superseded", "ignored_duplicate")
@@ -70,7 +72,32 @@ def of_day(db: Connection, catalog: Catalog, day: date) -> list[LaneStatus]:
     """Every lane that is owed for a day or would be, were it not closed, and those in which something came though nobody owes it. None of a day that was taken on with others."""
     if days.is_history(db, day):
         return []
-    return list(_of_day(db, catalog, day))
+    kept_out = _kept_out(db, catalog, day)
+    return [
+        replace(lane, word="kept_out", is_live=False, reason=kept_out[lane.key])
+        if lane.is_live and lane.key in kept_out
+        else lane
+        for lane in _of_day(db, catalog, day)
+    ]
+
+
+def _kept_out(db: Connection, catalog: Catalog, day: date) -> dict[str, str]:
+    """Lane -> why the newest release of the day was built without it, of lanes of a branch-day that does not agree (`reconciles` of a contract)."""
+    made = days.newest_release(db, day)
+    if made is None or not made.missing:
+        return {}
+    cases = select(Case.case_id, Case.table_name, Case.entity, Case.cause).where(
+        Case.business_date == day, Case.state == "open", Case.kind == "rows", Case.entity.is_not(None)
+    )
+    found: dict[str, str] = {}
+    for case in db.execute(cases):
+        table = catalog.tables.get(case.table_name)
+        for other, rule in (table.reconciles if table else {}).items():
+            if case.cause != agrees_with(other):
+                continue
+            why = f"{case.table_name} and {other} do not agree: case {case.case_id}; {made.run_key} is built without it"
+            found |= {f"{feed}|{case.entity}|{day}": why for feed in rule.blocks}
+    return {lane: why for lane, why in found.items() if lane in made.missing}
 
 
 def _of_day(db: Connection, catalog: Catalog, day: date) -> Iterator[LaneStatus]:
@@ -231,6 +258,8 @@ def told(catalog: Catalog, lane: LaneStatus) -> str:
         case "refused" | "held":
             did = "was refused" if lane.word == "refused" else "is held"
             return f"{what} {did} ({lane.delivery_id}){because}{'' if because.endswith('.') else '.'}{to_whom}"
+        case "kept_out":
+            return f"{what} has come ({lane.delivery_id}) and does not count{because}.{to_whom}"
         case "late":
             return f"{what} came {minutes(lane.minutes_late)} late ({lane.delivery_id})."
         case "arrived":
