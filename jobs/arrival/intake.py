@@ -170,8 +170,8 @@ def _sealed(stream: BinaryIO, raw: Path, keys: Keys) -> Iterator[_Tee]:
 def _read(
     reader: Reader, tee: _Tee, lane: Lane, table: Table, writer: RowsWriter, keep: Callable[[Intake], Refused | None]
 ) -> Intake:
-    check = LaneCheck(lane, list(table.columns))
-    summed = lane.source.control.get("sum")
+    check = LaneCheck(lane, table)
+    summed = lane.source.control.sum
     counter = Counter(summed, table.columns[summed] if summed else None)
     intake = Intake("", 0, counter.totals, encoding=getattr(lane.source.format, "encoding", None))
     reasons: set[str] = set()

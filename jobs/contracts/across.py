@@ -121,7 +121,7 @@ def _source(file: YamlFile, source: Source, tables: Tables, sources: Sources) ->
         )
         return
     bronze_file, bronze = tables[f"bronze.{source.feed}"]
-    summed = source.control.get("sum")
+    summed = source.control.sum
     if summed and summed not in bronze.columns:
         yield _say(
             file,
@@ -139,6 +139,20 @@ def _source(file: YamlFile, source: Source, tables: Tables, sources: Sources) ->
     elif summed and not holds_money(bronze.columns[summed].type):
         kind = bronze.columns[summed].type
         yield _say(file, ("control", "sum"), f"the trailer's sum is of {summed}, which is of type {kind}", MONEY_REMEDY)
+    for key, name, kind in (
+        ("entity", source.control.entity, "string"),
+        ("businessDate", source.control.business_date, "date"),
+    ):
+        if name is None:
+            continue
+        if name not in bronze.columns:
+            found = f"{key} is read in {name}, not a column of bronze.{source.feed}"
+            yield _say(file, ("control", key), found, nearest(name, bronze.columns))
+        elif bronze.columns[name].type != kind or bronze.columns[name].identifies:
+            found = f"{key} is read in {name}, which is {'an identifier' if bronze.columns[name].identifies else bronze.columns[name].type}"
+            yield _say(
+                file, ("control", key), found, f"Name a column of type {kind} that holds what the file's name says"
+            )
     if source.format.kind == "fixed_width":
         for name, column in bronze.columns.items():
             if column.width is None:

@@ -370,6 +370,21 @@ class PostgresChanges(Strict):
 Pull = Annotated[PostgresTable | PostgresChanges | KafkaTopic | Webhook, Field(discriminator="kind")]
 
 
+class Control(Strict):
+    """Columns that are compared: with what the trailer or the signal states, and with what the file's name says."""
+
+    sum: str | None = Field(None, description="column whose sum the trailer or the signal states")
+    entity: str | None = Field(
+        None,
+        description="column in which each row says the entity of the file's name; of a branch's files `branch_id` where the contract has it",
+    )
+    business_date: str | None = Field(
+        None,
+        alias="businessDate",
+        description="date column in which each row says the date of the file's name; of files that somebody owes `business_date` where the contract has it",
+    )
+
+
 class Source(Strict):
     """Who sends a feed, when, and how. A source that is pulled (`pull`) needs neither `files` nor `format`."""
 
@@ -388,7 +403,7 @@ class Source(Strict):
     files: Files
     format: Format
     pull: Pull | None = Field(None, description="where it is fetched from, when nobody sends it")
-    control: dict[Literal["sum"], str] = Field(default_factory=dict, description="column whose sum the trailer states")
+    control: Control = Field(default_factory=Control)
     synthetic: bool = Field(False, description="the data are invented or de-identified")
 
     @model_validator(mode="before")

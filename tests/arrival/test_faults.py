@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,6 +22,7 @@ import pytest
 from jobs.arrival.doorbell import waiting_count
 from jobs.arrival.forbidden import NAMES, may_hide_a_secret
 from jobs.arrival.land import Landed
+from jobs.contracts.source import Control
 from jobs.ledger import deliveries
 from jobs.privacy.seal import open_bytes, open_sealed
 from tests.arrival.conftest import DAY, DELIMITED, Bank, movements
@@ -267,6 +269,36 @@ def test_f25_yesterdays_rows_under_todays_name(bank: Bank) -> None:
     cause, reason = refused(bank, bank.land()[0])
     assert cause == "wrong_date"
     assert "Line 2 is of business date 20260914. Expected rows of 2026-09-15 only" in reason
+
+
+# How a date column is written, a text of 15 September 2026, and one of another day.
+WRITTEN = {
+    "no pattern": (None, "2026-09-15", "2026-09-14"),
+    "digits": ("yyyyMMdd", "20260915", "20260914"),
+    "with points": ("dd.MM.yyyy", "15.09.2026", "14.09.2026"),
+    "two-digit year": ("yyMMdd/1950", "260915", "260914"),
+    "of a century ago": ("yyMMdd/1927", "260915", "270915"),
+}
+
+
+@pytest.mark.parametrize("case", WRITTEN)
+def test_f25_in_columns_of_other_names_as_the_source_says(bank: Bank, case: str) -> None:
+    """`ticket_no` is a date here, and `service` the branch. What is no date is its row's fault, and no reason to refuse the file."""
+    pattern, today, yesterday = WRITTEN[case]
+    table = bank.catalog.bronze("tickets")
+    dated = table.columns["ticket_no"].model_copy(update={"type": "date", "parse": pattern})
+    table = table.model_copy(update={"columns": table.columns | {"ticket_no": dated}})
+    named = bank.with_source("tickets", control=Control(entity="service", business_date="ticket_no"))
+    named = replace(named, catalog=replace(named.catalog, tables=named.catalog.tables | {table.table: table}))
+    lines = {1: f"{today},b01,", 2: f"{today},b02,", 3: f"{yesterday},b01,", 4: "sometime,b01,"}
+    for seq, line in lines.items():
+        content = f"ticket_no,service,note\n{today},b01,\n{line}{seq}\n".encode()
+        named.send("tickets", content, f"QUE_b01_TIC_{DAY}_{seq}.csv")
+    good, branch, day, unread = named.land()
+    assert (good.state, unread.state) == ("verified", "verified")
+    assert (branch.cause, day.cause) == ("wrong_branch", "wrong_date")
+    assert "Line 3 is of branch b02" in str(branch.reason)
+    assert f"Line 3 is of business date {yesterday}. Expected rows of 2026-09-15 only" in str(day.reason)
 
 
 def test_f25_yesterdays_bytes_in_todays_lane(bank: Bank) -> None:

@@ -121,6 +121,8 @@ BETWEEN_FILES = {
     "missing calendar": ("gold/daily.yaml", "calendar: work", "calendar: lunar", "there is no calendar lunar", "Known: every_day, work"),
     "trailer sum": ("sources/tiny/payments.yaml", "control: {sum: amount}", "control: {sum: total}", "the trailer's sum is of total, not a column of bronze.payments", "Correct the name"),
     "trailer sum of another column": ("sources/tiny/payments.yaml", "control: {sum: amount}", "control: {sum: direction}", "the trailer's sum is of direction, and bronze.payments balances amount", "Name the same column in both"),
+    "no entity of rows": ("sources/tiny/payments.yaml", "control: {sum: amount}", "control: {sum: amount, entity: directon}", "entity is read in directon, not a column of bronze.payments", "Did you mean direction"),
+    "date of rows that is none": ("sources/tiny/payments.yaml", "control: {sum: amount}", "control: {sum: amount, businessDate: direction}", "businessDate is read in direction, which is string", "Name a column of type date"),
     "trailer sum of a text": ("sources/tiny/rates.yaml", "kind: snapshot", "kind: snapshot\ncontrol: {sum: currency}", "the trailer's sum is of currency, which is of type string", "decimal(18,2)"),
     "file and table": ("gold/daily.yaml", "table: gold.daily", "table: gold.weekly", "gold.weekly stands in gold/daily.yaml", "Move it to gold/weekly.yaml"),
     "references": ("gold/daily.yaml", "  amount:        [\"decimal(18,2)!\", {classification: C1/2}]", "  amount:        [\"decimal(18,2)!\", {classification: C1/2, references: silver.movements.amuont}]", "silver.movements has no amuont", "Did you mean amount?"),
