@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Row
 
 from jobs.bank import Bank, as_decided, open_bank
 from jobs.contracts import Rule, Table
+from jobs.contracts.model import DATE_IS, IN_REACH, TOO_EARLY, TOO_LATE, Reach
 from jobs.lake import room, session
 from jobs.lake.tables import Stamp
 from jobs.ledger import batches, days, deliveries, fixes
@@ -143,6 +144,10 @@ def _judged(
     batch = dict.fromkeys([*(d.delivery_id for d in waiting), CANARY], stamp.batch_id)
     typed = typed.withColumn("__batch", _per_delivery(batch, "bigint"))
     own = _business_date(table, profile.zone)
+    if own is not None and (reach := table.reach_of_dates) is not None:
+        # A row whose date is out of reach is one of its delivery's day: it opens none of its own.
+        typed = typed.withColumn(DATE_IS, _in_reach(own, reach))
+        own = F.when(F.col(DATE_IS) == IN_REACH, own)
     day = F.coalesce(own, F.col("__lane_date")) if own is not None else F.col("__lane_date")
     # A canary belongs to no day: its date would widen the range by which files are passed over.
     dated = typed.withColumn("__business_date", F.when(F.col("__delivery_id") != CANARY, day))
@@ -234,6 +239,18 @@ def _business_date(table: Table, zone: str) -> Column | None:
     if table.business_date:
         return F.expr(table.business_date.replace("$zone", zone)).cast("date")
     return F.col("business_date") if "business_date" in table.columns else None
+
+
+def _in_reach(own: Column, reach: Reach) -> Column:
+    """Whether a row's own date lies near enough to its delivery's; without one, it has the delivery's. A canary says what it says."""
+    from pyspark.sql import functions as F
+
+    from jobs.quality.canaries import CANARY
+
+    days_after = F.coalesce(F.datediff(own, F.col("__lane_date")), F.lit(0))
+    is_history = F.col("__entity") == days.TAKE_ON
+    said = F.when(days_after > reach.ahead, TOO_LATE).when((days_after < -reach.back) & ~is_history, TOO_EARLY)
+    return F.when(F.col("__delivery_id") == CANARY, F.col(DATE_IS)).otherwise(said.otherwise(IN_REACH))
 
 
 def _measure(bank: Bank, table: Table, rules: Sequence[Rule], batch_id: int) -> Measured:

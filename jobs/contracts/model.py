@@ -343,6 +343,15 @@ class Sla(Strict):
     calendar: str = "every_day"
 
 
+class Reach(Strict):
+    """How many days a row's own business date may lie before, or after, that of its delivery. A take-on goes back as far as it likes."""
+
+    back: int = Field(400, ge=0)
+    ahead: int = Field(1, ge=0)
+
+
+# The column that says so of each row.
+DATE_IS, IN_REACH, TOO_EARLY, TOO_LATE = "business_date_is", "in_reach", "too_early", "too_late"
 # Of a correction: the column that says which of two corrections of one row is the newer, and whether the row that it corrects is there.
 CORRECTION_VERSION, ORIGINAL_FOUND = "correction_version", "original_found"
 FOUND, NOT_FOUND = "yes", "no"
@@ -370,6 +379,10 @@ class Table(Strict):
         None,
         alias="businessDate",
         description="bronze: SQL for the row's business date, if not a column of that name or the file's",
+    )
+    reach: Reach | None = Field(
+        None,
+        description="bronze: how far a row's own business date may lie from its delivery's: 400 days back and 1 ahead where there is a businessDate and nothing is said",
     )
     affects: str | None = Field(
         None,
@@ -472,6 +485,13 @@ class Table(Strict):
                 for key in ("parse", "text")
                 if getattr(c, key) is not None
             ]
+        if self.reach and (
+            self.layer != "bronze" or self.corrects or not (self.business_date or "business_date" in self.columns)
+        ):
+            found = f"reach speaks of business dates of rows, and those of {self.table} have none of their own"
+            wrong.append(
+                (("reach",), found, "Take it out, or say the rows' date: a column business_date, or businessDate")
+            )
         if self.corrects is not None:
             version = self.columns.get(CORRECTION_VERSION)
             if (
@@ -515,8 +535,16 @@ class Table(Strict):
     @property
     def physical_columns(self) -> dict[str, Column]:
         """Columns as they stand in the lake: identifying ones replaced by token, validity and derivations."""
-        found = {ORIGINAL_FOUND: Column(type="string", classification="C1/2")} if self.corrects else {}
+        told = [*([ORIGINAL_FOUND] if self.corrects else []), *([DATE_IS] if self.reach_of_dates else [])]
+        found = {name: Column(type="string", classification="C1/2") for name in told}
         return {n: c for name, column in self.columns.items() for n, c in column.physical(name).items()} | found
+
+    @property
+    def reach_of_dates(self) -> Reach | None:
+        """How far rows' own business dates may lie from their delivery's; None where rows have none of their own. A correction has that of its original."""
+        if self.layer != "bronze" or self.corrects:
+            return None
+        return self.reach or (Reach() if self.business_date else None)
 
     @property
     def compared(self) -> list[str]:
@@ -537,6 +565,17 @@ class Table(Strict):
                     )
                 )
         implied += [_legible(name, column.text) for name, column in self.columns.items() if column.text]
+        if (reach := self.reach_of_dates) is not None:
+            near = _implied(
+                "business_date_in_reach",
+                "expect_column_values_to_be_in_set",
+                {"column": DATE_IS, "value_set": [IN_REACH]},
+            )
+            said = (
+                f"the row's business date must lie at most {reach.back} days before that of its delivery and {reach.ahead} after it (`reach`); in 1970 lie seconds "
+                "that are read as milliseconds"
+            )
+            implied.append(near.model_copy(update={"description": said}))
         if self.corrects:
             kwargs_of = {"column": ORIGINAL_FOUND, "value_set": [FOUND]}
             known = _implied("original_known", "expect_column_values_to_be_in_set", kwargs_of)

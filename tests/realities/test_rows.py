@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from sqlalchemy import select
+
 from jobs import upkeep
+from jobs.ledger import batches
+from jobs.ledger.models import DirtyDate
 from tests.realities.conftest import MONDAY, Small, file_of
 
 
@@ -126,3 +130,31 @@ def test_a_business_day_opens_the_evening_before(new_bank: Callable[..., Small])
         "3": "2026-09-15",
         "4": "2026-09-14",
     }
+
+
+def test_a_row_whose_date_is_out_of_reach_opens_no_day_of_its_own(new_bank: Callable[..., Small]) -> None:
+    """G3: seconds read as milliseconds lie in 1970, and a clock may run years ahead. A history that is taken on goes back as far as it likes."""
+    small = new_bank(bronze__payments=EVENING.replace("businessDate:", "reach: {back: 3, ahead: 1}\nbusinessDate:"))
+    paid = {"old": "197001210000", "four": "202609101200", "three": "202609111200", "today": "202609141200", "next": "202609151200", "far": "203609141200"}  # fmt: skip
+    for entity in ("b01", "TAKEON"):  # a take-on of the same day
+        body = "".join(f"b01|{no}|in|1.00|{at}|\n" for no, at in paid.items())
+        content = f"H|core|{entity}|20260914\n{body}T|6|6.00\n".encode()
+        small.put("payments", entity, MONDAY, f"PAY_{entity}_{MONDAY:%Y%m%d}_1.csv", content)
+    small.take()
+    told = {(r["__entity"], r["payment_no"]): (r["__verdict"], r["business_date_is"]) for r in small.bronze()}
+    assert {no: told["b01", no] for no in paid} == {
+        "old": ("rejected", "too_early"),
+        "four": ("rejected", "too_early"),
+        "three": ("accepted", "in_reach"),
+        "today": ("accepted", "in_reach"),
+        "next": ("accepted", "in_reach"),
+        "far": ("rejected", "too_late"),
+    }
+    assert {no: told["TAKEON", no][0] for no in paid} == dict.fromkeys(paid, "accepted") | {"far": "rejected"}
+    with small.bank.ledger.begin() as db:
+        cases = {c.entity: c for c in batches.cases(db)}
+        waiting = {str(row.business_date) for row in db.execute(select(DirtyDate.business_date))}
+    assert (cases["b01"].cause, cases["b01"].affected_rows) == ("business_date_in_reach", 3)
+    assert "at most 3 days before that of its delivery and 1 after it" in cases["b01"].reason
+    # Of the take-on, all but that of the far one.
+    assert waiting == {"1970-01-21", "2026-09-10", "2026-09-11", "2026-09-14", "2026-09-15"}
