@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeVar
+
+Made = TypeVar("Made")
 
 
 class Aside:
@@ -30,3 +32,20 @@ class Aside:
     def close(self) -> None:
         """Waits for what runs, whatever becomes of it."""
         self._pool.shutdown()
+
+
+def ahead(items: Generator[Made]) -> Generator[Made]:
+    """The same items in the same order, each next one made in a thread of its own while one is looked at: memory holds one more.
+
+    Close it where it may be left early (`contextlib.closing`): that waits for what is just being made, and no more is.
+    """
+    end: Any = object()
+    pool = ThreadPoolExecutor(1)
+    try:
+        coming = pool.submit(next, items, end)
+        while (item := coming.result()) is not end:
+            coming = pool.submit(next, items, end)
+            yield item
+    finally:
+        pool.shutdown()
+        items.close()

@@ -178,20 +178,22 @@ def _read(
     header_checked = False
     try:
         try:
-            for part in reader:
-                if not header_checked:
-                    check.header(reader.header)
-                    header_checked = True
-                plainly(part, table, intake.notes)
-                look_for_garbled(part, table, intake.notes)
-                check.body(part)
-                counter.add(part)
-                intake.characters += sum(pc.sum(pc.utf8_length(v)).as_py() or 0 for v in part.columns.values())
-                if len(part.lines):
-                    intake.last_line = part.lines[-1].as_py()
-                if len(reasons) < 3:
-                    reasons |= {m.why for m in part.malformed}
-                writer.write(part)
+            # Refused in the middle, the reader stops first: what it has not read is drained.
+            with closing(iter(reader)) as parts:
+                for part in parts:
+                    if not header_checked:
+                        check.header(reader.header)
+                        header_checked = True
+                    plainly(part, table, intake.notes)
+                    look_for_garbled(part, table, intake.notes)
+                    check.body(part)
+                    counter.add(part)
+                    intake.characters += sum(pc.sum(pc.utf8_length(v)).as_py() or 0 for v in part.columns.values())
+                    if len(part.lines):
+                        intake.last_line = part.lines[-1].as_py()
+                    if len(reasons) < 3:
+                        reasons |= {m.why for m in part.malformed}
+                    writer.write(part)
             if not header_checked:
                 check.header(reader.header)
             _check_any_row_fits(counter.totals, reasons)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, ClassVar, NamedTuple, Protocol
 
@@ -57,7 +57,7 @@ class Reader(Protocol):
 
     def __init__(self, stream: BinaryIO, fmt: Any, columns: Mapping[str, Column]): ...
 
-    def __iter__(self) -> Iterator[Rows]: ...
+    def __iter__(self) -> Generator[Rows]: ...
 
 
 def text_array(values: list[str | None]) -> pa.Array:

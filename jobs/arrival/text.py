@@ -6,12 +6,13 @@ import codecs
 import re
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import pyarrow as pa
 
+from jobs.arrival.aside import ahead
 from jobs.arrival.encodings import EBCDIC, LINE_SAFE, decode, encode
 from jobs.arrival.errors import Cut, Refused
 from jobs.bursting import RATIO, bursts
@@ -44,13 +45,30 @@ class Block:
     def last_line(self) -> int:
         return self.line + self.data.count(b"\n") - self.data.endswith(b"\n")
 
-    def utf8(self, notes: Counter[str]) -> bytes:
-        """Strictly decoded, without a mark at its beginning, private-use characters that have an assigned one mapped and the others noted."""
-        data = to_utf8(self.data, self.codec, self.offset, self.line)
-        if self.line == 1 and data.startswith(BOM):
-            data = data.removeprefix(BOM)
-            notes[MARKED] += 1
-        return assigned(data, notes)
+
+class Text(NamedTuple):
+    """Whole lines, strictly decoded to UTF-8, without a mark at the file's beginning, private-use characters that have an assigned one mapped and the
+    others noted. `line`: the number of the first; `last_line`: that of the file's last, where it is here.
+    """
+
+    data: bytes
+    line: int
+    last_line: int | None
+    notes: Counter[str]
+
+
+def texts(stream: BinaryIO, compression: str | None, codec: str) -> Generator[Text]:
+    """A stream in blocks of whole lines, decoded one block ahead: while one is split and written, the next is read. An empty file gives one empty block."""
+    return ahead(_decoded_block(block) for block in blocks(stream, compression, codec))
+
+
+def _decoded_block(block: Block) -> Text:
+    notes: Counter[str] = Counter()
+    data = to_utf8(block.data, block.codec, block.offset, block.line)
+    if block.line == 1 and data.startswith(BOM):
+        data = data.removeprefix(BOM)
+        notes[MARKED] += 1
+    return Text(assigned(data, notes), block.line, block.last_line if block.last else None, notes)
 
 
 def blocks(stream: BinaryIO, compression: str | None, codec: str) -> Iterator[Block]:

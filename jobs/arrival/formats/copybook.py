@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from functools import cache
 from typing import BinaryIO, ClassVar, NamedTuple
 
@@ -70,7 +70,7 @@ class Reader:
         # A header or a trailer is no row.
         self._edges = {e.segment: e for e in (fmt.header, fmt.trailer) if e}
 
-    def __iter__(self) -> Iterator[Rows]:
+    def __iter__(self) -> Generator[Rows]:
         number = 1
         for records in self._records():
             if self.trailer:

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing
 from typing import BinaryIO, ClassVar
 
 import numpy as np
@@ -22,7 +23,7 @@ from jobs.arrival.drift import fit
 from jobs.arrival.encodings import codec_name
 from jobs.arrival.errors import Cut, Refused
 from jobs.arrival.records import NUL, Malformed, Rows, parse_record, parse_trailer, split_ends, text_array
-from jobs.arrival.text import Block, beginning, blocks
+from jobs.arrival.text import Text, beginning, texts
 from jobs.contracts.model import Column
 from jobs.contracts.source import Delimited
 
@@ -53,11 +54,16 @@ class Reader:
         self._comments = 0  # lines of comment before all else
         self._patterns = _Patterns(self._separator, self._quote) if self._quote else None
 
-    def __iter__(self) -> Iterator[Rows]:
+    def __iter__(self) -> Generator[Rows]:
+        with closing(texts(self._stream, self._fmt.compression, self._codec)) as read:
+            yield from self._rows(read)
+
+    def _rows(self, read: Iterator[Text]) -> Iterator[Rows]:
         rest, rest_line = b"", 0
         named = not self._fmt.column_line
-        for block in blocks(self._stream, self._fmt.compression, self._codec):
-            data, line = self._body(block)
+        for text in read:
+            self.notes += text.notes
+            data, line = self._body(text)
             if rest:
                 data, line = rest + data, rest_line
             if not named and data:
@@ -67,7 +73,7 @@ class Reader:
             data = data.replace(b"\r\n", b"\n") if b"\r" in data else data
             rest, strict = b"", True
             if self._quote and self._quote in data:
-                data, rest, strict = self._cut(data, line, block.last)
+                data, rest, strict = self._cut(data, line, text.last_line is not None)
                 rest_line = line + data.count(NEW_LINE)
             for records, at in self._without_comments(data, line):
                 rows = self._split(records, at, strict)
@@ -80,21 +86,22 @@ class Reader:
 
     # --- ends ---------------------------------------------------------------------------------------------------------
 
-    def _body(self, block: Block) -> tuple[bytes, int]:
-        """The block's data lines in UTF-8 and the number of the first; header and trailer are taken off and kept."""
-        data, line = block.utf8(self.notes), block.line
+    def _body(self, text: Text) -> tuple[bytes, int]:
+        """The data lines of a block and the number of the first; header and trailer are taken off and kept."""
+        data, line = text.data, text.line
         while line == 1 + self._comments and self._comment and data.startswith(self._comment):
             data, line, self._comments = data[data.find(NEW_LINE) + 1 or len(data) :], line + 1, self._comments + 1
+        is_first, is_last = line == 1 + self._comments, text.last_line is not None
         head, data, tail = split_ends(
-            data, first=line == 1 + self._comments, last=block.last, header=self._fmt.header, trailer=self._fmt.trailer
+            data, first=is_first, last=is_last, header=self._fmt.header, trailer=self._fmt.trailer
         )
         if head is not None and self._fmt.header:
             self.header = parse_record(
                 head.decode().strip("\r\n"), self._fmt.header, self._fmt.separator, "header", line
             )
             line += 1
-        if tail is not None and self._fmt.trailer:
-            self.trailer = parse_trailer(tail, self._fmt.trailer, self._fmt.separator, block.last_line)
+        if tail is not None and self._fmt.trailer and text.last_line is not None:
+            self.trailer = parse_trailer(tail, self._fmt.trailer, self._fmt.separator, text.last_line)
         return data, line
 
     def _column_line(self, data: bytes, line: int) -> tuple[bytes, int]:
@@ -158,11 +165,15 @@ class Reader:
 
     def _split(self, data: bytes, line: int, strict: bool) -> Rows:
         has_quotes = self._quote is not None and self._quote in data
-        # pyarrow would take an empty line for a row of nulls.
-        empty_line = len(self._names) > 1 and (data.startswith(NEW_LINE) or NEW_LINE * 2 in data)
         several = has_quotes and len(self._separator) > 1
-        odd = empty_line or several or not strict or b"\r" in data or b"\0" in data
-        return self._split_slowly(data, line) if odd else self._split_fast(data, line, has_quotes)
+        if several or not strict or b"\r" in data or b"\0" in data:
+            return self._split_slowly(data, line)
+        rows = self._split_fast(data, line, has_quotes)
+        # pyarrow takes an empty line for a row of nulls; to look for one among the bytes takes as long as a quarter of the splitting.
+        may_be_empty = len(self._names) > 1 and all(column.null_count for column in rows.columns.values())
+        if may_be_empty and (data.startswith(NEW_LINE) or NEW_LINE * 2 in data):
+            return self._split_slowly(data, line)
+        return rows
 
     def _split_fast(self, data: bytes, line: int, has_quotes: bool) -> Rows:
         separator = self._separator

@@ -8,7 +8,7 @@ character is an error of that row, not of the file.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from itertools import accumulate
 from typing import BinaryIO, ClassVar
 
@@ -42,7 +42,7 @@ class Reader:
         self._fields = {n: (end - width, end) for n, width, end in zip(columns, widths, ends, strict=True)}
         self._width = ends[-1]
 
-    def __iter__(self) -> Iterator[Rows]:
+    def __iter__(self) -> Generator[Rows]:
         fmt = self._fmt
         for block in blocks(self._stream, fmt.compression, self._codec):
             data, line = block.data, block.line

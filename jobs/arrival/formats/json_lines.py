@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
+from contextlib import closing
 from typing import Any, BinaryIO, ClassVar
 
 import pyarrow as pa
@@ -17,7 +18,7 @@ import pyarrow as pa
 from jobs.arrival.encodings import codec_name
 from jobs.arrival.forbidden import check_names, check_text, may_hide_a_secret
 from jobs.arrival.records import Malformed, Rows, text_array
-from jobs.arrival.text import beginning, blocks
+from jobs.arrival.text import beginning, texts
 from jobs.contracts.model import Column
 from jobs.contracts.source import JsonLines
 
@@ -61,11 +62,12 @@ class Reader:
         self._stream, self._fmt, self._codec = stream, fmt, codec_name(fmt.encoding)
         self._paths = {name: tuple((column.source or name).split(".")) for name, column in columns.items()}
 
-    def __iter__(self) -> Iterator[Rows]:
-        for block in blocks(self._stream, self._fmt.compression, self._codec):
-            data = block.utf8(self.notes)
-            if data:
-                yield self._rows(data.decode(), block.line, may_hide_a_secret(data))
+    def __iter__(self) -> Generator[Rows]:
+        with closing(texts(self._stream, self._fmt.compression, self._codec)) as read:
+            for text in read:
+                self.notes += text.notes
+                if text.data:
+                    yield self._rows(text.data.decode(), text.line, may_hide_a_secret(text.data))
 
     def _rows(self, text: str, line: int, suspicious: bool) -> Rows:
         lines: list[int] = []

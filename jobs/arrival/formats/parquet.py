@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from typing import BinaryIO, ClassVar
 
 import numpy as np
@@ -36,7 +36,7 @@ class Reader:
         self._stream, self._fmt, self._columns = stream, fmt, columns
         self._wanted = {name: column.source or name for name, column in columns.items()}
 
-    def __iter__(self) -> Iterator[Rows]:
+    def __iter__(self) -> Generator[Rows]:
         file = _open(self._stream)
         names = file.schema_arrow.names
         found = fit(self._wanted, self._columns, names, self._fmt.drift, "The Parquet schema")

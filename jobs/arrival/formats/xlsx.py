@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import zipfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import suppress
 from datetime import date, datetime, time
 from decimal import Decimal
@@ -50,7 +50,7 @@ class Reader:
         self._stream, self._fmt, self._columns = stream, fmt, columns
         self._wanted = {name: column.source or name for name, column in columns.items()}
 
-    def __iter__(self) -> Iterator[Rows]:
+    def __iter__(self) -> Generator[Rows]:
         values = _open(self._stream, formulas=False)
         written = _open(self._stream, formulas=True)
         missing = [name for name in self._fmt.sheets if name not in values.sheetnames]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import BinaryIO, ClassVar
 from xml.parsers import expat
@@ -67,7 +67,7 @@ class Reader:
         self._rows: list[list[str | None]] = []
         self._harmless: set[str] = set()
 
-    def __iter__(self) -> Iterator[Rows]:
+    def __iter__(self) -> Generator[Rows]:
         self._parser = parser = expat.ParserCreate("utf-8", namespace_separator=" ")
         parser.buffer_text = True
         parser.StartElementHandler = self._start
