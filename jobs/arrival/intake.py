@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import BinaryIO
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.arrival.aside import Aside
@@ -24,7 +25,7 @@ from jobs.arrival.garbled import look_for_garbled
 from jobs.arrival.lane_check import LaneCheck
 from jobs.arrival.naming import Lane
 from jobs.arrival.plain import plainly
-from jobs.arrival.records import Reader, Rows
+from jobs.arrival.records import Reader, Rows, joined
 from jobs.arrival.rows import Of, RowsWriter
 from jobs.arrival.text import MARKED
 from jobs.arrival.totals import Counter, Stated, Totals, stated_in_trailer
@@ -188,7 +189,7 @@ def _read(
                     look_for_garbled(part, table, intake.notes)
                     check.body(part)
                     counter.add(part)
-                    intake.characters += sum(pc.sum(pc.utf8_length(v)).as_py() or 0 for v in part.columns.values())
+                    intake.characters += sum(map(_characters, part.columns.values()))
                     if len(part.lines):
                         intake.last_line = part.lines[-1].as_py()
                     if len(reasons) < 3:
@@ -217,6 +218,11 @@ def _read(
     if intake.refusal:
         writer.discard()
     return intake
+
+
+def _characters(values: pa.Array) -> int:
+    texts = joined(values)
+    return len(texts) if texts.isascii() else pc.sum(pc.utf8_length(values)).as_py() or 0
 
 
 def _check_own_names(module: ModuleType, stream: BinaryIO, lane: Lane) -> None:

@@ -13,7 +13,7 @@ from collections import Counter
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.arrival.records import Rows
+from jobs.arrival.records import Rows, joined
 from jobs.contracts.model import Table
 from jobs.privacy.kinds import ZERO_WIDTH
 
@@ -21,6 +21,8 @@ from jobs.privacy.kinds import ZERO_WIDTH
 OF_DIGITS = {"id_number", "phone", "card"}
 FULL_WIDTH = {code: unicodedata.normalize("NFKC", chr(code)) for code in range(0xFF01, 0xFF5F)}
 NO_WIDTH = "[" + "".join(map(chr, ZERO_WIDTH)) + "]"
+# First bytes of these marks in UTF-8.
+BEGINS_NO_WIDTH = {chr(code).encode()[:1] for code in ZERO_WIDTH}
 DIGITS = frozenset("0123456789")
 PLUS = "0123456789{ABCDEFGHI"
 MINUS = "}JKLMNOPQRpqrstuvwxy"
@@ -30,9 +32,11 @@ def plainly(rows: Rows, table: Table, notes: Counter[str]) -> None:
     """Changes the columns of `rows` in place; notes what was made plain."""
     for name, column in table.columns.items():
         values = rows.columns[name]
-        is_plain = pc.all(pc.string_is_ascii(values), min_count=0).as_py()
+        texts = joined(values)
+        is_plain = texts.isascii()
         if column.type == "string" and column.identifies not in OF_DIGITS:
-            if not is_plain and (unseen := pc.sum(pc.match_substring_regex(values, NO_WIDTH)).as_py()):
+            may_have = not is_plain and any(byte in texts for byte in BEGINS_NO_WIDTH)
+            if may_have and (unseen := pc.sum(pc.match_substring_regex(values, NO_WIDTH)).as_py()):
                 notes[f"marks of no width in {name}"] += unseen
             continue
         if not is_plain:

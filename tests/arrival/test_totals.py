@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from unittest.mock import patch
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from jobs.arrival import totals
 from jobs.arrival.errors import Refused
 from jobs.arrival.totals import PLAIN, Stated, Totals, compare, stated_in_signal, stated_in_trailer, sum_of
 from jobs.contracts.model import Column
@@ -40,6 +42,25 @@ def test_sums(values: list[str | None], parse: str | None, total: str, unread: i
 @settings(deadline=None)
 def test_any_sum_is_that_of_decimals(amounts: list[Decimal]) -> None:
     assert sum_of(pa.array([f"{a:f}" for a in amounts], pa.string()), PLAIN) == (sum(amounts, Decimal(0)), 0)
+
+
+@given(st.lists(st.text("+-.0123456789", max_size=22) | st.none(), max_size=5), st.sampled_from([None, "implied(2)"]))
+@example(["1.0000000"], None)
+@example(["."], None)
+@example(["-", "12"], "implied(2)")
+@example(["0" * 20 + "1"], None)
+@settings(deadline=None)
+def test_amounts_that_are_certain_at_a_glance_are_those_that_are_looked_at_one_by_one(
+    texts: list[str | None], parse: str | None
+) -> None:
+    values, written = pa.array(texts, pa.string()), way("decimal(18,2)", parse)
+    with patch.object(totals, "_plain_amounts", lambda *_: None):
+        one_by_one = sum_of(values, written)
+    assert sum_of(values, written) == one_by_one
+
+
+def test_amounts_of_part_of_an_array_are_those_of_the_part() -> None:
+    assert sum_of(pa.array(["abc", "1.00", "2.00", "x"])[1:3], PLAIN) == (Decimal("3.00"), 0)
 
 
 def test_signals() -> None:
