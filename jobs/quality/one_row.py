@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 from typing import Any
@@ -170,14 +170,17 @@ def _moment(text: str, pattern: str, *, whole_days: bool = False) -> Any:
     times = (
         [] if whole_days else [field.get("HH", 0), field.get("mm", 0), field.get("ss", 0), 1000 * field.get("SSS", 0)]
     )
-    return _made(year, field["MM"], field["dd"], *times)
+    return _made(year, field["MM"], field["dd"], times)
 
 
-def _made(year: int, month: int, day: int, *times: int) -> Any:
+def _made(year: int, month: int, day: int, clock: Sequence[int]) -> Any:
     if year == 0:
         return NotKnown.VALUE
     try:
-        return datetime.combine(date(year, month, day), time(*times)) if times else date(year, month, day)
+        if not clock:
+            return date(year, month, day)
+        hour, minute, second, micros = clock
+        return datetime(year, month, day, hour, minute, second, micros)
     except ValueError:
         raise Unreadable from None
 
@@ -195,7 +198,7 @@ def _instant(text: str, pattern: str | None, zone: str) -> Any:
         raise Unreadable
     year, month, day, *clock = [int(part) for part in re.findall("[0-9]+", found[1].partition(".")[0])]
     micros = int(found[1].partition(".")[2][:6].ljust(6, "0"))
-    local = _made(year, month, day, *clock, *([0] if len(clock) == 2 else []), micros)
+    local = _made(year, month, day, [*clock, *([0] if len(clock) == 2 else []), micros])
     offset = found[found.re.groups]
     if isinstance(local, NotKnown) or offset is None:
         return local if isinstance(local, NotKnown) else _in_utc(local, zone)

@@ -37,11 +37,12 @@ class Sample:
 
 @dataclass(frozen=True)
 class CodeFound:
-    """A code that no list knows: in so many rows, of so many branches."""
+    """A code that no list knows: in so many rows, of so many branches, of these open cases."""
 
     code: str
     rows: int
     entities: list[str]
+    cases: list[int]
 
 
 def table_of(bank: Bank, case: Row[Any]) -> Table:
@@ -178,13 +179,14 @@ def codes_of(bank: Bank, case: Row[Any]) -> list[CodeFound]:
     found = list_of(table, case.cause)
     if found is None:
         return []
-    column, rows, entities = found[0], dict[str, int](), dict[str, set[str]]()
+    column, rows, entities, cases = found[0], dict[str, int](), dict[str, set[str]](), dict[str, list[int]]()
     for other in _alike(bank, case):
         counted = f'select "{column}"::varchar as code, count(*) as n from {{rows}} group by 1'
         for row in asked(bank, table, other, counted):
             rows[row["code"]] = rows.get(row["code"], 0) + row["n"]
             entities.setdefault(row["code"], set()).add(other.entity or "")
-    return [CodeFound(c, rows[c], sorted(entities[c])) for c in sorted(rows, key=lambda c: (-rows[c], c))]
+            cases.setdefault(row["code"], []).append(other.case_id)
+    return [CodeFound(c, rows[c], sorted(entities[c]), cases[c]) for c in sorted(rows, key=lambda c: (-rows[c], c))]
 
 
 def _alike(bank: Bank, case: Row[Any]) -> list[Row[Any]]:
@@ -219,13 +221,13 @@ def shown_change(bank: Bank, kind: str, change: Mapping[str, Any]) -> dict[str, 
         return {k: v for k, v in change.items() if not (kind == REJECT and k == "lines")}
     table = bank.catalog.tables[change["table"]]
     lines = {
-        line: {column: None if text is None else _shown_text(table, column, text) for column, text in texts.items()}
+        line: {column: None if text is None else shown_text(table, column, text) for column, text in texts.items()}
         for line, texts in change["lines"].items()
     }
     return {**change, "lines": lines}
 
 
-def _shown_text(table: Table, column: str, text: str) -> str:
+def shown_text(table: Table, column: str, text: str) -> str:
     """What somebody wrote at the bench: amounts and dates as they are, for whoever approves them has to see them; of a customer's text its end."""
     declared = table.physical_columns.get(column)
     if declared is None or column not in table.columns:
