@@ -324,6 +324,70 @@ def test_nothing_is_decided_of_a_case_without_rows(tiny: TinyBank) -> None:
             nothing()
 
 
+def contract_says(path: str, old: str, new: str) -> None:
+    change(settings().expectations, path, old, new)
+    banks.open_bank.cache_clear()
+
+
+def test_a_code_that_came_into_the_list_by_itself_has_its_rows_judged_again(
+    tiny: TinyBank, spark: Any, ledgerlake: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody adds X to the reference list, and nobody to the bench: two branches' rows wait for it, a third one's for another code."""
+    first = send("p1|D|1.00|6200001|", "p2|X|2.00|6200002|")
+    second = send("p3|X|3.00|6200003|", "p4|Q|4.00|6200004|", entity="b02")
+    third = send("p5|Q|5.00|6200005|", entity="b03")
+    case = case_of("direction_known", first)
+    assert (bench.changed_since(open_bank("tiny"), case), bench.kinds(open_bank("tiny"), case)[0]) == (None, "map_code")
+    with pytest.raises(NotAllowed, match="nothing would come of it"):
+        bench.propose_judging_again(open_bank("tiny"), case.case_id, "r", ANNA)
+    contract_says("reference/directions.yaml", "C: credit", "C: credit, X: credit")
+    opened = open_bank("tiny")
+    known = "direction X is in the list directions by the contract of today."
+    assert [bench.changed_since(opened, case_of("direction_known", d)) for d in (first, second, third)] == [known, known, None]  # fmt: skip
+    assert [c.code for c in bench.codes_of(opened, case)] == ["Q"]
+    with pytest.raises(NotAllowed, match=r"directions knows X by the contract of today: .* fix 1 --judge-again"):
+        bench.propose_code(opened, case.case_id, "X", "credit", "r", ANNA)
+    told = ledgerlake("quarantine", "case", str(case.case_id), width=400).out
+    assert f"{known} The rows can be judged again: ledgerlake quarantine fix 1 --judge-again --reason" in told
+    monkeypatch.setattr(commands, "me", lambda: ANNA)
+    words = ("quarantine", "fix", str(case.case_id), "--judge-again", "--reason", "in the list since today")
+    assert ledgerlake(*words).out.startswith("Fix 1 is proposed by anna.")
+    assert f"judged again by the contract of today: {known}" in ledgerlake("quarantine", "fixes", width=200).out
+    with pytest.raises(NotAllowed, match="nobody approves their own"):
+        bench.approve(opened, 1, ANNA)
+    assert load() == {} and live(spark, tiny) == [("p1", "D", "1.00")]
+    bench.approve(opened, 1, BERND)
+    assert bench.changed_since(opened, case) is None  # it is on its way
+    assert load() == {"loaded": 1, "partly_loaded": 1}
+    assert live(spark, tiny) == [("p1", "D", "1.00"), ("p2", "X", "2.00"), ("p3", "X", "3.00")]
+    assert [case_of("direction_known", d).state for d in (first, second, third)] == ["closed", "open", "open"]
+    assert counts(tiny, third)[0] == "partly_loaded"
+    with tiny.ledger.begin() as db:
+        assert [(r.delivery_id, r.state) for r in fixes.replays(db, [1])] == [(first, "done"), (second, "done")]
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "told"),
+    [
+        ("amount, min_value: 0", "amount, min_value: -10", "The contract of today says: amount must be at least -10."),
+        ("{id: amount_positive", "{id: amount_large", "The contract of today has no rule amount_positive."),
+        ("onFail: quarantine, expect_column_values_to_be_between: {column: amount", "onFail: warn, expect_column_values_to_be_between: {column: amount", "The contract of today keeps no row aside because of amount_positive: it only warns."),
+    ],
+)  # fmt: skip
+def test_a_rule_that_was_changed_asks_again(tiny: TinyBank, spark: Any, was: str, now: str, told: str) -> None:
+    send("p1|D|1.00|6200001|", "p2|D|-2.00|6200002|", "p3|D|3,0|6200003|")
+    contract_says("bronze/payments.yaml", was, now)
+    opened, case = open_bank("tiny"), case_of("amount_positive")
+    assert bench.changed_since(opened, case) == told
+    assert bench.changed_since(opened, case_of("amount_unreadable")) is None
+    fix = bench.propose_judging_again(opened, case.case_id, "agreed with accounting", ANNA)
+    bench.approve(opened, fix, BERND)
+    load()
+    kept = [] if "amount_large" in now else [("p2", "D", "-2.00")]
+    assert live(spark, tiny) == [("p1", "D", "1.00"), *kept]
+    assert case_of("amount_positive").state == "closed"
+
+
 def test_nobody_approves_their_own(tiny: TinyBank, ledgerlake: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     send("p1|X|1.00|6200001|")
     case = case_of("direction_known").case_id

@@ -21,7 +21,8 @@ from jobs.ledger.models import Batch, Case, Code, Delivery, Fix, Replay
 
 # What may be done about a case.
 MAP_CODE, CORRECT, ACCEPT, REJECT, RESEND = "map_code", "correct", "accept", "reject", "resend"
-REPLAYED = (MAP_CODE, CORRECT, ACCEPT)
+JUDGE_AGAIN = "judge_again"
+REPLAYED = (MAP_CODE, CORRECT, ACCEPT, JUDGE_AGAIN)
 OPEN = ("proposed", "approved")
 
 
@@ -279,6 +280,12 @@ def replaying(db: Connection) -> list[Row[Any]]:
     """Replays that wait or run."""
     query = select(*Replay.__table__.columns).where(Replay.state.in_(("waiting", "running")))
     return list(db.execute(query.order_by(Replay.fix_id, Replay.delivery_id)))
+
+
+def is_replaying(db: Connection, delivery_id: str) -> bool:
+    """The delivery waits to be judged again, or is judged again just now."""
+    open_ones = select(Replay.fix_id).where(Replay.delivery_id == delivery_id, Replay.state.in_(("waiting", "running")))
+    return db.execute(open_ones.limit(1)).first() is not None
 
 
 def feeds_waiting(db: Connection, stranded_since: datetime) -> dict[str, int]:

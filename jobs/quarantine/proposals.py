@@ -12,12 +12,13 @@ from jobs.bank import Bank, as_decided
 from jobs.contracts import Rule, Table
 from jobs.contracts.errors import nearest
 from jobs.ledger import batches, deliveries, fixes
-from jobs.ledger.fixes import ACCEPT, CORRECT, MAP_CODE, REJECT, RESEND, NotAllowed
+from jobs.ledger.fixes import ACCEPT, CORRECT, JUDGE_AGAIN, MAP_CODE, REJECT, RESEND, NotAllowed
 from jobs.ledger.models import GateResult
 from jobs.quarantine.cases import (
     NAMED,
     asked,
     batch_of,
+    changed_since,
     codes_of,
     list_of,
     named,
@@ -46,6 +47,7 @@ def kinds(bank: Bank, case: Row[Any]) -> list[str]:
         return [CORRECT, REJECT]
     rule = rule_of(table, case.cause)
     return [
+        *([JUDGE_AGAIN] if changed_since(bank, case) else []),
         *([MAP_CODE] if list_of(table, case.cause) else []), CORRECT, *([ACCEPT] if rule is not None else []), RESEND, REJECT,
     ]  # fmt: skip
 
@@ -67,6 +69,10 @@ def propose_code(bank: Bank, case_id: int, code: str, meaning: str | None, reaso
     column, name = list_of(table, case.cause) or ("", "")
     reference = as_decided(bank).catalog.references[name]
     if code in map(str, reference.allowed()):
+        if changed_since(bank, case):
+            raise NotAllowed(
+                f"{name} knows {code} by the contract of today: have the rows judged again (`ledgerlake quarantine fix {case_id} --judge-again`)."
+            )
         raise NotAllowed(f"{name} knows {code} already. Approve the fixes that wait, or look why the case is open.")
     found = {c.code: c.cases for c in codes_of(bank, case)}
     if code not in found:
@@ -234,6 +240,19 @@ def _nothing_left(case: Row[Any]) -> NotAllowed:
     )
 
 
+def propose_judging_again(bank: Bank, case_id: int, reason: str, person: str) -> int:
+    """Have rows judged again by the contract of today, where it says otherwise than the one by which they were rejected: those of all open cases of the same
+    table and cause that the change concerns. Raises NotAllowed."""
+    case = _case(bank, case_id)[0]
+    changed = changed_since(bank, case)
+    if changed is None:
+        raise NotAllowed(
+            f"The contract says of {case.cause} what it said when the rows of case {case_id} were rejected, or they are judged again already: nothing would come of it. "
+            f"Possible: {', '.join(kinds(bank, case))}."
+        )
+    return _propose(bank, case, JUDGE_AGAIN, {"because": changed}, reason, person)
+
+
 def propose_resend(bank: Bank, case_id: int, reason: str, person: str) -> int:
     """Ask the sender for the file again. The case closes when it comes."""
     case = _case(bank, case_id, any_table=True)[0]
@@ -308,6 +327,12 @@ def approve(bank: Bank, fix_id: int, person: str, note: str | None = None) -> Ro
         again: set[str] = set()
         if fix.kind == MAP_CODE:
             again = {c.delivery_id for c in open_alike(db, case) if c.delivery_id and _has_code(bank, c, fix.change)}
+        elif fix.kind == JUDGE_AGAIN:
+            again = {c.delivery_id for c in open_alike(db, case) if changed_since(bank, c)}
+            if case.state == "open" and not again:
+                raise NotAllowed(
+                    f"The rows of case {case.case_id} are judged again already, or the contract changed once more: decline fix {fix_id}."
+                )
         elif fix.kind in fixes.REPLAYED:
             again = {fix.change.get("delivery") or case.delivery_id}
         for delivery_id in again:

@@ -63,7 +63,7 @@ def _case(request: Request, visitor: Visitor, case_id: int, wrong: str | None = 
     return page(
         request, "quarantine_case.html.j2", visitor, 409 if wrong else 200, title=f"Case {case_id}", case=found, age=age, fixes=made, replays=replays,
         samples=bench.samples(bank, found), codes=bench.codes_of(bank, found) if listed else [], table=table, effects=effects, wrong=wrong,
-        meanings=sorted(set(bank.catalog.references[listed[1]].map.values())) if listed else [], possible=bench.kinds(bank, found), said=partial(bench.said, bank),
+        meanings=sorted(set(bank.catalog.references[listed[1]].map.values())) if listed else [], possible=bench.kinds(bank, found), news=bench.changed_since(bank, found), said=partial(bench.said, bank),
         most=SHOWN_EFFECTS, rule_columns=bench.rule_columns(table, found.cause) if table else [],
         refresh=_refresh(visitor, found, made, wrong),
     )  # fmt: skip
@@ -112,6 +112,13 @@ def accept(
 ) -> Response:  # fmt: skip
     return _tried(
         request, visitor, case_id, lambda bank: bench.propose_acceptance(bank, case_id, line, reason, visitor.name)
+    )
+
+
+@app.post("/quarantine/{case_id}/judge_again")
+def judge_again(request: Request, visitor: Acting, case_id: int, reason: Text = "") -> Response:
+    return _tried(
+        request, visitor, case_id, lambda bank: bench.propose_judging_again(bank, case_id, reason, visitor.name)
     )
 
 
