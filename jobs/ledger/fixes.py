@@ -27,7 +27,7 @@ OPEN = ("proposed", "approved")
 
 
 class NotAllowed(Exception):
-    """A fix cannot be proposed or decided so; the message says why and what to do."""
+    """What a second person has to approve cannot be asked for or decided so; the message says why and what to do."""
 
 
 def propose(db: Connection, case_id: int, kind: str, change: dict[str, Any], reason: str, person: str) -> int:
