@@ -486,7 +486,7 @@ def judge_table(profile: str, run_key: str, table_name: str, run_id: str) -> str
     outcome, sentence = gate.outcome, gate.sentence()
     if balance is not None and not balance.is_balanced:
         outcome, sentence = "stop", balance.sentence()
-    docs = data_docs.render(gate, bank.docs / f"{run_key.replace('|', '_')}_{table_name}.html")
+    docs = data_docs.render(gate, bank.docs / f"{run_key.replace('|', '_')}_{table_name}.html", outcome, sentence)
     with bank.ledger.begin() as db:
         batches.record_gate(
             db, batch_id=batch.batch_id, table=table_name, subject=run_key, outcome=outcome, rules_run=gate.rules_run, failed=gate.failed,

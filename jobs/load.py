@@ -302,7 +302,7 @@ def _settle(
         outcome, why = "stop", lost
     # What is live has its page; judged again, it gets another.
     name = f"{delivery.delivery_id}_{batch_id}" if is_again else delivery.delivery_id
-    docs = data_docs.render(gate, bank.docs / f"{name}_{table.name}.html")
+    docs = data_docs.render(gate, bank.docs / f"{name}_{table.name}.html", outcome, why)
     with bank.ledger.begin() as db:
         batches.record_gate(
             db, batch_id=batch_id, table=table.table, subject=delivery.delivery_id, outcome=outcome, rules_run=gate.rules_run,

@@ -109,9 +109,11 @@ def test_a_new_code_is_given_a_meaning_and_all_rows_that_wait_for_it_count(tiny:
     second = send("p4|X|4.00|6200004|", "p5|Y|5.00|6200005|", entity="b02")
     opened, case = open_bank("tiny"), case_of("direction_known", first)
     assert [vars(c) for c in bench.codes_of(opened, case)] == [
-        {"code": "X", "rows": 3, "entities": ["b01", "b02"]},
-        {"code": "Y", "rows": 1, "entities": ["b02"]},
+        {"code": "X", "rows": 3, "entities": ["b01", "b02"], "cases": [1, 2]},
+        {"code": "Y", "rows": 1, "entities": ["b02"], "cases": [2]},
     ]
+    with pytest.raises(NotAllowed, match=r"No row of case 1 has direction 'Y': it has X\. Rows of case 2 have it"):
+        bench.propose_code(opened, case.case_id, "Y", "credit", "not seen here", ANNA)
     fix = bench.propose_code(opened, case.case_id, "X", "credit", "a new kind of credit", ANNA)
     assert load() == {} and live(spark, tiny) == [("p1", "D", "1.00")]  # a proposal changes nothing
     bench.approve(opened, fix, BERND)
@@ -223,7 +225,8 @@ def test_what_cannot_be_fixed_so_is_said(tiny: TinyBank) -> None:
     opened = open_bank("tiny")
     unread, code = case_of("amount_unreadable").case_id, case_of("direction_known").case_id
     for wrong, said in (
-        (lambda: bench.propose_acceptance(opened, unread, None, "r", ANNA), r"accept is no fix .*Possible: correct, resend, reject"),
+        (lambda: bench.propose_acceptance(opened, unread, None, "r", ANNA), r"accept is no fix .*no value that could be accepted\. Possible: correct, resend, reject"),
+        (lambda: bench.propose_acceptance(opened, code, [], "r", ANNA), r"No line is named"),
         (lambda: bench.propose_code(opened, code, "W", "credit", "r", ANNA), r"No rejected row has direction 'W'.*Found: X"),
         (lambda: bench.propose_code(opened, code, "X", "kredit", "r", ANNA), r"one of these meanings: credit, debit. Did you mean credit"),
         (lambda: bench.propose_code(opened, code, "X", "credit", " ", ANNA), r"A fix needs a reason"),
@@ -235,6 +238,154 @@ def test_what_cannot_be_fixed_so_is_said(tiny: TinyBank) -> None:
     ):  # fmt: skip
         with pytest.raises(NotAllowed, match=said):
             wrong()
+
+
+FOUR_WRONG = ("p1|D|1.00|6200001|", "p2|D|1,0|6200002|", "p3|X|-3.00|6200003|", "p4|D|4.00")
+HOPELESS = {
+    "still no number": ("amount_unreadable", {2: {"amount": "1,5"}}, r"Line 2 would .* amount = 1,5: amount must be a decimal\(18,2\) \(amount_unreadable\)"),
+    "what is wrong stays": ("amount_unreadable", {2: {"account": "6200009"}}, r"amount = what came: amount must be a decimal"),
+    "another rule": ("amount_unreadable", {2: {"amount": "-1.00"}}, r"amount = -1.00: amount must be at least 0 \(amount_positive\)"),
+    "no code": ("direction_known", {3: {"direction": "Q"}}, r"direction = Q: direction must be one of D, C \(direction_known\)"),
+    "nothing": ("direction_known", {3: {"direction": None}}, r"direction = nothing: direction must be given \(direction_required\)"),
+    "half a line": ("malformed_line", {4: {"payment_no": "p4", "direction": "D"}}, r"amount = what came: amount must be given \(amount_required\)"),
+}  # fmt: skip
+
+
+def test_a_correction_that_the_gate_would_reject_again_is_said_at_once(tiny: TinyBank, spark: Any) -> None:
+    send(*FOUR_WRONG)
+    opened = open_bank("tiny")
+    for cause, lines, told in HOPELESS.values():
+        with pytest.raises(NotAllowed, match=told):
+            bench.propose_correction(opened, case_of(cause).case_id, lines, "r", ANNA)
+    with tiny.ledger.begin() as db:
+        assert fixes.waiting(db) == []
+    # p3 has two faults: each is corrected in its own case.
+    for cause, texts in (("direction_known", {"direction": "C"}), ("amount_positive", {"amount": "3.00"})):
+        bench.approve(opened, bench.propose_correction(opened, case_of(cause).case_id, {3: texts}, "r", ANNA), BERND)
+    load()
+    assert live(spark, tiny) == [("p1", "D", "1.00"), ("p3", "C", "3.00")]
+
+
+def test_what_might_pass_with_another_fix_is_let_through(tiny: TinyBank) -> None:
+    """A code that is no code yet, and an amount below 0 that somebody else wants to accept: a second person decides about both."""
+    send(*FOUR_WRONG)
+    opened, direction = open_bank("tiny"), case_of("direction_known").case_id
+    unsure = {3: {"direction": "X", "amount": "-4.00"}}
+
+    def told() -> str:
+        with pytest.raises(NotAllowed) as refused:
+            bench.propose_correction(opened, direction, unsure, "r", ANNA)
+        return str(refused.value)
+
+    assert "(amount_positive)" in told() or "(direction_known)" in told()
+    bench.propose_code(opened, direction, "X", "credit", "a new kind", BERND)
+    assert "(direction_known)" not in told() and "(amount_positive)" in told()
+    bench.propose_acceptance(opened, case_of("amount_positive").case_id, [3], "seen on paper", BERND)
+    assert bench.propose_correction(opened, direction, unsure, "r", ANNA) == 3
+
+
+def test_a_line_that_was_rejected_for_good_is_not_corrected(tiny: TinyBank) -> None:
+    send(*FOUR_WRONG)
+    opened = open_bank("tiny")
+    rejected = bench.propose_rejection(opened, case_of("amount_positive").case_id, "a test of the branch", ANNA)
+    bench.approve(opened, rejected, BERND)
+    with pytest.raises(NotAllowed, match=r"Line 3 of D\d+ was rejected for good \(amount_positive\): it stays out"):
+        bench.propose_correction(opened, case_of("direction_known").case_id, {3: {"direction": "D"}}, "r", ANNA)
+
+
+def test_a_garbled_name_is_written_again(tiny: TinyBank, spark: Any) -> None:
+    """What arrival says of a text is said of the corrected one, too."""
+    legible = "{identifies: name, text: chinese, classification: C2/3}"
+    change(settings().expectations, "bronze/payments.yaml", "{identifies: name, classification: C2/3}", legible)
+    banks.open_bank.cache_clear()
+    send("p1|D|1.00|6200001|;ヂ", "p2|D|2.00|6200002|张三")
+    opened, case = open_bank("tiny"), case_of("payer_legible")
+    with pytest.raises(NotAllowed, match=r"payer = ••• *: payer must be text that was decoded with the right table"):
+        bench.propose_correction(opened, case.case_id, {1: {"payer": "寮犱笁"}}, "r", ANNA)
+    fix = bench.propose_correction(opened, case.case_id, {1: {"payer": "张三"}}, "the branch wrote it down", ANNA)
+    bench.approve(opened, fix, BERND)
+    load()
+    assert live(spark, tiny) == [("p1", "D", "1.00"), ("p2", "D", "2.00")]
+
+
+def test_nothing_is_decided_of_a_case_without_rows(tiny: TinyBank) -> None:
+    """Its delivery was judged again meanwhile, and the case is not closed yet."""
+    send("p1|X|1.00|6200001|")
+    opened, case = open_bank("tiny"), case_of("direction_known")
+    bench.approve(opened, bench.propose_code(opened, case.case_id, "X", "credit", "r", ANNA), BERND)
+    load()
+    with tiny.ledger.begin() as db:
+        db.execute(text("update cases set state = 'open'"))
+    for nothing in (
+        lambda: bench.propose_rejection(opened, case.case_id, "r", ANNA),
+        lambda: bench.propose_acceptance(opened, case.case_id, None, "r", ANNA),
+    ):
+        with pytest.raises(NotAllowed, match=r"No row of D\d+ is rejected because of direction_known any more"):
+            nothing()
+
+
+def contract_says(path: str, old: str, new: str) -> None:
+    change(settings().expectations, path, old, new)
+    banks.open_bank.cache_clear()
+
+
+def test_a_code_that_came_into_the_list_by_itself_has_its_rows_judged_again(
+    tiny: TinyBank, spark: Any, ledgerlake: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody adds X to the reference list, and nobody to the bench: two branches' rows wait for it, a third one's for another code."""
+    first = send("p1|D|1.00|6200001|", "p2|X|2.00|6200002|")
+    second = send("p3|X|3.00|6200003|", "p4|Q|4.00|6200004|", entity="b02")
+    third = send("p5|Q|5.00|6200005|", entity="b03")
+    case = case_of("direction_known", first)
+    assert (bench.changed_since(open_bank("tiny"), case), bench.kinds(open_bank("tiny"), case)[0]) == (None, "map_code")
+    with pytest.raises(NotAllowed, match="nothing would come of it"):
+        bench.propose_judging_again(open_bank("tiny"), case.case_id, "r", ANNA)
+    contract_says("reference/directions.yaml", "C: credit", "C: credit, X: credit")
+    opened = open_bank("tiny")
+    known = "direction X is in the list directions by the contract of today."
+    assert [bench.changed_since(opened, case_of("direction_known", d)) for d in (first, second, third)] == [known, known, None]  # fmt: skip
+    assert [c.code for c in bench.codes_of(opened, case)] == ["Q"]
+    with pytest.raises(NotAllowed, match=r"directions knows X by the contract of today: .* fix 1 --judge-again"):
+        bench.propose_code(opened, case.case_id, "X", "credit", "r", ANNA)
+    told = ledgerlake("quarantine", "case", str(case.case_id), width=400).out
+    assert f"{known} The rows can be judged again: ledgerlake quarantine fix 1 --judge-again --reason" in told
+    monkeypatch.setattr(commands, "me", lambda: ANNA)
+    words = ("quarantine", "fix", str(case.case_id), "--judge-again", "--reason", "in the list since today")
+    assert ledgerlake(*words).out.startswith("Fix 1 is proposed by anna.")
+    assert f"judged again by the contract of today: {known}" in ledgerlake("quarantine", "fixes", width=200).out
+    with pytest.raises(NotAllowed, match="nobody approves their own"):
+        bench.approve(opened, 1, ANNA)
+    assert load() == {} and live(spark, tiny) == [("p1", "D", "1.00")]
+    bench.approve(opened, 1, BERND)
+    assert bench.changed_since(opened, case) is None  # it is on its way
+    assert load() == {"loaded": 1, "partly_loaded": 1}
+    assert live(spark, tiny) == [("p1", "D", "1.00"), ("p2", "X", "2.00"), ("p3", "X", "3.00")]
+    assert [case_of("direction_known", d).state for d in (first, second, third)] == ["closed", "open", "open"]
+    assert counts(tiny, third)[0] == "partly_loaded"
+    with tiny.ledger.begin() as db:
+        assert [(r.delivery_id, r.state) for r in fixes.replays(db, [1])] == [(first, "done"), (second, "done")]
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "told"),
+    [
+        ("amount, min_value: 0", "amount, min_value: -10", "The contract of today says: amount must be at least -10."),
+        ("{id: amount_positive", "{id: amount_large", "The contract of today has no rule amount_positive."),
+        ("onFail: quarantine, expect_column_values_to_be_between: {column: amount", "onFail: warn, expect_column_values_to_be_between: {column: amount", "The contract of today keeps no row aside because of amount_positive: it only warns."),
+    ],
+)  # fmt: skip
+def test_a_rule_that_was_changed_asks_again(tiny: TinyBank, spark: Any, was: str, now: str, told: str) -> None:
+    send("p1|D|1.00|6200001|", "p2|D|-2.00|6200002|", "p3|D|3,0|6200003|")
+    contract_says("bronze/payments.yaml", was, now)
+    opened, case = open_bank("tiny"), case_of("amount_positive")
+    assert bench.changed_since(opened, case) == told
+    assert bench.changed_since(opened, case_of("amount_unreadable")) is None
+    fix = bench.propose_judging_again(opened, case.case_id, "agreed with accounting", ANNA)
+    bench.approve(opened, fix, BERND)
+    load()
+    kept = [] if "amount_large" in now else [("p2", "D", "-2.00")]
+    assert live(spark, tiny) == [("p1", "D", "1.00"), *kept]
+    assert case_of("amount_positive").state == "closed"
 
 
 def test_nobody_approves_their_own(tiny: TinyBank, ledgerlake: Command, monkeypatch: pytest.MonkeyPatch) -> None:

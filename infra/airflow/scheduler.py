@@ -49,6 +49,7 @@ OURS = (
     "jobs.quality.canaries",
     "jobs.quality.data_docs",
     "jobs.quality.gate",
+    "jobs.quality.result_page",
     "jobs.quality.verdicts",
     "jobs.serving.mart",
     "jobs.serving.report",

@@ -107,10 +107,16 @@ def case(
         age, made = bench.age_days(db, found), fixes.of_case(db, number)
         replays = fixes.replays(db, [one.fix_id for one in made])
     samples = bench.samples(the_bank, found, rows)
-    possible = bench.kinds(the_bank, found)
+    possible, news = bench.kinds(the_bank, found), bench.changed_since(the_bank, found)
     changed = {one.fix_id: bench.effects(the_bank, one) for one in made if one.state in ("done", "failed")}
     if as_json:
-        told = {**found._mapping, "age_days": age, "possible": possible, "samples": [vars(s) for s in samples]}
+        told = {
+            **found._mapping,
+            "age_days": age,
+            "possible": possible,
+            "changed_since": news,
+            "samples": [vars(s) for s in samples],
+        }
         told["fixes"] = [
             {
                 **one._mapping,
@@ -125,6 +131,9 @@ def case(
     show_one(found, [*CASE, "delivery_id", "state", "opened_at", "closed_at"])
     console.print(f"age      {age} days", highlight=False)
     console.print(found.reason, highlight=False, markup=False)
+    if news:
+        hint = f"{news} The rows can be judged again: ledgerlake quarantine fix {number} --judge-again --reason ..."
+        console.print(hint, highlight=False, markup=False, style="bold")
     if samples:
         console.print("\nRows, identifiers masked:", style="bold")
         first = bench.rule_columns(the_bank.catalog.tables[found.table_name], found.cause)
@@ -225,32 +234,33 @@ def fix(
     lines: Annotated[list[int] | None, typer.Option("--line", help="With --accept: only this line; may be repeated.")] = None,
     reject: Annotated[bool, typer.Option("--reject", help="It stays out for good, and the case is closed.")] = False,
     resend: Annotated[bool, typer.Option("--resend", help="Ask the sender for the file again.")] = False,
+    again: Annotated[bool, typer.Option("--judge-again", help="Judge the rows again by the contract of today, where it says otherwise than when they were rejected.")] = False,
 ) -> None:  # fmt: skip
     """Propose what to do about a case. A second person approves it; then the rows are judged again, and the days that they belong to are restated."""
     the_bank = open_bank(bank)
-    if sum(map(bool, (code, texts, accept, reject, resend))) != 1:
+    if sum(map(bool, (code, texts, accept, reject, resend, again))) != 1:
         raise Bad(
-            "Say one thing to do: --map, --set, --accept, --reject or --resend. `ledgerlake quarantine fix --help` has examples.",
+            "Say one thing to do: --map, --set, --accept, --judge-again, --reject or --resend. `ledgerlake quarantine fix --help` has examples.",
             2,
         )
-    made = _propose(the_bank, number, reason, code, texts, delivery, accept, lines, reject)
+    if resend or again or reject:
+        propose = bench.propose_resend if resend else bench.propose_judging_again if again else bench.propose_rejection
+        made = propose(the_bank, number, reason, me())
+    else:
+        made = _propose(the_bank, number, reason, code, texts, delivery, lines)
     console.print(
         f"Fix {made} is proposed by {me()}. A second person approves it: ledgerlake quarantine approve {made}",
         highlight=False,
     )
 
 
-def _propose(
-    bank: Bank, number: int, reason: str, code: str | None, texts: list[str] | None, delivery: str | None, accept: bool, lines: list[int] | None, reject: bool
-) -> int:  # fmt: skip
+def _propose(bank: Bank, number: int, reason: str, code: str | None, texts: list[str] | None, delivery: str | None, lines: list[int] | None) -> int:  # fmt: skip
     if code:
         name, equals, meaning = code.rpartition("=")
         return bench.propose_code(bank, number, name if equals else meaning, meaning if equals else None, reason, me())
     if texts:
         return bench.propose_correction(bank, number, _by_line(texts), reason, me(), delivery)
-    if accept:
-        return bench.propose_acceptance(bank, number, lines or None, reason, me())
-    return (bench.propose_rejection if reject else bench.propose_resend)(bank, number, reason, me())
+    return bench.propose_acceptance(bank, number, lines or None, reason, me())
 
 
 def _by_line(texts: list[str]) -> dict[int, dict[str, str | None]]:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import getpass
 import json
+from datetime import date
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from sqlalchemy import Row
 
 from jobs import rollcall
-from jobs.bank import open_bank
-from jobs.commands import watch
-from jobs.commands.output import Bad, BankOption, JsonOption, console, day_of, show
-from jobs.ledger import days
+from jobs.bank import Bank, open_bank
+from jobs.commands import quarantine, watch
+from jobs.commands.output import Bad, BankOption, JsonOption, console, day_of, plain, show
+from jobs.ledger import approvals, days
 from jobs.ledger import releases as ledger_releases
 
 
@@ -21,18 +22,6 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Example: ledgerlake releases 2026-09-15")(releases)
     app.command(epilog="Example: ledgerlake rollback 2026-09-15 --reason 'branch b03 sent test data'")(rollback)
     app.command(epilog="Example: ledgerlake restate 2026-09-15 --reason 'code map core_channels corrected'")(restate)
-
-
-Approved = Annotated[
-    str | None, typer.Option(help="Who approved it, not who asks: needed for a day of a closed month.")
-]
-
-
-def _second(approved_by: str | None) -> str | None:
-    """Raises Bad when people approve what they ask for themselves."""
-    if approved_by and approved_by.strip().casefold() == getpass.getuser().casefold():
-        raise Bad(f"{approved_by} asks for it, and cannot approve it too: name the second person.", 2)
-    return approved_by
 
 
 class Cause(StrEnum):
@@ -74,12 +63,15 @@ def rollback(
     bank: BankOption,
     day: Annotated[str, typer.Argument(help="The business date to take back.")],
     reason: Annotated[str, typer.Option(help="Why; it is written into the new release.")],
-    approved_by: Approved = None,
 ) -> None:
-    """Write a day's former rows back, as a new release. No table is ever pointed backwards: versions only grow."""
+    """Write a day's former rows back, as a new release. No table is ever pointed backwards: versions only grow. Of a closed month: asks for it, and a second person
+    approves (`ledgerlake approvals`)."""
     the_bank = open_bank(bank)
+    if (asked := _asked_for(the_bank, day_of(day), approvals.ROLLBACK, reason)) is not None:
+        _say_asked(asked)
+        return
     with the_bank.ledger.begin() as db:
-        run_key = days.request_rollback(db, the_bank.catalog, day_of(day), reason, _second(approved_by))
+        run_key = days.request_rollback(db, the_bank.catalog, day_of(day), reason)
         if run_key is not None:
             rollcall.expect(db, run_key)
     if run_key is None:
@@ -101,11 +93,10 @@ def restate(
     cause: Annotated[
         Cause, typer.Option(help="Rows repaired, a definition changed, customers merged or split, or data erased.")
     ] = Cause.repaired,
-    approved_by: Approved = None,
     as_json: JsonOption = False,
 ) -> None:
     """Have a released day built again under its next version, from all that is live when the run begins. Asking twice asks once; exit status 1 when
-    there is nothing to build again, or a run of the day is under way."""
+    there is nothing to build again, or a run of the day is under way. A day of a closed month waits for a second person (`ledgerlake approvals`)."""
     wanted, the_bank = day_of(day), open_bank(bank)
     with the_bank.ledger.begin() as db:
         if days.newest_release(db, wanted) is None:
@@ -119,8 +110,15 @@ def restate(
                 f"{run.run_key} is being built. What it takes was chosen when it began: ask again when it is released "
                 f"(`ledgerlake releases {wanted}`)."
             )
+    if run is None and (asked := _asked_for(the_bank, wanted, approvals.RESTATE, f"{cause}: {reason}")) is not None:
+        if as_json:
+            print(json.dumps(plain(dict(asked._mapping))))
+        else:
+            _say_asked(asked)
+        return
+    with the_bank.ledger.begin() as db:
         if run is None:
-            run_key = days.request_again(db, the_bank.catalog, wanted, f"{cause}: {reason}", _second(approved_by))
+            run_key = days.request_again(db, the_bank.catalog, wanted, f"{cause}: {reason}")
             rollcall.expect(db, run_key)
             run = days.get(db, run_key)
     seconds = int(rollcall.BEGINS_WITHIN.total_seconds())
@@ -130,6 +128,24 @@ def restate(
     console.print(
         f"{run.run_key} is asked for ({run.cause}). It begins within {seconds} s: roll-call rings for it. What is released stays as it is until then; "
         f"`ledgerlake releases {wanted}` shows when it is there.",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+def _asked_for(bank: Bank, day: date, act: str, reason: str) -> Row[Any] | None:
+    """What now waits for a second person, of a released day of a closed month; None of any other day, which needs nobody."""
+    with bank.ledger.begin() as db:
+        if days.closed_since(db, bank.catalog, day) is None:
+            return None
+        return approvals.ask(db, day, act, reason, quarantine.me())
+
+
+def _say_asked(asked: Row[Any]) -> None:
+    console.print(
+        f"{asked.business_date:%B %Y} is closed: request {asked.approval_id} ({asked.act} {asked.business_date}, by {asked.asked_by}) waits for a second person, "
+        f"who approves it: ledgerlake approvals approve {asked.approval_id}. What is released stays as it is until then.",
         highlight=False,
         markup=False,
         soft_wrap=True,

@@ -259,7 +259,7 @@ def _say_closed(db: Connection, day: date, dirty: Sequence[Row[Any]], since: dat
     for row in dirty:
         message = (
             f"{row.feed} of {row.entity} ({row.delivery_id}, {row.cause}) changes {day}, whose month is closed since {since}. It is loaded and its day stays as it was "
-            f"released. `ledgerlake restate {day} --reason ... --approved-by ...` tells it anew."
+            f"released. `ledgerlake restate {day} --reason ...` asks for it to be told anew, and a second person approves that (`ledgerlake approvals`)."
         )
         batches.alert(db, f"closed_month|{day}|{row.delivery_id}", "closed_month", message)
 
@@ -268,8 +268,8 @@ def _must_be_approved(db: Connection, catalog: Catalog, day: date, approved_by: 
     since = closed_since(db, catalog, day)
     if since is not None and not approved_by:
         raise MonthClosed(
-            f"{day:%B %Y} is closed since {since}: {day} is told anew with approval only. Nothing was asked for. Have a second person approve it and give "
-            "the name: --approved-by NAME."
+            f"{day:%B %Y} is closed since {since}: {day} is told anew with approval only. Nothing was asked for. `ledgerlake restate {day} --reason ...` asks "
+            "for it, and a second person approves that (`ledgerlake approvals`)."
         )
 
 
@@ -457,7 +457,8 @@ def _request(
 
 
 def request_again(db: Connection, catalog: Catalog, day: date, cause: str, approved_by: str | None = None) -> str:
-    """A person asks for a day to be built again, from what is live when the run begins (`ledgerlake restate`).
+    """A person asks for a day to be built again, from what is live when the run begins (`ledgerlake restate`). `approved_by`: the second person, of a day of a
+    closed month (jobs/ledger/approvals.py).
 
     Raises MonthClosed for a day of a closed month that nobody approved."""
     lock(db, DECIDING)
@@ -465,13 +466,8 @@ def request_again(db: Connection, catalog: Catalog, day: date, cause: str, appro
     return _request(db, day, day, cause, coverage(db, catalog, day), approved_by)
 
 
-def request_rollback(
-    db: Connection, catalog: Catalog, day: date, reason: str, approved_by: str | None = None
-) -> str | None:
-    """Ask for a day to be built from what its release before the newest was built from; None when there is no such
-    release. Raises MonthClosed for a day of a closed month that nobody approved."""
-    lock(db, DECIDING)
-    _must_be_approved(db, catalog, day, approved_by)
+def former_run(db: Connection, day: date) -> Row[Any] | None:
+    """The run of a day's release before the newest; None when there is no such release."""
     made = (
         db.execute(
             select(Release.run_key)
@@ -482,9 +478,19 @@ def request_rollback(
         .scalars()
         .all()
     )
-    if len(made) < 2:
+    return get(db, made[1]) if len(made) == 2 else None
+
+
+def request_rollback(
+    db: Connection, catalog: Catalog, day: date, reason: str, approved_by: str | None = None
+) -> str | None:
+    """Ask for a day to be built from what its release before the newest was built from; None when there is no such
+    release. `approved_by` and errors: as for request_again."""
+    lock(db, DECIDING)
+    _must_be_approved(db, catalog, day, approved_by)
+    former = former_run(db, day)
+    if former is None:
         return None
-    former = get(db, made[1])
     run_key = _request(db, day, day, f"{ROLLBACK}: {reason}", coverage(db, catalog, day), approved_by)
     db.execute(
         update(DayRun)

@@ -21,19 +21,18 @@ from jobs.ledger.models import Batch, Case, Code, Delivery, Fix, Replay
 
 # What may be done about a case.
 MAP_CODE, CORRECT, ACCEPT, REJECT, RESEND = "map_code", "correct", "accept", "reject", "resend"
-REPLAYED = (MAP_CODE, CORRECT, ACCEPT)
+JUDGE_AGAIN = "judge_again"
+REPLAYED = (MAP_CODE, CORRECT, ACCEPT, JUDGE_AGAIN)
 OPEN = ("proposed", "approved")
 
 
 class NotAllowed(Exception):
-    """A fix cannot be proposed or decided so; the message says why and what to do."""
+    """What a second person has to approve cannot be asked for or decided so; the message says why and what to do."""
 
 
 def propose(db: Connection, case_id: int, kind: str, change: dict[str, Any], reason: str, person: str) -> int:
     """A new fix, waiting for a second person. Raises NotAllowed for a case that is closed."""
-    case = get_case(db, case_id)
-    if case.state != "open":
-        raise NotAllowed(f"Case {case_id} is closed: {case.reason} Nothing is left to be fixed.")
+    open_case(db, case_id)
     values = {
         "case_id": case_id, "kind": kind, "change": change, "reason": reason, "state": "proposed", "proposed_by": person,
         "proposed_at": clock.now(db),
@@ -46,9 +45,7 @@ def approve(db: Connection, fix_id: int, person: str, note: str | None, deliveri
     that has another meaning by now."""
     deciding(db)
     fix = _waiting(db, fix_id)
-    case = get_case(db, fix.case_id)
-    if case.state != "open":
-        raise NotAllowed(f"Case {case.case_id} is closed: {case.reason} Nothing is left to be fixed.")
+    case = open_case(db, fix.case_id)
     if fix.proposed_by == person:
         raise NotAllowed(
             f"Fix {fix_id} was proposed by {person}, and nobody approves their own. Ask a colleague; `ledgerlake quarantine decline {fix_id}` takes it back."
@@ -153,12 +150,38 @@ def get_case(db: Connection, case_id: int) -> Row[Any]:
     return case
 
 
+def open_case(db: Connection, case_id: int) -> Row[Any]:
+    """Raises NotAllowed where there is none, and for one that is closed."""
+    case = get_case(db, case_id)
+    if case.state != "open":
+        raise NotAllowed(f"Case {case_id} is closed: {case.reason} Nothing is left to be fixed.")
+    return case
+
+
 def of_case(db: Connection, case_id: int) -> list[Row[Any]]:
     """The fixes of a case, and those of other cases that had its delivery judged again, oldest first."""
     case = get_case(db, case_id)
     replayed = select(Replay.fix_id).where(Replay.delivery_id == case.delivery_id)
     query = select(*Fix.__table__.columns).where((Fix.case_id == case_id) | Fix.fix_id.in_(replayed))
     return list(db.execute(query.order_by(Fix.fix_id)))
+
+
+def of_delivery(db: Connection, delivery_id: str) -> list[Row[Any]]:
+    """Fixes that change how a delivery is judged, or may yet: done, approved, failed (what failed may be tried again) or waiting for a second person. In the order
+    of their approval, those without one last."""
+    replayed = select(Replay.fix_id).where(Replay.delivery_id == delivery_id)
+    is_proposed_for = (Fix.state == "proposed") & (Fix.change["delivery"].astext == delivery_id)
+    of_case = (Case.delivery_id == delivery_id) & (Case.kind == "rows")
+    query = (
+        select(*Fix.__table__.columns)
+        .join(Case, Case.case_id == Fix.case_id)
+        .where(Fix.state.in_(("proposed", "approved", "failed", "done")))
+        .where(
+            (of_case & Fix.kind.in_((CORRECT, ACCEPT, REJECT)))
+            | ((Fix.kind == CORRECT) & (Fix.fix_id.in_(replayed) | is_proposed_for))
+        )
+    )
+    return list(db.execute(query.order_by(Fix.turn.nulls_last(), Fix.fix_id)))
 
 
 def waiting(db: Connection) -> list[Row[Any]]:
@@ -257,6 +280,12 @@ def replaying(db: Connection) -> list[Row[Any]]:
     """Replays that wait or run."""
     query = select(*Replay.__table__.columns).where(Replay.state.in_(("waiting", "running")))
     return list(db.execute(query.order_by(Replay.fix_id, Replay.delivery_id)))
+
+
+def is_replaying(db: Connection, delivery_id: str) -> bool:
+    """The delivery waits to be judged again, or is judged again just now."""
+    open_ones = select(Replay.fix_id).where(Replay.delivery_id == delivery_id, Replay.state.in_(("waiting", "running")))
+    return db.execute(open_ones.limit(1)).first() is not None
 
 
 def feeds_waiting(db: Connection, stranded_since: datetime) -> dict[str, int]:

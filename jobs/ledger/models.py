@@ -394,6 +394,28 @@ class DayRun(Base):
     approved_by: Mapped[str | None]  # who let a day of a closed month be told anew
 
 
+class Approval(Base):
+    """A day of a closed month that somebody wants told anew (`act`: restate) or taken back (rollback): waiting, approved (then `run_key` is its run), declined or
+    withdrawn."""
+
+    __tablename__ = "approvals"
+    __table_args__ = (
+        CheckConstraint("state <> 'approved' or coalesce(decided_by <> asked_by, false)", name="four_eyes"),
+        Index("approvals_waiting", "business_date", "act", unique=True, postgresql_where=text("state = 'waiting'")),
+    )
+    approval_id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    business_date: Mapped[dt.date]
+    act: Mapped[str]
+    reason: Mapped[str]
+    state: Mapped[str]
+    asked_by: Mapped[str]
+    asked_at: Mapped[dt.datetime]
+    decided_by: Mapped[str | None]
+    decided_at: Mapped[dt.datetime | None]
+    note: Mapped[str | None]
+    run_key: Mapped[str | None] = mapped_column(ForeignKey("day_runs.run_key"))
+
+
 class Release(Base):
     """The moment when a version of a day became visible, in all tables at once."""
 

@@ -6,15 +6,15 @@ leaves room for it: else the uniqueness rule would reject those that went throug
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import product
 from typing import Any
 
 from jobs.contracts import Column, Rule, Table
 from jobs.contracts.parse import DECIMAL, TWO_DIGIT_YEAR
+from jobs.quality.one_row import LARGEST, breaks, is_of_length, of_type
 from jobs.quality.samples import matching, written
 
 CANARY = "__canary"
@@ -22,7 +22,6 @@ CANARY = "__canary"
 DAY = datetime(2024, 1, 1, 12)
 STRANGE = "~canary~"
 LONGEST = 10_000
-LARGEST = {"int": 2**31 - 1, "bigint": 2**63 - 1}
 
 
 def canary_rows(table: Table, rules: Sequence[Rule]) -> list[dict[str, str | None]]:
@@ -59,16 +58,16 @@ def _valid(choices: dict[str, list[Any]], rules: Sequence[Rule]) -> dict[str, An
     for name, values in choices.items():
         own = [r for r in rules if r.columns == [name]]
         for value in values:
-            if not any(_breaks(r, {name: value}) for r in own):
+            if not any(breaks(r, {name: value}) for r in own):
                 row[name] = value
                 break
         else:
             return None
     for rule in rules:
-        if _breaks(rule, row):
+        if breaks(rule, row):
             mended = _combined(row, rule.columns, choices, rules, wanted=set())
             row = row if mended is None else mended
-    return None if any(_breaks(r, row) for r in rules) else row
+    return None if any(breaks(r, row) for r in rules) else row
 
 
 def _breaking(
@@ -89,7 +88,7 @@ def _combined(
     touched = [r for r in rules if set(r.columns) & set(columns)]
     for values in product(*(choices[c] for c in columns)):
         changed = row | dict(zip(columns, values, strict=True))
-        if {r.id for r in touched if _breaks(r, changed)} == wanted:
+        if {r.id for r in touched if breaks(r, changed)} == wanted:
             return changed
     return None
 
@@ -97,16 +96,16 @@ def _combined(
 def _choices(column: Column, rules: Sequence[Rule], n: int) -> Iterator[Any]:
     """Values that the column can carry, likely good ones first, null last: enough of them to keep and to break each of its rules."""
     kind = column.type
-    listed = [_of_type(kind, v) for r in rules for v in r.kwargs.get("value_set", [])]
+    listed = [of_type(kind, v) for r in rules for v in r.kwargs.get("value_set", [])]
     turn = n % len(listed) if listed else 0
     values = (
         [*listed[turn:], *listed[:turn], *_texts(rules, n)] if kind == "string" else [*listed[turn:], *listed[:turn]]
     )
     bounds = [
-        _of_type(kind, r.kwargs[k])
+        of_type(kind, r.kwargs[k])
         for r in rules
         for k in ("min_value", "max_value")
-        if r.kwargs.get(k) is not None and not _of_length(r)
+        if r.kwargs.get(k) is not None and not is_of_length(r)
     ]
     values += _plain(column, n)
     for bound in [b for b in bounds if b is not None]:
@@ -126,7 +125,7 @@ def _texts(rules: Sequence[Rule], n: int) -> list[str | None]:
     lengths = [
         r.kwargs[k]
         for r in rules
-        if _of_length(r)
+        if is_of_length(r)
         for k in ("min_value", "max_value", "value")
         if r.kwargs.get(k) is not None
     ]
@@ -172,54 +171,3 @@ def _fits(column: Column, value: Any) -> bool:
         precision, scale = int(match[1]), ways.implied or int(match[2])
         return abs(value) < 10 ** (precision - int(match[2])) and value == round(value, scale)
     return written(column, value) not in ways.nulls
-
-
-def _of_type(kind: str, value: Any) -> Any:
-    """A contract's value as the column's type."""
-    if value is None or kind == "boolean":
-        return value
-    if kind == "date":
-        return value if isinstance(value, date) else date.fromisoformat(str(value))
-    if kind == "timestamp":
-        moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
-        return moment.replace(tzinfo=None)
-    if kind in LARGEST:
-        number = Decimal(str(value))
-        return int(number) if number == int(number) else number
-    return str(value) if kind == "string" else Decimal(str(value))
-
-
-def _of_length(rule: Rule) -> bool:
-    return "value_lengths" in rule.expectation
-
-
-def _breaks(rule: Rule, row: dict[str, Any]) -> bool:
-    """The rule in plain Python: which values to choose is decided here, whether a canary is rejected only by the real rules."""
-    k, name = rule.kwargs, rule.expectation
-    values = [row[c] for c in rule.columns]
-    if name == "expect_column_values_to_not_be_null":
-        return values[0] is None
-    if any(v is None for v in values):
-        return False
-    if name == "expect_column_pair_values_to_be_equal":
-        return bool(values[0] != values[1])
-    if name.startswith("expect_column_pair"):
-        return bool(values[0] < values[1] if k.get("or_equal") else values[0] <= values[1])
-    value = values[0]
-    if name.endswith("_in_set"):
-        return (value in [_like(value, v) for v in k["value_set"]]) == ("_not_" in name)
-    if name.endswith("_regex"):
-        return (re.search(k["regex"], str(value)) is not None) == ("_not_" in name)
-    if _of_length(rule):
-        value = len(str(value))
-    if "value" in k:
-        return bool(value != k["value"])
-    low, high = _like(value, k.get("min_value")), _like(value, k.get("max_value"))
-    too_low = low is not None and (value <= low if k.get("strict_min") else value < low)
-    return bool(too_low or (high is not None and (value >= high if k.get("strict_max") else value > high)))
-
-
-def _like(value: Any, other: Any) -> Any:
-    """A contract's value as one that compares with `value`."""
-    kinds = {bool: "boolean", int: "int", Decimal: "decimal", date: "date", datetime: "timestamp", str: "string"}
-    return _of_type(kinds[type(value)], other)

@@ -36,23 +36,27 @@ body{font:15px/1.5 system-ui,"Noto Sans SC","WenQuanYi Micro Hei",sans-serif;mar
 body{padding:0 1rem;color:#222;background:#fff}table{border-collapse:collapse;width:100%;margin:.5rem 0}
 td,th{border:1px solid #ccc;padding:.35rem .6rem;text-align:left;vertical-align:top}
 .fa-check-circle::before{content:"\\2714";color:#1a7f37}.fa-times::before{content:"\\2718";color:#b42318}
+.fa-exclamation-triangle::before{content:"\\26a0";color:#9a6700}
 .collapse{display:block}nav,.sticky,.modal,.d-none{display:none}@media print{body{margin:0;max-width:none}}
 </style>"""
 
 
-def render(gate: Gate, path: Path) -> Path:
-    """Write the page of one gate result."""
+def render(gate: Gate, path: Path, outcome: str, why: str) -> Path:
+    """Write the page of one gate result. `outcome` and `why`: what became of the data in the end, for its balance is looked at too."""
     from great_expectations.core.expectation_validation_result import ExpectationSuiteValidationResultSchema
-    from great_expectations.render.renderer import ValidationResultsPageRenderer
+
+    from jobs.quality.result_page import BROKEN, ResultPage, in_words
 
     result = ExpectationSuiteValidationResultSchema().load(gate.result)
-    page = _view().render(ValidationResultsPageRenderer().render(result))
+    words = in_words(outcome, gate.failed)
+    page = _view().render(ResultPage(outcome, words).render(result))
     said = "".join(
-        f"<li><b>{html.escape(f['on_fail'])}</b> {html.escape(f['rule'])}: {html.escape(f['sentence'])}</li>"
+        f"<li><b>{html.escape(BROKEN[f['on_fail']][1])}</b> {html.escape(f['rule'])}: {html.escape(f['sentence'])}</li>"
         for f in gate.failed
     )
+    reason = "" if outcome == gate.outcome else f"<p>{html.escape(why)}</p>"
     head = (
-        f"<h1>{html.escape(gate.table)}: {html.escape(gate.outcome)}</h1>"
+        f"<h1>{html.escape(gate.table)}: {html.escape(outcome)}</h1><p>{html.escape(words)}</p>{reason}"
         f"<p>{html.escape(gate.subject)}, {gate.rules_run} rules</p><ul>{said}</ul>"
     )
     return _write(path, _with(offline(page), head))

@@ -10,16 +10,19 @@ from typing import Any
 
 from sqlalchemy import Connection, Row
 
-from jobs.bank import Bank
+from jobs.bank import Bank, as_decided
 from jobs.contracts import Rule, Table
 from jobs.ledger import batches, clock, deliveries, fixes
-from jobs.ledger.fixes import ACCEPT, CORRECT, MAP_CODE, REJECT, RESEND, NotAllowed
-from jobs.quality.casting import unreadable
+from jobs.ledger.fixes import ACCEPT, CORRECT, JUDGE_AGAIN, MAP_CODE, REJECT, RESEND, NotAllowed
+from jobs.quality.casting import MALFORMED, unreadable
+from jobs.quality.sentences import reason_sentence, sentence
 
 SAMPLES = 10
 SHOWN = 4  # characters of a masked value that stay
 # An unread text that is longer may be an identifier in the wrong column.
 SHORT = 10
+# What a rule does that takes no rows out.
+DOES = {"warn": "it only warns", "hold": "it holds the file", "stop": "it stops the file"}
 # Of so many lines each is named.
 NAMED = 20
 
@@ -37,11 +40,12 @@ class Sample:
 
 @dataclass(frozen=True)
 class CodeFound:
-    """A code that no list knows: in so many rows, of so many branches."""
+    """A code that no list knows: in so many rows, of so many branches, of these open cases."""
 
     code: str
     rows: int
     entities: list[str]
+    cases: list[int]
 
 
 def table_of(bank: Bank, case: Row[Any]) -> Table:
@@ -178,13 +182,51 @@ def codes_of(bank: Bank, case: Row[Any]) -> list[CodeFound]:
     found = list_of(table, case.cause)
     if found is None:
         return []
-    column, rows, entities = found[0], dict[str, int](), dict[str, set[str]]()
+    column, name = found
+    known = set(map(str, as_decided(bank).catalog.references[name].allowed()))
+    rows, entities, cases = dict[str, int](), dict[str, set[str]](), dict[str, list[int]]()
     for other in _alike(bank, case):
-        counted = f'select "{column}"::varchar as code, count(*) as n from {{rows}} group by 1'
-        for row in asked(bank, table, other, counted):
-            rows[row["code"]] = rows.get(row["code"], 0) + row["n"]
-            entities.setdefault(row["code"], set()).add(other.entity or "")
-    return [CodeFound(c, rows[c], sorted(entities[c])) for c in sorted(rows, key=lambda c: (-rows[c], c))]
+        for code, n in _codes_in(bank, table, other, column).items():
+            rows[code] = rows.get(code, 0) + n
+            entities.setdefault(code, set()).add(other.entity or "")
+            cases.setdefault(code, []).append(other.case_id)
+    unknown = sorted(set(rows) - known, key=lambda c: (-rows[c], c))
+    return [CodeFound(c, rows[c], sorted(entities[c]), cases[c]) for c in unknown]
+
+
+def _codes_in(bank: Bank, table: Table, case: Row[Any], column: str) -> dict[str, int]:
+    """Code -> rejected rows of the case that have it."""
+    counted = f'select "{column}"::varchar as code, count(*) as n from {{rows}} group by 1'
+    return {row["code"]: row["n"] for row in asked(bank, table, case, counted)}
+
+
+def changed_since(bank: Bank, case: Row[Any]) -> str | None:
+    """What the contract of today says otherwise than the one by which the rows of an open case were rejected: judged again, they may count. None where
+    nothing is known to have changed, and while they are judged again already."""
+    if (
+        case.state != "open"
+        or case.kind != "rows"
+        or not case.delivery_id
+        or case.table_name not in bank.catalog.tables
+    ):
+        return None
+    table = bank.catalog.tables[case.table_name]
+    with bank.ledger.begin() as db:
+        if fixes.is_replaying(db, case.delivery_id):
+            return None
+    if found := list_of(table, case.cause):
+        column, name = found
+        known = set(map(str, bank.catalog.references[name].allowed()))
+        codes = sorted(known.intersection(_codes_in(bank, table, case, column)))
+        are = "is" if len(codes) == 1 else "are"
+        return f"{column} {', '.join(codes)} {are} in the list {name} by the contract of today." if codes else None
+    rule = next((rule for rule in bank.catalog.rules(table) if rule.id == case.cause), None)
+    if rule is None and case.cause not in (MALFORMED, *map(unreadable, table.physical_columns)):
+        return f"The contract of today has no rule {case.cause}."
+    if rule is not None and rule.on_fail != "quarantine":
+        return f"The contract of today keeps no row aside because of {case.cause}: {DOES[rule.on_fail]}."
+    says = sentence(rule) if rule else reason_sentence(table, case.cause)
+    return None if says in case.reason else f"The contract of today says: {says}."
 
 
 def _alike(bank: Bank, case: Row[Any]) -> list[Row[Any]]:
@@ -205,6 +247,8 @@ def said(bank: Bank, fix: Any) -> str:
         return f"{change['column']} {change['code']} means {change['meaning'] or 'itself'} ({change['reference']})"
     if kind == CORRECT:
         return f"{change['delivery']}: " + "; ".join(f"line {n}: {_texts(t)}" for n, t in change["lines"].items())
+    if kind == JUDGE_AGAIN:
+        return f"judged again by the contract of today: {change['because']}"
     if kind == ACCEPT and "rules" in change:
         return f"accepted as it is: {', '.join(change['rules'])}"
     if kind == ACCEPT:
@@ -219,13 +263,13 @@ def shown_change(bank: Bank, kind: str, change: Mapping[str, Any]) -> dict[str, 
         return {k: v for k, v in change.items() if not (kind == REJECT and k == "lines")}
     table = bank.catalog.tables[change["table"]]
     lines = {
-        line: {column: None if text is None else _shown_text(table, column, text) for column, text in texts.items()}
+        line: {column: None if text is None else shown_text(table, column, text) for column, text in texts.items()}
         for line, texts in change["lines"].items()
     }
     return {**change, "lines": lines}
 
 
-def _shown_text(table: Table, column: str, text: str) -> str:
+def shown_text(table: Table, column: str, text: str) -> str:
     """What somebody wrote at the bench: amounts and dates as they are, for whoever approves them has to see them; of a customer's text its end."""
     declared = table.physical_columns.get(column)
     if declared is None or column not in table.columns:

@@ -12,12 +12,13 @@ from jobs.bank import Bank, as_decided
 from jobs.contracts import Rule, Table
 from jobs.contracts.errors import nearest
 from jobs.ledger import batches, deliveries, fixes
-from jobs.ledger.fixes import ACCEPT, CORRECT, MAP_CODE, REJECT, RESEND, NotAllowed
+from jobs.ledger.fixes import ACCEPT, CORRECT, JUDGE_AGAIN, MAP_CODE, REJECT, RESEND, NotAllowed
 from jobs.ledger.models import GateResult
 from jobs.quarantine.cases import (
     NAMED,
     asked,
     batch_of,
+    changed_since,
     codes_of,
     list_of,
     named,
@@ -28,6 +29,7 @@ from jobs.quarantine.cases import (
     samples,
     table_of,
 )
+from jobs.quarantine.foreseen import must_help
 
 # So many rows may be corrected by one fix: more of them are the sender's work.
 MOST_CORRECTED = 200
@@ -45,6 +47,7 @@ def kinds(bank: Bank, case: Row[Any]) -> list[str]:
         return [CORRECT, REJECT]
     rule = rule_of(table, case.cause)
     return [
+        *([JUDGE_AGAIN] if changed_since(bank, case) else []),
         *([MAP_CODE] if list_of(table, case.cause) else []), CORRECT, *([ACCEPT] if rule is not None else []), RESEND, REJECT,
     ]  # fmt: skip
 
@@ -52,7 +55,11 @@ def kinds(bank: Bank, case: Row[Any]) -> list[str]:
 def _allowed(bank: Bank, case: Row[Any], kind: str) -> None:
     allowed = kinds(bank, case)
     if kind not in allowed:
-        raise NotAllowed(f"{kind} is no fix for case {case.case_id} ({case.cause}). Possible: {', '.join(allowed)}.")
+        is_unread = kind == ACCEPT and case.kind == "rows" and CORRECT in allowed
+        why = ": a text that could not be read has no value that could be accepted" if is_unread else ""
+        raise NotAllowed(
+            f"{kind} is no fix for case {case.case_id} ({case.cause}){why}. Possible: {', '.join(allowed)}."
+        )
 
 
 def propose_code(bank: Bank, case_id: int, code: str, meaning: str | None, reason: str, person: str) -> int:
@@ -62,10 +69,19 @@ def propose_code(bank: Bank, case_id: int, code: str, meaning: str | None, reaso
     column, name = list_of(table, case.cause) or ("", "")
     reference = as_decided(bank).catalog.references[name]
     if code in map(str, reference.allowed()):
+        if changed_since(bank, case):
+            raise NotAllowed(
+                f"{name} knows {code} by the contract of today: have the rows judged again (`ledgerlake quarantine fix {case_id} --judge-again`)."
+            )
         raise NotAllowed(f"{name} knows {code} already. Approve the fixes that wait, or look why the case is open.")
-    found = [c.code for c in codes_of(bank, case)]
+    found = {c.code: c.cases for c in codes_of(bank, case)}
     if code not in found:
         raise NotAllowed(f"No rejected row has {column} {code!r}. {nearest(code, found)} Found: {', '.join(found)}.")
+    if case_id not in found[code]:
+        here = [c for c, cases in found.items() if case_id in cases]
+        raise NotAllowed(
+            f"No row of case {case_id} has {column} {code!r}: it has {', '.join(here)}. Rows of case {found[code][0]} have it: give it its meaning there."
+        )
     meanings = sorted(set(reference.map.values()))
     if meanings and meaning not in meanings:
         raise NotAllowed(
@@ -116,8 +132,14 @@ def propose_correction(
                 raise NotAllowed(
                     f"{bronze.table} has no column {column}. {nearest(column, list(bronze.columns))} Columns: {', '.join(bronze.columns)}."
                 )
-    physical = {str(line): _physical(bank, bronze, delivery, texts) for line, texts in sorted(lines.items())}
-    change = {"lines": physical, "delivery": target, "table": bronze.table}
+    _can_be_kept(reason, {str(line): dict(texts) for line, texts in lines.items()})
+    physical = {line: _physical(bank, bronze, delivery, texts) for line, texts in sorted(lines.items())}
+    must_help(bank, case, bronze, delivery, lines, physical)
+    change = {
+        "lines": {str(line): texts for line, texts in physical.items()},
+        "delivery": target,
+        "table": bronze.table,
+    }
     return _propose(bank, case, CORRECT, change, reason, person)
 
 
@@ -140,14 +162,19 @@ def propose_acceptance(bank: Bank, case_id: int, lines: Sequence[int] | None, re
     if case.kind == "file":
         return _propose(bank, case, ACCEPT, {"rules": rules}, reason, person)
     chosen = None if lines is None else sorted(set(lines))
+    if chosen == []:
+        raise NotAllowed("No line is named: name the lines to accept, or none at all for all rows of the case.")
+    if not (still := _lines(bank, table, case)):
+        raise _nothing_left(case)
+    if unknown := sorted(set(chosen or ()) - set(still)):
+        raise NotAllowed(
+            f"Line {unknown[0]} of {case.delivery_id} is none of case {case_id}. Its lines: {named(still)}."
+        )
     rule = rule_of(table, case.cause)
-    if chosen is not None or (rule is not None and rule.is_unique):
+    if rule is not None and rule.is_unique:
         caught = {row["__line"]: row for row in rows_of(bank, table, case, None, chosen)}
-        if unknown := sorted(set(chosen or ()) - set(caught)):
-            raise NotAllowed(f"Line {unknown[0]} of {case.delivery_id} is none of case {case_id}.")
-        if rule is not None and rule.is_unique:
-            chosen = sorted(caught)
-            _one_a_key(bank, table, case, rule, list(caught.values()))
+        chosen = sorted(caught)
+        _one_a_key(bank, table, case, rule, list(caught.values()))
     return _propose(bank, case, ACCEPT, {"rule": case.cause, "lines": chosen}, reason, person)
 
 
@@ -196,14 +223,34 @@ def propose_rejection(bank: Bank, case_id: int, reason: str, person: str) -> int
     change: dict[str, Any] = {}
     if case.kind == "rows" and case.delivery_id:
         # By their lines: should the rule change, or a code be given a meaning, they stay out all the same.
-        change = {
-            "rule": case.cause,
-            "lines": [
-                row["line"]
-                for row in asked(bank, table_of(bank, case), case, "select __line as line from {rows} order by 1")
-            ],
-        }
+        change = {"rule": case.cause, "lines": _lines(bank, table_of(bank, case), case)}
+        if not change["lines"]:
+            raise _nothing_left(case)
     return _propose(bank, case, REJECT, change, reason, person)
+
+
+def _lines(bank: Bank, table: Table, case: Row[Any]) -> list[int]:
+    """The lines of a delivery's rejected rows."""
+    return [row["line"] for row in asked(bank, table, case, "select __line as line from {rows} order by 1")]
+
+
+def _nothing_left(case: Row[Any]) -> NotAllowed:
+    return NotAllowed(
+        f"No row of {case.delivery_id} is rejected because of {case.cause} any more: nothing is left to be decided."
+    )
+
+
+def propose_judging_again(bank: Bank, case_id: int, reason: str, person: str) -> int:
+    """Have rows judged again by the contract of today, where it says otherwise than the one by which they were rejected: those of all open cases of the same
+    table and cause that the change concerns. Raises NotAllowed."""
+    case = _case(bank, case_id)[0]
+    changed = changed_since(bank, case)
+    if changed is None:
+        raise NotAllowed(
+            f"The contract says of {case.cause} what it said when the rows of case {case_id} were rejected, or they are judged again already: nothing would come of it. "
+            f"Possible: {', '.join(kinds(bank, case))}."
+        )
+    return _propose(bank, case, JUDGE_AGAIN, {"because": changed}, reason, person)
 
 
 def propose_resend(bank: Bank, case_id: int, reason: str, person: str) -> int:
@@ -216,15 +263,19 @@ def propose_resend(bank: Bank, case_id: int, reason: str, person: str) -> int:
 def _propose(bank: Bank, case: Row[Any], kind: str, change: dict[str, Any], reason: str, person: str) -> int:
     if not reason.strip():
         raise NotAllowed("A fix needs a reason: whoever approves it, and whoever looks at the figures later, reads it.")
-    if "\x00" in json.dumps([reason, change]) or "\\u0000" in json.dumps([reason, change]):
-        raise NotAllowed("A text holds the character NUL, which no text of a bank has: leave it out.")
+    _can_be_kept(reason, change)
     with bank.ledger.begin() as db:
         return fixes.propose(db, case.case_id, kind, change, reason.strip(), person)
 
 
+def _can_be_kept(reason: str, change: Mapping[str, Any]) -> None:
+    if "\\u0000" in json.dumps([reason, change]):
+        raise NotAllowed("A text holds the character NUL, which no text of a bank has: leave it out.")
+
+
 def _case(bank: Bank, case_id: int, *, any_table: bool = False) -> tuple[Row[Any], Table]:
     with bank.ledger.begin() as db:
-        case = fixes.get_case(db, case_id)
+        case = fixes.open_case(db, case_id)
     return case, (None if any_table else table_of(bank, case))  # type: ignore[return-value]
 
 
@@ -245,6 +296,9 @@ def _physical(bank: Bank, table: Table, delivery: Row[Any], texts: Mapping[str, 
     import pyarrow as pa
 
     from jobs.arrival.forbidden import check_names
+    from jobs.arrival.garbled import look_for_garbled
+    from jobs.arrival.plain import plainly
+    from jobs.arrival.records import Rows
     from jobs.privacy.identify import Identifier
     from jobs.privacy.keys import load_keys
     from jobs.privacy.vault import Vault
@@ -254,7 +308,10 @@ def _physical(bank: Bank, table: Table, delivery: Row[Any], texts: Mapping[str, 
     only = table.model_copy(update={"columns": {name: table.columns[name] for name in texts}})
     with Vault(bank.profile, keys := load_keys()) as vault:
         identifier = Identifier(only, system, delivery.business_date, keys, vault)
-        made = identifier.physical({name: pa.array([text], pa.string()) for name, text in texts.items()})
+        row = Rows(pa.array([0]), {name: pa.array([text], pa.string()) for name, text in texts.items()})
+        plainly(row, only, identifier.notes)
+        look_for_garbled(row, only, identifier.notes)
+        made = identifier.physical(row.columns) | row.facts
     return {name: values[0].as_py() for name, values in made.items()}
 
 
@@ -270,6 +327,12 @@ def approve(bank: Bank, fix_id: int, person: str, note: str | None = None) -> Ro
         again: set[str] = set()
         if fix.kind == MAP_CODE:
             again = {c.delivery_id for c in open_alike(db, case) if c.delivery_id and _has_code(bank, c, fix.change)}
+        elif fix.kind == JUDGE_AGAIN:
+            again = {c.delivery_id for c in open_alike(db, case) if changed_since(bank, c)}
+            if case.state == "open" and not again:
+                raise NotAllowed(
+                    f"The rows of case {case.case_id} are judged again already, or the contract changed once more: decline fix {fix_id}."
+                )
         elif fix.kind in fixes.REPLAYED:
             again = {fix.change.get("delivery") or case.delivery_id}
         for delivery_id in again:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
@@ -13,6 +12,7 @@ from sqlalchemy import update
 
 from jobs import rollcall
 from jobs.bank import open_bank
+from jobs.commands import quarantine
 from jobs.commands.releases import Cause
 from jobs.ledger import days
 from jobs.ledger.models import Alert
@@ -105,20 +105,60 @@ def test_each_cause_is_one_that_the_ledger_knows() -> None:
     assert tuple(Cause) == days.ASKED_CAUSES
 
 
-def test_a_day_of_a_closed_month_wants_a_second_person(
-    installation: Path, running: TinyBank, ledgerlake: Command
-) -> None:
-    """D5: refused without a name, and with one's own; with another's it is asked for, and the releases say both."""
+@pytest.fixture
+def closed(installation: Path, running: TinyBank) -> TinyBank:
+    """September is closed, and its 15th released."""
     released(running)
     profile = installation / "expectations" / "profiles" / "tiny.yaml"
     profile.write_text(profile.read_text(encoding="utf-8") + "monthClosesAfter: 10\n", encoding="utf-8")
     open_bank.cache_clear()
     running.clock(date(2026, 10, 11), "08:00")
-    words = ("restate", str(DAY), "--reason", "branch b01 was wrong")
-    refused = ledgerlake(*words)
-    assert (refused.status, "September 2026 is closed since 2026-10-11" in refused.err) == (1, True)
-    assert ledgerlake(*words, "--approved-by", getpass.getuser()).status == 2
-    assert ledgerlake(*words, "--approved-by", "lihua").status == 0
-    running.release(V2)
+    return running
+
+
+def test_a_day_of_a_closed_month_wants_a_second_person(
+    closed: TinyBank, ledgerlake: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """D5: asked for by one, approved by another; the releases say that the month is closed, and who approved."""
+    assert ledgerlake("approvals").out == "No day waits for a second person.\n"
+    monkeypatch.setattr(quarantine, "me", lambda: "anna")
+    asked = ledgerlake("restate", str(DAY), "--reason", "branch b01 was wrong")
+    assert asked.status == 0
+    assert asked.out.startswith(
+        f"September 2026 is closed: request 1 (restate {DAY}, by anna) waits for a second person"
+    )
+    with closed.ledger.begin() as db:
+        assert days.pending(db) == []
+    waits = ledgerlake("approvals")
+    assert (waits.status, "repaired: branch b01 was wrong" in waits.out) == (1, True)
+    own = ledgerlake("approvals", "approve", "1")
+    assert (own.status, "nobody approves their own" in own.err) == (2, True)
+    monkeypatch.setattr(quarantine, "me", lambda: "lihua")
+    done = ledgerlake("approvals", "approve", "1", "--note", "seen")
+    assert done.out.startswith(f"Request 1 is approved by lihua: {V2} begins within 60 s.")
+    assert rollcall.call("tiny", "r")["days"] == [V2]
+    closed.release(V2)
     said = ledgerlake("releases", str(DAY)).out
     assert ("September 2026 is closed since 2026-10-11" in said, "approved by lihua" in said) == (True, True)
+
+
+def test_a_rollback_of_a_closed_month_waits_too(
+    closed: TinyBank, ledgerlake: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing = ledgerlake("rollback", str(DAY), "--reason", "x")
+    assert "no release before its newest one" in nothing.err
+    with closed.ledger.begin() as db:
+        days.request_again(db, open_bank("tiny").catalog, DAY, "repaired: x", "lihua")
+    closed.release(V2)
+    monkeypatch.setattr(quarantine, "me", lambda: "anna")
+    asked = ledgerlake("rollback", str(DAY), "--reason", "it was right before")
+    assert (asked.status, "request 1 (rollback 2026-09-15, by anna) waits" in asked.out) == (0, True)
+    declined = ledgerlake("approvals", "decline", "1", "--note", "asked the wrong day")
+    assert declined.out == f"Request 1 is withdrawn. {DAY} stays as it is released.\n"
+    assert ledgerlake("approvals").status == 0
+
+
+def test_a_machine_is_told_what_waits(closed: TinyBank, ledgerlake: Command) -> None:
+    told = json.loads(ledgerlake("restate", str(DAY), "--reason", "x", "--json").out)
+    assert (told["approval_id"], told["state"], told["business_date"]) == (1, "waiting", str(DAY))
+    assert json.loads(ledgerlake("approvals", "--json").out)["reason"] == "repaired: x"

@@ -3,16 +3,17 @@ clicks are a stream."""
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import text, update
+from sqlalchemy.exc import IntegrityError
 
-from jobs.ledger import batches, days, deliveries, releases
+from jobs.ledger import approvals, batches, days, deliveries, releases
+from jobs.ledger.fixes import NotAllowed
 from jobs.ledger.models import DayRun
 from tests.ledger.conftest import DAY, HISTORY_END, TinyBank, part, unit
 
@@ -548,7 +549,10 @@ class TestClosedMonth:
                 days.request_again(db, closing.catalog, DAY, "repaired: x")
             with pytest.raises(days.MonthClosed):
                 days.request_rollback(db, closing.catalog, DAY, "x")
-            assert days.request_again(db, closing.catalog, DAY, "repaired: x", "lihua") == V2
+            assert f"`ledgerlake restate {DAY} --reason ...` asks for it" in told.message
+            number = approvals.ask(db, DAY, "restate", "repaired: x", "anna").approval_id
+            assert closing.decide() == []
+            assert approvals.approve(db, closing.catalog, number, "lihua", None).run_key == V2
         closing.release(V2)
         assert (closing.run(V2).approved_by, closing.dirty()) == ("lihua", [])
         with closing.ledger.begin() as db:
@@ -565,13 +569,66 @@ class TestClosedMonth:
         with closing.ledger.begin() as db:
             assert days.request_again(db, closing.catalog, DAY, "repaired: x") == V2
 
-    def test_the_command_wants_a_second_person(self) -> None:
-        from jobs.commands.output import Bad
-        from jobs.commands.releases import _second
+    def asked(self, closing: TinyBank, act: str = "restate", person: str = "anna") -> int:
+        released(closing)
+        closing.clock(self.LATE, "08:00")
+        with closing.ledger.begin() as db:
+            return int(approvals.ask(db, DAY, act, "repaired: x", person).approval_id)
 
-        assert (_second(None), _second("lihua")) == (None, "lihua")
-        with pytest.raises(Bad, match="cannot approve it too"):
-            _second(getpass.getuser())
+    def test_nobody_approves_what_they_asked_for(self, closing: TinyBank) -> None:
+        number = self.asked(closing)
+        with closing.ledger.begin() as db:
+            with pytest.raises(
+                NotAllowed, match=f"anna asked for it, .* `ledgerlake approvals decline {number}` takes"
+            ):
+                approvals.approve(db, closing.catalog, number, "anna", None)
+            for by in ("'anna'", "null"):
+                with pytest.raises(IntegrityError, match="four_eyes"), db.begin_nested():
+                    db.execute(text(f"update approvals set state = 'approved', decided_by = {by}"))
+        assert closing.decide() == []
+
+    def test_what_was_decided_is_decided(self, closing: TinyBank) -> None:
+        number = self.asked(closing)
+        with closing.ledger.begin() as db:
+            with pytest.raises(NotAllowed, match="Say why"):
+                approvals.decline(db, number, "lihua", " ")
+            done = approvals.decline(db, number, "lihua", "goes into October")
+            assert (done.state, done.decided_by, done.note, approvals.waiting(db)) == ("declined", "lihua", "goes into October", [])  # fmt: skip
+            with pytest.raises(NotAllowed, match=r"is declined \(by lihua\)"):
+                approvals.approve(db, closing.catalog, number, "lihua", None)
+            with pytest.raises(NotAllowed, match="There is no request 99"):
+                approvals.approve(db, closing.catalog, 99, "lihua", None)
+            own = approvals.ask(db, DAY, "restate", "repaired: y", "anna").approval_id
+            assert approvals.decline(db, own, "anna", "thought better of it").state == "withdrawn"
+
+    def test_asking_twice_asks_once_and_says_why(self, closing: TinyBank) -> None:
+        number = self.asked(closing)
+        with closing.ledger.begin() as db:
+            again = approvals.ask(db, DAY, "restate", "repaired: the same", "bernd")
+            assert (again.approval_id, again.asked_by, again.reason) == (number, "anna", "repaired: x")
+            with pytest.raises(NotAllowed, match="Say why"):
+                approvals.ask(db, DAY, "restate", " ", "anna")
+            with pytest.raises(NotAllowed, match="no release before its newest one"):
+                approvals.ask(db, DAY, "rollback", "x", "anna")
+
+    def test_it_waits_for_a_run_of_the_day(self, closing: TinyBank) -> None:
+        number = self.asked(closing)
+        with closing.ledger.begin() as db:
+            days.request_again(db, closing.catalog, DAY, "repaired: another", "clara")
+            with pytest.raises(NotAllowed, match=r"\|v2 is requested: approve it when that is at its end"):
+                approvals.approve(db, closing.catalog, number, "lihua", None)
+
+    def test_a_day_is_taken_back_with_approval(self, closing: TinyBank) -> None:
+        number = self.asked(closing)
+        with closing.ledger.begin() as db:
+            approvals.approve(db, closing.catalog, number, "lihua", "seen")
+        closing.release(V2)
+        with closing.ledger.begin() as db:
+            back = approvals.ask(db, DAY, "rollback", "it was right before", "lihua").approval_id
+            run_key = approvals.approve(db, closing.catalog, back, "anna", None).run_key
+        run = closing.run(run_key)
+        assert (run.cause, run.approved_by) == ("rollback: it was right before", "anna")
+        assert run.deliveries == closing.run(V1).deliveries
 
 
 def test_the_last_released_days_are_those_of_history_and_of_days_once_each(running: TinyBank) -> None:

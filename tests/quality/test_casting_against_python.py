@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
+from jobs.contracts import Column
 from jobs.quality.casting import cast
+from jobs.quality.one_row import Unreadable, read
 from tests.quality.tools import ZONE, rows_of, table_of
 
 UNREADABLE = "unreadable"
@@ -26,6 +28,15 @@ def many(texts: st.SearchStrategy[str]) -> st.SearchStrategy[list[str]]:
     return st.lists(texts, min_size=150, max_size=150)
 
 
+def is_read(column: Column, text: str) -> bool:
+    """What is foretold of a correction without Spark (jobs/quality/one_row.py)."""
+    try:
+        read(column, text, ZONE)
+    except Unreadable:
+        return False
+    return True
+
+
 def check(spark: SparkSession, kind: str, parse: str | None, texts: list[str], oracle: Callable[[str], Any]) -> None:
     table = table_of({"value": [kind, {"parse": parse} if parse else {}]})
     rows = cast(rows_of(spark, table, [{"value": text} for text in texts]), table, zone=ZONE)
@@ -35,6 +46,7 @@ def check(spark: SparkSession, kind: str, parse: str | None, texts: list[str], o
         for errors, value in rows.orderBy("__line").select("__cast_errors", told).collect()
     ]
     wanted = [oracle(text) for text in texts]
+    assert [is_read(table.columns["value"], text) for text in texts] == [told != UNREADABLE for told in found]
     assert list(zip(texts, found, strict=True)) == list(zip(texts, wanted, strict=True))
 
 

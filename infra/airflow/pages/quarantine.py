@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -11,8 +12,9 @@ from fastapi.responses import RedirectResponse
 
 from infra.airflow.pages import Acting, Looking, Visitor, app, page
 from jobs import quarantine as bench
+from jobs import rollcall
 from jobs.bank import Bank, open_bank
-from jobs.ledger import batches, fixes
+from jobs.ledger import approvals, batches, fixes
 from jobs.quarantine import NotAllowed
 
 SHOWN_EFFECTS = 40
@@ -21,11 +23,15 @@ Text = Annotated[str, Form()]
 
 @app.get("/quarantine")
 def cases(request: Request, visitor: Looking, cause: str | None = None, closed: bool = False) -> Response:
-    """All cases, the heaviest cause first, and the fixes that wait for a second person."""
+    """All cases, the heaviest cause first, the fixes that wait for a second person, and days of closed months that do."""
+    return _cases(request, visitor, cause, closed)
+
+
+def _cases(request: Request, visitor: Visitor, cause: str | None = None, closed: bool = False, wrong: str | None = None) -> Response:  # fmt: skip
     bank = open_bank(visitor.bank)
     with bank.ledger.begin() as db:
         found = batches.cases(db, state=None if closed else "open")
-        waiting = fixes.waiting(db)
+        waiting, asked = fixes.waiting(db), approvals.waiting(db)
         ages = {one.case_id: bench.age_days(db, one) for one in found}
     causes: dict[tuple[str, str], dict[str, Any]] = {}
     for one in found:
@@ -37,8 +43,8 @@ def cases(request: Request, visitor: Looking, cause: str | None = None, closed: 
     ranked = sorted(causes.items(), key=lambda item: (-item[1]["rows"], item[0]))
     shown = [one for one in found if cause in (None, one.cause)]
     return page(
-        request, "quarantine.html.j2", visitor, title="Quarantine", causes=ranked, cases=shown, ages=ages, waiting=waiting, cause=cause, closed=closed,
-        said=partial(bench.said, bank), refresh=60,
+        request, "quarantine.html.j2", visitor, 409 if wrong else 200, title="Quarantine", wrong=wrong, asked=asked, causes=ranked, cases=shown, ages=ages, waiting=waiting, cause=cause, closed=closed,
+        said=partial(bench.said, bank), refresh=None if wrong or (asked and visitor.may_act) else 60,
     )  # fmt: skip
 
 
@@ -63,7 +69,7 @@ def _case(request: Request, visitor: Visitor, case_id: int, wrong: str | None = 
     return page(
         request, "quarantine_case.html.j2", visitor, 409 if wrong else 200, title=f"Case {case_id}", case=found, age=age, fixes=made, replays=replays,
         samples=bench.samples(bank, found), codes=bench.codes_of(bank, found) if listed else [], table=table, effects=effects, wrong=wrong,
-        meanings=sorted(set(bank.catalog.references[listed[1]].map.values())) if listed else [], possible=bench.kinds(bank, found), said=partial(bench.said, bank),
+        meanings=sorted(set(bank.catalog.references[listed[1]].map.values())) if listed else [], possible=bench.kinds(bank, found), news=bench.changed_since(bank, found), said=partial(bench.said, bank),
         most=SHOWN_EFFECTS, rule_columns=bench.rule_columns(table, found.cause) if table else [],
         refresh=_refresh(visitor, found, made, wrong),
     )  # fmt: skip
@@ -115,6 +121,13 @@ def accept(
     )
 
 
+@app.post("/quarantine/{case_id}/judge_again")
+def judge_again(request: Request, visitor: Acting, case_id: int, reason: Text = "") -> Response:
+    return _tried(
+        request, visitor, case_id, lambda bank: bench.propose_judging_again(bank, case_id, reason, visitor.name)
+    )
+
+
 @app.post("/quarantine/{case_id}/reject")
 def reject(request: Request, visitor: Acting, case_id: int, reason: Text = "") -> Response:
     return _tried(request, visitor, case_id, lambda bank: bench.propose_rejection(bank, case_id, reason, visitor.name))
@@ -140,6 +153,35 @@ def decline(request: Request, visitor: Acting, case_id: int, fix_id: int, note: 
     return _tried(
         request, visitor, case_id, lambda bank: bench.decline(bank, _of_case(bank, case_id, fix_id), visitor.name, note)
     )
+
+
+@app.post("/approvals/{number}/approve")
+def approve_day(request: Request, visitor: Acting, number: int, note: Text = "") -> Response:
+    """A second person lets a day of a closed month be told anew or taken back."""
+
+    def act(bank: Bank) -> None:
+        with bank.ledger.begin() as db:
+            done = approvals.approve(db, bank.catalog, number, visitor.name, note or None)
+            rollcall.expect(db, done.run_key)
+
+    return _decided_day(request, visitor, act)
+
+
+@app.post("/approvals/{number}/decline")
+def decline_day(request: Request, visitor: Acting, number: int, note: Text = "") -> Response:
+    def act(bank: Bank) -> None:
+        with bank.ledger.begin() as db:
+            approvals.decline(db, number, visitor.name, note)
+
+    return _decided_day(request, visitor, act)
+
+
+def _decided_day(request: Request, visitor: Visitor, act: Callable[[Bank], None]) -> Response:
+    try:
+        act(open_bank(visitor.bank))
+    except NotAllowed as error:
+        return _cases(request, visitor, wrong=str(error))
+    return RedirectResponse(f"{request.scope.get('root_path', '')}/quarantine?bank={quote(visitor.bank)}", 303)
 
 
 def _of_case(bank: Bank, case_id: int, fix_id: int) -> int:
