@@ -11,6 +11,7 @@ import typer
 from jobs.bank import open_bank
 from jobs.commands.output import Bad, BankOption, console
 from jobs.contracts import ContractError, load, profiles
+from jobs.contracts.catalog import check as check_all
 from jobs.contracts.errors import Mistake
 from jobs.ledger import batches
 from jobs.settings import settings
@@ -23,15 +24,10 @@ app = typer.Typer(
 @app.command(epilog="Example: ledgerlake contracts check")
 def check(bank: Annotated[str | None, typer.Option("--bank", "-b", help="Only this bank.")] = None) -> None:
     """Check every contract, source, KPI and reference list. Each mistake is named with file, line and remedy."""
-    from jobs.contracts import sql
-
     told: list[Mistake] = []
     for profile in [bank] if bank else profiles():
         try:
-            catalog = load(profile)
-            catalog.build_order()
-            if in_sql := sql.mistakes(catalog):
-                raise ContractError(in_sql)
+            catalog = check_all(profile)
         except ContractError as error:
             for mistake in error.mistakes:
                 if mistake not in told:  # banks share contracts

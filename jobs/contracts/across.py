@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from jobs.contracts.errors import Mistake, nearest
+from jobs.contracts.fit import misfits, shown, unfit
 from jobs.contracts.kpi import Kpi
-from jobs.contracts.model import INCOMING, MONEY_REMEDY, PREVIOUS, Conform, Reconciles, Rule, Table
+from jobs.contracts.model import INCOMING, MONEY_REMEDY, PREVIOUS, Column, Conform, Reconciles, Rule, Table
 from jobs.contracts.parse import holds_money
 from jobs.contracts.profile import Profile, Reference
 from jobs.contracts.source import ArchiveFile, CopybookFile, Source, XmlFile
@@ -23,18 +25,21 @@ References = Mapping[str, tuple[YamlFile, Reference]]
 
 
 def across(
-    profile: tuple[YamlFile, Profile],
+    profile: tuple[YamlFile, Profile] | None,
     tables: Tables,
     sources: Sources,
     references: References,
     kpis: Sequence[tuple[YamlFile, Kpi]],
     calendars: Collection[str],
-    unread: Collection[str] = (),
+    feeds: Collection[str],
+    unread: Collection[str],
 ) -> list[Mistake]:
-    """All mistakes between the files of one bank. `unread` (layer.name, reference.name): files with mistakes of their
-    own, which are not said to be missing as well."""
-    file, bank = profile
-    mistakes = [*_calendar(file, ("calendar",), bank.calendar, calendars), *_stem(file, "profile", bank.profile)]
+    """All mistakes between the files of one bank. `unread` (folder.name): files with mistakes of their own, which are not said to be missing as
+    well; `profile` is None where it is one of them. `feeds`: all of the bank's, those whose source is unread too."""
+    mistakes: list[Mistake] = []
+    if profile is not None:
+        file, bank = profile
+        mistakes += [*_calendar(file, ("calendar",), bank.calendar, calendars), *_stem(file, "profile", bank.profile)]
     for name, (file, _) in references.items():
         mistakes += _stem(file, "reference", name)
     for i, (file, kpi) in enumerate(kpis):
@@ -62,9 +67,10 @@ def across(
         if table.sla:
             mistakes += _calendar(file, ("sla", "calendar"), table.sla.calendar, calendars)
         for other, rule in table.reconciles.items():
-            mistakes += _reconciles(file, table, other, rule, tables, sources)
+            mistakes += _reconciles(file, table, other, rule, tables, feeds)
         for target, conform in table.conforms.items():
-            mistakes += _conforms(file, target, conform, tables, references)
+            if ("conforms", target) in file.lines:  # else of the table that it corrects, and told there
+                mistakes += _conforms(file, target, conform, tables, references)
     mistakes += _circles(tables)
     return [m for m in mistakes if not isinstance(m, _Absent) or m.what not in unread]
 
@@ -195,7 +201,7 @@ def _correction(
     ):
         known = [name for name, (_, t) in tables.items() if t.layer == "bronze" and t.corrects is None]
         found = f"{bronze.table} corrects {bronze.corrects}, which is no bronze table that others may correct"
-        yield _say(bronze_file, ("corrects",), found, nearest(bronze.corrects, known))
+        yield _absent(bronze_file, ("corrects",), bronze.corrects, found, nearest(bronze.corrects, known))
         return
     corrected = tables[bronze.corrects][1]
     if not corrected.business_date and "business_date" not in corrected.columns:
@@ -285,6 +291,8 @@ def _is_later(read: str, table: Table) -> bool:
 def _columns(file: YamlFile, table: Table, tables: Tables, references: References) -> Iterator[Mistake]:
     for block in ("columns", "incoming"):
         for name, column in getattr(table, block).items():
+            if (block, name) not in file.lines:
+                continue  # of the table that it corrects, and told there
             if isinstance(column.enum, str) and column.enum.removeprefix("$") not in references:
                 listed = column.enum.removeprefix("$")
                 yield _absent(
@@ -294,6 +302,10 @@ def _columns(file: YamlFile, table: Table, tables: Tables, references: Reference
                     f"{name}: reference list {column.enum} does not exist",
                     f"Write expectations/reference/{listed}.yaml",
                 )
+            wrong = misfits(_allowed(column, references), column.type)
+            if wrong:
+                found = f"{name}: enum has {shown(wrong)}, and {name} is of type {column.type}"
+                yield _say(file, (block, name), found, "Write values of that type, or correct the type")
             if column.references:
                 address, _, target = column.references.rpartition(".")
                 if address in tables and target not in tables[address][1].physical_columns:
@@ -305,10 +317,23 @@ def _columns(file: YamlFile, table: Table, tables: Tables, references: Reference
                     )
 
 
+def _allowed(column: Column, references: References) -> Sequence[Any]:
+    """The values of a column's enum; none where it has none, or its list is not there."""
+    if not isinstance(column.enum, str):
+        return column.enum or ()
+    listed = column.enum.removeprefix("$")
+    return references[listed][1].allowed() if listed in references else ()
+
+
 def _rules(file: YamlFile, table: Table, references: References) -> Iterator[Mistake]:
+    lists = {name: reference.allowed() for name, (_, reference) in references.items()}
     for i, rule in enumerate(table.rules):
+        if ("rules", i) not in file.lines:
+            continue  # of the table that it corrects, and told there
         for name, found, remedy in absent_lists(rule, references):
             yield _absent(file, ("rules", i), f"reference.{name}", found, remedy)
+        for found, remedy in unfit(rule, table.physical_columns, lists):
+            yield _say(file, ("rules", i), found, remedy)
 
 
 def absent_lists(rule: Rule, references: Collection[str]) -> Iterator[tuple[str, str, str]]:

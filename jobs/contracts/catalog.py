@@ -136,6 +136,46 @@ def _state(root: Path) -> tuple[tuple[str, int, int], ...]:
 
 @lru_cache(maxsize=4)
 def _read(profile: str, root: Path, state: tuple[tuple[str, int, int], ...]) -> Catalog:
+    files = _files(profile, root)
+    if files.mistakes or files.bank is None:
+        raise ContractError(files.mistakes)
+    tables = {name: t for name, (_, t) in files.tables.items()}
+    return Catalog(
+        files.bank[1],
+        tables,
+        {name: s for name, (_, s) in files.sources.items()},
+        {k.id: k.of_feeds(t.name for t in tables.values() if set(k.tables) & set(t.conforms)) for _, k in files.kpis},
+        {name: r for name, (_, r) in files.references.items()},
+        files.calendars,
+        root,
+    )
+
+
+def check(profile: str, root: Path | None = None) -> Catalog:
+    """As `load`, and the SQL in contracts is looked at as well. Raises ContractError listing every mistake of all files that could be read."""
+    from jobs.contracts import sql
+
+    root = root or settings().expectations
+    files = _files(profile, root)
+    if mistakes := [*files.mistakes, *sql.mistakes(files.tables, files.references)]:
+        raise ContractError(mistakes)
+    return load(profile, root)
+
+
+@dataclass
+class _Files:
+    """What could be read of a bank's files, each with its file, and all mistakes in them and between them."""
+
+    bank: tuple[YamlFile, Profile] | None
+    tables: dict[str, tuple[YamlFile, Table]] = field(default_factory=dict)
+    sources: dict[str, tuple[YamlFile, Source]] = field(default_factory=dict)
+    references: dict[str, tuple[YamlFile, Reference]] = field(default_factory=dict)
+    kpis: list[tuple[YamlFile, Kpi]] = field(default_factory=list)
+    calendars: dict[str, dict[date, CalendarDay]] = field(default_factory=dict)
+    mistakes: list[Mistake] = field(default_factory=list)
+
+
+def _files(profile: str, root: Path) -> _Files:
     mistakes: list[Mistake] = []
     unread: set[str] = set()
 
@@ -164,12 +204,14 @@ def _read(profile: str, root: Path, state: tuple[tuple[str, int, int], ...]) -> 
         except ContractError as error:
             mistakes.extend(error.mistakes)
             sources[source.feed] = (file, source)
+    # A source that cannot be read is one all the same: its bronze contract is the bank's.
+    feeds = {*sources, *(name.partition(".")[2] for name in unread if name.startswith(f"{profile}."))}
     references = {r.reference: (f, r) for f, r in each(root / "reference", Reference)}
     kpis = each(root / "kpis", Kpi)
     tables: dict[str, tuple[YamlFile, Table]] = {}
     for layer in LAYERS:
         for file, table in each(root / layer, Table):
-            if layer != "bronze" or table.name in sources:
+            if layer != "bronze" or table.name in feeds:
                 tables[table.table] = (file, table)
     calendars: dict[str, dict[date, CalendarDay]] = {}
     for path in sorted((root / "reference" / "calendars").glob("*.csv")):
@@ -178,19 +220,8 @@ def _read(profile: str, root: Path, state: tuple[tuple[str, int, int], ...]) -> 
         except ContractError as error:
             mistakes.extend(error.mistakes)
             calendars[path.stem] = {}
-    if bank is not None:
-        mistakes.extend(across(bank, tables, sources, references, kpis, calendars, unread))
-    if mistakes or bank is None:
-        raise ContractError(mistakes)
-    return Catalog(
-        bank[1],
-        {name: t for name, (_, t) in tables.items()},
-        {name: s for name, (_, s) in sources.items()},
-        {k.id: k.of_feeds(t.name for _, t in tables.values() if set(k.tables) & set(t.conforms)) for _, k in kpis},
-        {name: r for name, (_, r) in references.items()},
-        calendars,
-        root,
-    )
+    mistakes.extend(across(bank, tables, sources, references, kpis, calendars, feeds, unread))
+    return _Files(bank, tables, sources, references, kpis, calendars, mistakes)
 
 
 # What a correction has of the table that it corrects.

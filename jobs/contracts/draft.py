@@ -9,6 +9,7 @@ from typing import Any
 from jobs.contracts.across import absent_lists
 from jobs.contracts.catalog import Catalog
 from jobs.contracts.errors import ContractError, Mistake, nearest
+from jobs.contracts.fit import unfit
 from jobs.contracts.model import NAME, Rule, Table
 from jobs.contracts.reading import typed
 from jobs.contracts.yaml_file import YamlFile, parse_yaml, read_yaml
@@ -62,7 +63,12 @@ def proposed_rule(text: str, table: Table, catalog: Catalog) -> Rule:
     else:
         file = _only_one(_read(text))
         rule = typed(file, Rule)
-    told = table.misnamed(rule) + [(found, remedy) for _, found, remedy in absent_lists(rule, catalog.references)]
+    lists = {name: reference.allowed() for name, reference in catalog.references.items()}
+    told = [
+        *table.misnamed(rule),
+        *((found, remedy) for _, found, remedy in absent_lists(rule, catalog.references)),
+        *unfit(rule, table.physical_columns, lists),
+    ]
     if told:
         raise ContractError([Mistake(file.path, file.line(()), found, remedy) for found, remedy in told])
     return rule.model_copy(update={"kwargs": {k: catalog.resolve(v) for k, v in rule.kwargs.items()}})

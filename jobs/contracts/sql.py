@@ -1,31 +1,46 @@
-"""Mistakes in the Spark SQL of contracts: what cannot be read, and names that are no column. Looked for by `contracts check` alone, for to read
-SQL takes longer than to read all contracts.
+"""Mistakes in the Spark SQL of contracts: what cannot be read, names that are no column, and what does not fit the table that it is for. Looked for by `contracts check`
+alone, for to read SQL takes longer than to read all contracts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from jobs.contracts.across import MAP_CODE
-from jobs.contracts.catalog import Catalog
+import sqlglot
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
+
+from jobs.contracts.across import MAP_CODE, References, Tables
+from jobs.contracts.conforming import MACHINERY, Reading
 from jobs.contracts.errors import Mistake, nearest
 from jobs.contracts.model import Table
-from jobs.contracts.yaml_file import Place, YamlFile, read_yaml
+from jobs.contracts.yaml_file import Place, YamlFile
 
-MACHINERY = ("__delivery_id", "__line", "__entity", "__business_date", "__received_at")
 # What arrival and bronze know of a row before its business date is known.
 EARLY = ("__delivery_id", "__line", "__entity", "__received_at", "__lane_date")
 CONSTANT = "a constant text stands in quotes of its own, for instance \"'bank'\""
 
 
-def mistakes(catalog: Catalog) -> list[Mistake]:
-    """All mistakes in the expressions of a bank's bronze contracts: `conforms` (columns and filters), `businessDate`, `affects`."""
+def mistakes(tables: Tables, references: References) -> list[Mistake]:
+    """All mistakes in the expressions of a bank's bronze contracts: `conforms` (columns and filters), `businessDate`, `affects`. What a correction has of the table that
+    it corrects is told there alone."""
     found: list[Mistake] = []
-    for table in catalog.tables.values():
-        if table.layer == "bronze":
-            file = read_yaml(catalog.root / "bronze" / f"{table.name}.yaml")
-            for place, expression, also in _expressions(table):
-                found += _wrong(file, place, expression, [*table.physical_columns, *also], table)
+    lists = {name: reference for name, (_, reference) in references.items()}
+    for file, table in tables.values():
+        if table.layer != "bronze":
+            continue
+        for place, expression, also in _expressions(table):
+            if place not in file.lines:
+                continue
+            parsed = _parsed(expression)
+            if isinstance(parsed, str):
+                said = f"{place[-1]}: {expression} is no expression of Spark SQL ({parsed})"
+                found.append(Mistake(file.path, file.line(place), said, f"Correct it; {CONSTANT}"))
+                continue
+            unknown = list(_unknown(file, place, parsed, [*table.physical_columns, *also], table))
+            found += unknown
+            if place[0] == "conforms" and not unknown:
+                found += _unfit(file, place, parsed, Reading(table, lists, table.conforms[str(place[1])]), tables)
     return found
 
 
@@ -41,24 +56,18 @@ def _expressions(table: Table) -> Iterator[tuple[Place, str, Collection[str]]]:
                 yield ("conforms", target, block, name), expression, MACHINERY
 
 
-def _wrong(file: YamlFile, place: Place, expression: str, known: list[str], table: Table) -> Iterator[Mistake]:
-    import sqlglot
-    from sqlglot import exp
-    from sqlglot.errors import SqlglotError
-
+def _parsed(expression: str) -> exp.Expr | str:
+    """The expression, or why it is none."""
     # The list of a code map is a name of its own, no column.
-    plain = MAP_CODE.sub("map_code('list'", expression)
+    plain = MAP_CODE.sub(r"map_code('\1'", expression)
     try:
-        parsed = sqlglot.parse_one(plain, read="spark")
+        return sqlglot.parse_one(plain, read="spark")
     except SqlglotError as error:
         said = getattr(error, "errors", None) or [{"description": str(error).splitlines()[0]}]
-        yield Mistake(
-            file.path,
-            file.line(place),
-            f"{place[-1]}: {expression} is no expression of Spark SQL ({said[0]['description']})",
-            f"Correct it; {CONSTANT}",
-        )
-        return
+        return str(said[0]["description"])
+
+
+def _unknown(file: YamlFile, place: Place, parsed: exp.Expr, known: list[str], table: Table) -> Iterator[Mistake]:
     for name in sorted({column.name for column in parsed.find_all(exp.Column)} - set(known)):
         said_of = f"{place[-1]}: {name} is no column of {table.table}"
         if f"{name}_token" in known:
@@ -68,3 +77,15 @@ def _wrong(file: YamlFile, place: Place, expression: str, known: list[str], tabl
         else:
             remedy = f"{nearest(name, known)}; {CONSTANT}"
         yield Mistake(file.path, file.line(place), said_of, remedy)
+
+
+def _unfit(file: YamlFile, place: Place, parsed: exp.Expr, reading: Reading, tables: Tables) -> Iterator[Mistake]:
+    """What the expression gives and the target does not take; nothing of a target or a column that is not there, which is told between the files."""
+    _, address, block, name = map(str, place)
+    if block == "where":
+        told = reading.filters(name, parsed)
+    elif address in tables and name in tables[address][1].incoming:
+        told = reading.mistakes(name, parsed, tables[address][1])
+    else:
+        return
+    yield from (Mistake(file.path, file.line(place), found, remedy) for found, remedy in told)

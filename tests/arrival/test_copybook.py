@@ -329,6 +329,50 @@ def test_one_place_read_in_two_ways() -> None:
     assert [(g["as_text"], g["as_number"]) for g in good] == [("abc", None), (None, "00123")]
 
 
+CALLS = """
+       01 CALL.
+          05 WHO PIC X(2).
+          05 BODY.
+             10 PHONES.
+                15 HOW PIC X.
+                15 PHONE OCCURS 2 TIMES PIC 9(3).
+             10 LETTER REDEFINES PHONES.
+                15 HOW-IT-CAME PIC X.
+                15 CITY PIC X(4).
+                15 PAGES PIC 9(2).
+"""
+
+
+@pytest.mark.parametrize(("phones", "letter"), [("phones", "letter"), ("phone", "letter"), ("phones", "city")])
+def test_of_two_ways_the_one_that_was_not_chosen_is_null(phones: str, letter: str) -> None:
+    """A field, an element, a table and a group alike, and inside of the JSON of a group around them: never a list or an object of nulls."""
+    fmt = described(CALLS, choices=[{"field": "how", "groups": {"P": phones, "L": letter}}])
+    wanted = columns("phone", "city", "body", second="phone[2]")
+    wanted |= {} if phones == "phone" else columns("phones")
+    wanted |= {} if letter == "city" else columns("letter", "pages")
+    good, bad, _ = read(fmt, "AAP111022BBLROME07".encode("cp037"), wanted)
+    assert bad == []
+    called, written = good
+    assert (called["phone"], called["second"], called["city"]) == ("[111,22]", "022", None)
+    assert (written["phone"], written["second"], written["city"]) == (None, None, "ROME")
+    if "phones" in wanted:
+        assert (called["phones"], written["phones"]) == ('{"how":"P","phone":[111,22]}', None)
+    if "letter" in wanted:
+        assert (called["letter"], called["pages"]) == (None, None)
+        assert (written["letter"], written["pages"]) == ('{"how_it_came":"L","city":"ROME","pages":7}', "07")
+        table = "null" if phones == "phones" else '{"how":"L","phone":null}'
+        assert written["body"] == f'{{"phones":{table},"letter":{written["letter"]}}}'
+        assert called["body"] == '{"phones":{"how":"P","phone":[111,22]},"letter":null}'
+
+
+def test_the_other_way_is_not_read_even_where_it_could_not_be() -> None:
+    """The phone numbers of a letter are no digits: that is no mistake. Those of a call are one."""
+    fmt = described(CALLS, choices=[{"field": "how", "groups": {"P": "phones", "L": "letter"}}])
+    good, bad, _ = read(fmt, "BBLROME07AAPROMA22".encode("cp037"), columns("who", "phones"))
+    assert [(g["who"], g["phones"]) for g in good] == [("BB", None)]
+    assert [(line, why[:26]) for line, why in bad] == [(2, "phones: phone (bytes 4 to ")]
+
+
 @pytest.mark.parametrize(
     ("picture", "raw", "shown"),
     [
@@ -442,7 +486,8 @@ def test_a_way_that_nobody_declared_rejects_its_record() -> None:
     )
     fmt = described(copybook, choices=[{"field": "how", "groups": {"T": "t", "N": "n"}}])
     good, bad, _ = read(fmt, "X777Tabc".encode("cp037"), columns("t", "n"))
-    assert ([g["t"] for g in good], [line for line, _ in bad]) == (["abc"], [1])
+    assert [g["t"] for g in good] == ["abc"]
+    assert bad == [(1, "t: how is 'X': expected one of T, N, each declared under choices")]
 
 
 def test_a_field_behind_its_record_is_an_error_of_the_record() -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from jobs.contracts import ContractError, load, sql
+from jobs.contracts import ContractError, load
+from jobs.contracts.catalog import check
 from jobs.contracts.errors import Mistake
 from tests.contracts.house import KPI, build, change
 
@@ -20,6 +21,13 @@ def root(tmp_path: Path) -> Path:
 def mistakes(root: Path) -> list[Mistake]:
     with pytest.raises(ContractError) as error:
         load("tiny", root)
+    return error.value.mistakes
+
+
+def checked(root: Path) -> list[Mistake]:
+    """What `contracts check` says."""
+    with pytest.raises(ContractError) as error:
+        check("tiny", root)
     return error.value.mistakes
 
 
@@ -127,6 +135,64 @@ BETWEEN_FILES = {
     "file and table": ("gold/daily.yaml", "table: gold.daily", "table: gold.weekly", "gold.weekly stands in gold/daily.yaml", "Move it to gold/weekly.yaml"),
     "references": ("gold/daily.yaml", "  amount:        [\"decimal(18,2)!\", {classification: C1/2}]", "  amount:        [\"decimal(18,2)!\", {classification: C1/2, references: silver.movements.amuont}]", "silver.movements has no amuont", "Did you mean amount?"),
 }  # fmt: skip
+
+
+# A rule over a column of a type, what is found, remedy. The table is the tiny bank's payments, with a column more.
+UNFIT = {
+    "the form of a number": ("int", "expect_column_values_to_match_regex: {column: it, regex: '^x$'}", "asks how it is written, which is of type int", "Only text has a form"),
+    "the length of a date": ("date", "expect_column_value_lengths_to_equal: {column: it, value: 10}", "asks how it is written, which is of type date", "Only text has a form"),
+    "a length in words": ("string", "expect_column_value_lengths_to_equal: {column: it, value: ten}", "value 'ten' is no number", "Write a number"),
+    "a bound in words": ('"decimal(18,2)"', "expect_column_values_to_be_between: {column: it, min_value: abc}", "min_value 'abc' is compared with it, which is of type decimal(18,2)", "Write a number"),
+    "a number for text": ("string", "expect_column_values_to_be_between: {column: it, max_value: 7}", "max_value 7 is compared with it, which is of type string", "Write text in quotes"),
+    "no such date": ("date", "expect_column_values_to_be_between: {column: it, min_value: 2026-02-30}", "min_value '2026-02-30' is compared with it, which is of type date", "Write a date such as 2026-09-15"),
+    "a set of texts": ("int", "expect_column_values_to_be_in_set: {column: it, value_set: ['1', one, two]}", "value_set has 'one', 'two', and it is of type int", "Write a number"),
+    "a set of numbers": ("string", "expect_column_values_to_not_be_in_set: {column: it, value_set: [1, '2']}", "value_set has 1, and it is of type string", "Write text in quotes"),
+    "a list of texts": ("int", "expect_column_values_to_be_in_set: {column: it, value_set: $colours}", "value_set has 'red', 'green', and it is of type int", "Write a number"),
+    "flags in numbers": ("boolean", "expect_column_values_to_be_in_set: {column: it, value_set: [1]}", "value_set has 1, and it is of type boolean", "Write true or false"),
+    "a sum of texts": ("string", "expect_column_sum_to_be_between: {column: it, min_value: 1}", "adds up it, which is of type string", "Name a column of numbers"),
+    "a share in words": ("string", "expect_column_proportion_of_non_null_values_to_be_between: {column: it, min_value: most}", "min_value 'most' is no number", "Write a number"),
+    "a pair of two kinds": ("date", "expect_column_pair_values_to_be_equal: {column_A: it, column_B: amount}", "compares it (date) with amount (decimal(18,2))", "Name two columns of one kind"),
+    "a tolerance in percent": ("string", "expect_column_values_to_not_be_null: {column: it, mostly: 95}", "mostly 95 is no share of the rows", "Write a number from 0 to 1"),
+}  # fmt: skip
+FIT = [
+    ('"decimal(18,2)"', "expect_column_values_to_be_between: {column: it, min_value: 0.5, max_value: '7'}"),
+    ("string", "expect_column_values_to_be_between: {column: it, min_value: A, max_value: Z}"),
+    ("date", "expect_column_values_to_be_between: {column: it, min_value: 1950-01-01}"),
+    ("timestamp", "expect_column_max_to_be_between: {column: it, max_value: '2036-01-01 00:00:00'}"),
+    ("boolean", "expect_column_values_to_be_in_set: {column: it, value_set: [true]}"),
+    ("int", "expect_column_values_to_be_in_set: {column: it, value_set: ['1', 2]}"),
+    ("timestamp", "expect_column_pair_values_to_be_equal: {column_A: it, column_B: sent_on}"),
+]
+
+
+def ruled(root: Path, type_: str, rule: str) -> int:
+    """The tiny bank's payments have the rule; returns its line."""
+    last = '  amount:     ["decimal(18,2)!", {unit: CNY, classification: C2/3}]\n'
+    more = f"  it: [{type_}, {{classification: C1/2}}]\n  sent_on: [date, {{classification: C1/2}}]\n"
+    change(root, "bronze/payments.yaml", last, f"{last}{more}")
+    return change(root, "bronze/payments.yaml", "conforms:\n", f"  - {{id: asked, onFail: warn, {rule}}}\nconforms:\n")
+
+
+@pytest.mark.parametrize("case", UNFIT)
+def test_a_rule_that_its_column_cannot_answer_is_told_with_its_line(root: Path, case: str) -> None:
+    type_, rule, words, remedy = UNFIT[case]
+    line = ruled(root, type_, rule)
+    found = only(root)
+    assert f"rule asked{':' if words.startswith(('value', 'min', 'max', 'mostly')) else ''} {words}" in found.found
+    assert remedy in found.remedy
+    assert (found.file, found.line) == (root / "bronze/payments.yaml", line)
+
+
+@pytest.mark.parametrize(("type_", "rule"), FIT)
+def test_a_rule_that_its_column_can_answer_is_read(root: Path, type_: str, rule: str) -> None:
+    ruled(root, type_, rule)
+    load("tiny", root)
+
+
+def test_an_enum_is_of_its_columns_type(root: Path) -> None:
+    change(root, "bronze/payments.yaml", "[string!, {enum: $directions", "[int!, {enum: $directions")
+    found = [m.found for m in mistakes(root)]
+    assert found == ["direction: enum has 'D', 'C', and direction is of type int"]
 
 
 @pytest.mark.parametrize("case", BETWEEN_FILES)
@@ -267,7 +333,7 @@ IN_SQL = {
 def test_a_mistake_in_sql_is_told_with_its_line(root: Path, case: str) -> None:
     before, after, words, remedy = IN_SQL[case]
     line = change(root, "bronze/payments.yaml", before, after)
-    [found] = sql.mistakes(load("tiny", root))
+    [found] = checked(root)
     assert words in found.found
     assert remedy in found.remedy
     assert (found.file, found.line) == (root / "bronze/payments.yaml", line)
@@ -277,11 +343,11 @@ def test_a_name_that_became_a_token_is_said_to_have(root: Path) -> None:
     payer = "  payer:      [string, {identifies: name, classification: C3/4}]\n"
     change(root, "bronze/payments.yaml", "  direction:  [string!", f"{payer}  direction:  [string!")
     change(root, "bronze/payments.yaml", "direction: map_code(directions, direction)", "direction: payer")
-    [found] = sql.mistakes(load("tiny", root))
+    [found] = checked(root)
     assert "payer is no column" in found.found
     assert "payer_token" in found.remedy
 
 
 @pytest.mark.parametrize("bank", ["demo", "berka"])
-def test_no_bank_has_a_mistake_in_its_sql(bank: str) -> None:
-    assert sql.mistakes(load(bank)) == []
+def test_no_bank_has_a_mistake(bank: str) -> None:
+    assert check(bank).profile.profile == bank

@@ -11,7 +11,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from functools import cache
-from typing import BinaryIO, ClassVar, NamedTuple
+from typing import BinaryIO, ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -29,6 +29,10 @@ from jobs.contracts.source import CopybookFile, Edge
 DESCRIPTOR = 4  # bytes of a record or block descriptor word
 PADDING = " \0"
 SINGLE = {"ascii", "cp1250", "cp1252", "iso8859-1", "iso8859-2", "latin-1"}  # one byte a character
+
+
+# Values, which of them are wrong, and what is wrong with one of those.
+Decoded: TypeAlias = tuple[pa.Array, np.ndarray, Callable[[int], str]]
 
 
 class Kind(NamedTuple):
@@ -339,10 +343,8 @@ class Reader:
         inside = {value for value, group in self._groups.items() if path[: len(group)] == group}
         return not inside or segment in inside
 
-    def _column(
-        self, layout: Layout, path: Path, table: np.ndarray, kind: Kind
-    ) -> tuple[pa.Array, np.ndarray, Callable[[int], str]]:
-        """(values, which are wrong, what is wrong with one of them) of one field of all records of a kind."""
+    def _column(self, layout: Layout, path: Path, table: np.ndarray, kind: Kind) -> Decoded:
+        """One field, group or table of all records of a kind."""
         place = layout.places.get(path)
         beyond = np.zeros(len(table), bool) if place is None else self._beyond(path, kind, len(table))
         if place is None or beyond.all():
@@ -350,25 +352,50 @@ class Reader:
         if place.end > table.shape[1]:
             where = f"{place.item.name} (bytes {place.start + 1} to {place.end}) lies behind the record's {table.shape[1]} bytes"
             return pa.nulls(len(table), pa.string()), np.ones(len(table), bool), lambda _: where
-        field = table[:, place.start : place.end]
         if place.item.picture is not None and not (place.item.times and path[-1][1] is None):
-            values, wrong = self._values(field, place.item.picture)
-            for asked, groups in self._choices:
-                ways = [value for value, group in groups.items() if path[: len(group)] == group]
-                if ways:
-                    chosen = self._column(layout, asked, table, kind)[0]
-                    meant = pc.is_in(chosen, pa.array(ways, pa.string()))
-                    values = pc.if_else(meant, values, pa.scalar(None, pa.string()))
-                    known = pc.is_in(chosen, pa.array(list(groups), pa.string())).to_numpy(zero_copy_only=False)
-                    wrong = (wrong & meant.to_numpy(zero_copy_only=False)) | ~known
+            field, picture = table[:, place.start : place.end], place.item.picture
             where = f"{place.item.name} (bytes {place.start + 1} to {place.end})"
-            picture = place.item.picture
-            return (
+            values, wrong = self._values(field, picture)
+            found: Decoded = (
                 values,
                 wrong,
                 lambda at: f"{where} is {field[at].tobytes()[:24].hex(' ')}: {self._expected(picture)}",
             )
-        return self._json(layout, place, table, kind)
+        else:
+            found = self._json(layout, place, table, kind)
+        for choice in self._choices:
+            found = self._as_chosen(choice, found, path, layout, table, kind)
+        return found
+
+    def _as_chosen(
+        self,
+        choice: tuple[Path, dict[str, Path]],
+        read: Decoded,
+        path: Path,
+        layout: Layout,
+        table: np.ndarray,
+        kind: Kind,
+    ) -> Decoded:
+        """What stands in a place that is read in several ways: null where another way was chosen, whole groups and tables too; wrong where
+        the field that says the way says none of them. That field itself, where it stands inside of one, is as it is.
+        """
+        asked, groups = choice
+        ways = [value for value, group in groups.items() if _within(path, group)]
+        if not ways or path == asked:
+            return read
+        values, wrong, why = read
+        chosen = self._column(layout, asked, table, kind)[0]
+        meant = pc.is_in(chosen, pa.array(ways, pa.string()))
+        known = pc.is_in(chosen, pa.array(list(groups), pa.string())).to_numpy(zero_copy_only=False)
+        return (
+            pc.if_else(meant, values, pa.scalar(None, pa.string())),
+            (wrong & meant.to_numpy(zero_copy_only=False)) | ~known,
+            lambda at: (
+                why(at)
+                if known[at]
+                else f"{asked[-1][0]} is {chosen[at].as_py()!r}: expected one of {', '.join(groups)}, each declared under choices"
+            ),
+        )
 
     def _beyond(self, path: Path, kind: Kind, number: int) -> np.ndarray:
         """The element does not exist: the table of all of these records holds fewer."""
@@ -381,45 +408,40 @@ class Reader:
                 gone = gone or (here[-1][1] or 0) > held
         return np.full(number, gone)
 
-    def _json(
-        self, layout: Layout, place: Place, table: np.ndarray, kind: Kind
-    ) -> tuple[pa.Array, np.ndarray, Callable[[int], str]]:
+    def _json(self, layout: Layout, place: Place, table: np.ndarray, kind: Kind) -> Decoded:
         """A group or a table as JSON: numbers as they were written, fields in the order of the copybook."""
         wrong = np.zeros(len(table), bool)
-        why: list[Callable[[int], str]] = []
+        why: list[tuple[np.ndarray, Callable[[int], str]]] = []
 
-        def of(path: Path) -> list[str | None]:
-            here = layout.places[path]
-            item, steps = here.item, path[-1][1]
-            if item.times and steps is None:
-                elements = [
-                    of((*path[:-1], (path[-1][0], n)))
-                    for n in range(1, (item.times or 0) + 1)
-                    if self._exists(layout, (*path[:-1], (path[-1][0], n)), kind)
-                ]
-                return ["[" + ",".join(e[i] or "null" for e in elements) + "]" for i in range(len(table))]
-            if item.picture is not None:
-                values, bad, reason = self._column(layout, path, table, kind)
-                wrong[:] |= bad
-                if bad.any():
-                    why.append(lambda at, bad=bad, reason=reason: reason(at) if bad[at] else "")  # type: ignore[misc]
-                plain = item.picture.kind in ("zoned", "packed", "binary")
-                return [
-                    None if v is None else _number(v) if plain else json.dumps(v, ensure_ascii=False)
-                    for v in values.to_pylist()
-                ]
-            inner = {
-                c.name: of((*path, (c.name, None)))
-                for c in item.children
-                if c.name != "filler" and (*path, (c.name, None)) in layout.places
-            }
+        def inside(path: Path) -> list[str]:
+            values, bad, reason = self._column(layout, path, table, kind)
+            wrong[:] |= bad
+            why.append((bad, reason))
+            item = layout.places[path].item
+            if item.picture is None or (item.times and path[-1][1] is None):
+                return [v or "null" for v in values.to_pylist()]
+            plain = item.picture.kind in ("zoned", "packed", "binary")
             return [
-                "{" + ",".join(f"{json.dumps(name)}:{values[i] or 'null'}" for name, values in inner.items()) + "}"
-                for i in range(len(table))
+                "null" if v is None else _number(v) if plain else json.dumps(v, ensure_ascii=False)
+                for v in values.to_pylist()
             ]
 
-        values = pa.array(of(place.path), pa.string())
-        return values, wrong, lambda at: next(filter(None, (reason(at) for reason in why)), "")
+        item, (*outer, (name, element)) = place.item, place.path
+        if item.times and element is None:
+            steps: list[Path] = [(*outer, (name, n)) for n in range(1, item.times + 1)]
+            elements = [inside(path) for path in steps if self._exists(layout, path, kind)]
+            texts = ["[" + ",".join(e[i] for e in elements) + "]" for i in range(len(table))]
+        else:
+            named = {c.name: (*place.path, (c.name, None)) for c in item.children if c.name != "filler"}
+            fields = {json.dumps(n): inside(path) for n, path in named.items() if path in layout.places}
+            texts = [
+                "{" + ",".join(f"{n}:{values[i]}" for n, values in fields.items()) + "}" for i in range(len(table))
+            ]
+        return (
+            pa.array(texts, pa.string()),
+            wrong,
+            lambda at: next((reason(at) for bad, reason in why if bad[at]), ""),
+        )
 
     def _exists(self, layout: Layout, path: Path, kind: Kind) -> bool:
         return path in layout.places and not self._beyond(path, kind, 1)[0]
@@ -497,6 +519,13 @@ class Reader:
 
 class _Wrong(Exception):
     """A record that cannot be decoded at all."""
+
+
+def _within(path: Path, group: Path) -> bool:
+    """A field is the group or part of it; an element is part of its table."""
+    return len(path) >= len(group) and all(
+        name == outer and (n is None or n == element) for (name, element), (outer, n) in zip(path, group, strict=False)
+    )
 
 
 def column_names(stream: BinaryIO, fmt: CopybookFile) -> list[str]:

@@ -1,0 +1,159 @@
+"""Whether constants of a contract fit the type that they stand for: bounds, value sets and enums are compared with a column, constants of a conform are cast to one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from decimal import Decimal, InvalidOperation
+from typing import Any, Literal
+
+from jobs.contracts.expectations import BETWEEN, BOUNDS
+from jobs.contracts.model import Column, Rule
+
+Kind = Literal["text", "number", "date", "timestamp", "boolean"]
+# What Spark reads as true or false.
+FLAGS = {"t", "true", "y", "yes", "1", "f", "false", "n", "no", "0"}
+DAY = re.compile(r"^\s*(\d{4})-(\d{1,2})-(\d{1,2})([ T].*)?\s*$")
+LOOKS_LIKE = {
+    "number": "a number",
+    "date": "a date such as 2026-09-15",
+    "timestamp": "a time such as 2026-09-15 08:30:00",
+    "boolean": "true or false",
+    "text": "text in quotes",
+}
+OF_TEXT = {
+    "expect_column_values_to_match_regex",
+    "expect_column_values_to_not_match_regex",
+    "expect_column_value_lengths_to_be_between",
+    "expect_column_value_lengths_to_equal",
+}
+OF_NUMBERS = {"expect_column_sum_to_be_between", "expect_column_mean_to_be_between"}
+OF_VALUES = {
+    "expect_column_values_to_be_between",
+    "expect_column_values_to_be_in_set",
+    "expect_column_values_to_not_be_in_set",
+    "expect_column_min_to_be_between",
+    "expect_column_max_to_be_between",
+}
+PAIR = ("column_A", "column_B")
+
+
+def kind_of(type_: str) -> Kind | None:
+    """None for lists and structures, whose values are compared with nothing."""
+    if type_.startswith("decimal") or type_ in ("int", "bigint"):
+        return "number"
+    if type_ == "string":
+        return "text"
+    return type_ if type_ in ("date", "timestamp", "boolean") else None  # type: ignore[return-value]
+
+
+def reads_as(text: str, type_: str) -> bool:
+    """Whether a text, cast to the type by Spark as it does in the build, is a value of it. Never False for one that is."""
+    kind = kind_of(type_)
+    if kind == "number":
+        number = _number(text.strip())
+        return number is not None and (type_.startswith("decimal") or number == int(number))
+    if kind == "boolean":
+        return text.strip().lower() in FLAGS
+    if kind in ("date", "timestamp"):
+        return _is_day(text)
+    return True
+
+
+def is_comparable(value: Any, type_: str) -> bool:
+    """Whether a constant of a rule, as YAML reads it, can be compared with values of the type."""
+    kind = kind_of(type_)
+    if value is None or kind is None:
+        return True
+    if isinstance(value, bool):
+        return kind == "boolean"
+    if isinstance(value, int | float):
+        return kind == "number"
+    return kind == "text" or (_number(value) is not None if kind == "number" else reads_as(value, type_))
+
+
+def _number(text: str) -> Decimal | None:
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() else None
+
+
+def _is_day(text: str) -> bool:
+    match = DAY.match(text)
+    if not match:
+        return bool(re.match(r"^\s*\d{4}(-\d{1,2})?\s*$", text))  # a year or a month, which is its first day
+    try:
+        date(*(int(part) for part in match.groups()[:3]))
+    except ValueError:
+        return False
+    return True
+
+
+def misfits(values: Sequence[Any], type_: str) -> list[Any]:
+    return [value for value in values if not is_comparable(value, type_)]
+
+
+def unfit(rule: Rule, columns: Mapping[str, Column], lists: Mapping[str, Sequence[Any]]) -> Iterator[tuple[str, str]]:
+    """What a rule asks that its column, by its type, cannot answer, and the remedy. `lists`: reference list -> its values. Columns and lists that are not
+    there are told elsewhere."""
+    if rule.expectation in OF_TEXT | OF_NUMBERS | OF_VALUES:
+        name = str(rule.kwargs["column"])
+        if name in columns:
+            yield from _of_column(rule, name, columns[name].type, lists)
+    if rule.expectation.startswith("expect_column_pair"):
+        a, b = (str(rule.kwargs[key]) for key in PAIR)
+        kinds = [kind_of(columns[name].type) for name in (a, b) if name in columns]
+        if len(kinds) == 2 and None not in kinds and len(set(kinds)) == 2 and set(kinds) != {"date", "timestamp"}:
+            yield (
+                f"rule {rule.id} compares {a} ({columns[a].type}) with {b} ({columns[b].type})",
+                "Name two columns of one kind",
+            )
+    yield from _numbers(rule)
+
+
+def _of_column(rule: Rule, name: str, type_: str, lists: Mapping[str, Sequence[Any]]) -> Iterator[tuple[str, str]]:
+    kind = kind_of(type_)
+    if kind is None:
+        return
+    if rule.expectation in OF_TEXT and kind != "text":
+        yield (
+            f"rule {rule.id} asks how {name} is written, which is of type {type_}",
+            "Only text has a form: ask its value with expect_column_values_to_be_between or expect_column_values_to_be_in_set",
+        )
+    if rule.expectation in OF_NUMBERS and kind != "number":
+        yield f"rule {rule.id} adds up {name}, which is of type {type_}", "Name a column of numbers"
+    if rule.expectation in OF_VALUES:
+        for key in sorted(BOUNDS & set(rule.kwargs)):
+            if not is_comparable(rule.kwargs[key], type_):
+                yield (
+                    f"rule {rule.id}: {key} {rule.kwargs[key]!r} is compared with {name}, which is of type {type_}",
+                    f"Write {LOOKS_LIKE[kind]}",
+                )
+        values = lists.get(rule.reference, ()) if rule.reference else rule.kwargs.get("value_set", ())
+        if wrong := misfits(values, type_):
+            yield (
+                f"rule {rule.id}: value_set has {shown(wrong)}, and {name} is of type {type_}",
+                f"Write {LOOKS_LIKE[kind]}",
+            )
+
+
+def _numbers(rule: Rule) -> Iterator[tuple[str, str]]:
+    """Bounds of counts, lengths, sums and shares, and the tolerance, are numbers whatever the column's type."""
+    keys = {"value"} & set(rule.kwargs) if rule.expectation in OF_TEXT else set()
+    # Those of a number of rows may be told in what is usual, and were read with the rule.
+    if rule.expectation in BETWEEN - OF_VALUES - {"expect_table_row_count_to_be_between"}:
+        keys |= BOUNDS & set(rule.kwargs)
+    for key in sorted(keys):
+        if not is_comparable(rule.kwargs[key], "bigint"):
+            yield f"rule {rule.id}: {key} {rule.kwargs[key]!r} is no number", "Write a number"
+    share = rule.kwargs.get("mostly", 1)
+    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
+        yield f"rule {rule.id}: mostly {share!r} is no share of the rows", "Write a number from 0 to 1, such as 0.95"
+
+
+def shown(values: Sequence[Any], most: int = 5) -> str:
+    more = f" and {len(values) - most} more" if len(values) > most else ""
+    return ", ".join(map(repr, values[:most])) + more
