@@ -582,7 +582,13 @@ def test_what_a_day_with_an_open_case_of_silver_was_built_from_is_kept(tiny: Tin
     key = days.make_key(DAY, DAY, 1)
     run = {"run_key": key, "from_date": DAY, "to_date": DAY, "version": 1, "cause": "complete", "state": "released"}
     empty = {"expected_units": 1, "received_units": 1, "missing": [], "coverage": {}}
-    case = {"kind": "rows", "table": "silver.transactions", "cause": "known_account", "subject": key, "business_date": DAY}
+    case = {
+        "kind": "rows",
+        "table": "silver.transactions",
+        "cause": "known_account",
+        "subject": key,
+        "business_date": DAY,
+    }
     with tiny.ledger.begin() as db:
         chosen = [f"{built_from}/{deliveries.get(db, built_from).live_batch}"]
         db.execute(insert(DayRun).values(**run, **empty, deliveries=chosen, requested_at=at(DAY, "22:00")))
