@@ -196,8 +196,10 @@ def test_rows_in_quarantine_are_fixed_by_two_people_and_the_day_is_told_with_the
     assert_figures(story, story.key(day))
     with story.bank.ledger.begin() as db:
         assert fixes.get_case(db, unknown.case_id).state == "closed"
-        assert {row.state for row in fixes.replays(db, [accept, code])} == {"done"}
-        runs = set(db.execute(select(Batch.run_id)).scalars())
+        replays = fixes.replays(db, [accept, code])
+        assert {row.state for row in replays} == {"done"}
+        first = min(row.batch_id for row in replays)
+        runs = set(db.execute(select(Batch.run_id).where(Batch.batch_id >= first)).scalars())
     assert all(run.startswith(("load/", "business_day/")) for run in runs), runs
 
 
