@@ -10,7 +10,7 @@ from typing import Annotated
 from fastapi import Query, Request, Response
 
 from infra.airflow.pages import Looking, app, page
-from jobs.bank import open_bank
+from jobs.bank import current_bank
 from jobs.ledger import batches, lanes
 from jobs.ledger.days import closed_since
 from jobs.ledger.lanes import DayBoard, LaneStatus
@@ -57,7 +57,7 @@ def board(
     feed: str | None = None,
     entity: str | None = None,
 ) -> Response:
-    bank = open_bank(visitor.bank)
+    bank = current_bank(visitor.bank)
     with bank.ledger.begin() as db:
         last = day or lanes.newest_day(db, bank.catalog)
         boards = lanes.boards(db, bank.catalog, last, days)
