@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from jobs import bank as banks
+from jobs.ledger import connect
 from jobs.settings import settings
 from tests.contracts.house import build, change
 
@@ -16,11 +17,13 @@ from tests.contracts.house import build, change
 def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     root = build(tmp_path / "expectations")
     monkeypatch.setenv("LEDGERLAKE_EXPECTATIONS", str(root))
-    settings.cache_clear()
-    banks.open_bank.cache_clear()
+    monkeypatch.setenv("LEDGERLAKE_DATABASE_URL", "postgresql://nobody@localhost:1/none")  # nothing connects to it
+    caches = (settings, banks.open_bank, connect)
+    for cached in caches:
+        cached.cache_clear()
     yield root
-    settings.cache_clear()
-    banks.open_bank.cache_clear()
+    for cached in caches:
+        cached.cache_clear()
 
 
 def test_a_page_knows_a_code_that_came_into_its_list_since_the_server_started(house: Path) -> None:
