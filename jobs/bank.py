@@ -45,3 +45,8 @@ def as_decided(bank: Bank) -> Bank:
 def open_bank(profile: str) -> Bank:
     """Reads the contracts; connects to nothing yet."""
     return Bank(profile, load(profile), connect(profile), Lake(settings().bank(profile) / "lake"))
+
+
+def current_bank(profile: str) -> Bank:
+    """The same by the contracts as their files are now: for a process that outlives a change of them (the pages' server)."""
+    return replace(open_bank(profile), catalog=load(profile))

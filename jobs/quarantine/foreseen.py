@@ -94,16 +94,16 @@ def _columns(table: Table, rules: Mapping[str, Rule], reason: str) -> list[str]:
 
 def _said(table: Table, line: int, given: Given, columns: list[str], reason: str, rule: Rule | None) -> str:
     named = dict.fromkeys(_contract_name(table, column) for column in columns)
-    texts = ", ".join(f"{name} = {_shown(table, name, given)}" for name in named)
+    texts = ", ".join(_shown(table, name, given) for name in named)
     expected = sentence(rule) if rule else reason_sentence(table, reason)
-    return f"Line {line} would be rejected again with {texts}: {expected} ({reason}). Nothing was proposed; write what this rule lets through, too, or ask for the file again."
+    return f"Line {line} would be rejected again with {texts}: {expected} ({reason}). Nothing was proposed. Write a text that this rule lets through, or ask for the file again."
 
 
 def _shown(table: Table, name: str, given: Given) -> str:
     if name not in given:
-        return "what came"
+        return f"{name} as it came"
     text = given[name]
-    return "nothing" if text is None else shown_text(table, name, text)
+    return f"{name} = {'nothing' if text is None else shown_text(table, name, text)}"
 
 
 def _contract_name(table: Table, column: str) -> str:

@@ -156,6 +156,22 @@ MEASURE_NAMES = {
 }
 
 
+MONTH_CLOSES = Label("Month closes", "关账日期")
+
+
+def closed_label(since: str) -> dict[str, str]:
+    """Of a day whose month is closed: since when (ISO date), and what that means."""
+    return {
+        "en": f"Month closed since {since}: changes need approval",
+        "zh": f"所属月份已于 {since} 关账：更正须经审批",
+    }
+
+
+def approved_label(person: str) -> dict[str, str]:
+    """Who let a day of a closed month be told anew."""
+    return {"en": f"Approved by {person}", "zh": f"审批人：{person}"}
+
+
 def cause_label(cause: str | None) -> dict[str, str]:
     """Why a version was built, in both languages; what a person gave as the reason (`rollback: ...`) stands behind it."""
     word, _, reason = (cause or "").partition(": ")

@@ -11,6 +11,8 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from jobs.serving.labels import MONTH_CLOSES
+
 TEMPLATES = Path(__file__).parent / "templates"
 NOT_AVAILABLE = "n/a"
 
@@ -35,6 +37,7 @@ def _environment() -> Environment:
     )
     environment.filters |= {"figure": figure, "change": change, "percent": percent, "both": both, "grouped": grouped}
     environment.globals |= {"trend_line": trend_line, "share_of_largest": share_of_largest, "verdict": verdict}
+    environment.globals["month_closes"] = MONTH_CLOSES.as_dict()
     return environment
 
 

@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 
 from jobs.contracts.catalog import Catalog
 from jobs.contracts.kpi import Kpi
+from jobs.ledger import days
 from jobs.ledger.database import Ledger
 from jobs.serving.figures import branch_names, former_figures
 from jobs.serving.labels import (
@@ -30,7 +31,9 @@ from jobs.serving.labels import (
     PERIODS,
     PROVINCES,
     Label,
+    approved_label,
     cause_label,
+    closed_label,
     label,
 )
 
@@ -48,12 +51,14 @@ def report_data(
     release: Row,
     *,
     names: Mapping[str, str] | None = None,
+    approved_by: str | None = None,
 ) -> dict[str, Any]:
     """What the report of a release says of its last business date.
 
     `values`: rows of kpi_values as of that date, at all grains; `history`: rows of earlier dates (the last 30 days and
     the month before suffice; totals suffice), former statements of the same figures included. `release`: its row of
-    the ledger. `names`: branch or entity id -> name. Of several statements of one figure the newest is taken.
+    the ledger. `names`: branch or entity id -> name. Of several statements of one figure the newest is taken. `approved_by`: who let a day of a closed month
+    be told anew.
     """
     day: date = release["to_date"]
     book = _Book([*values, *history])
@@ -64,6 +69,8 @@ def report_data(
                 line["title"] = _titled(group["dimension"], line["key"], names or {})
     zone = ZoneInfo(catalog.profile.zone)
     released_at: datetime = release["released_at"]
+    closes = catalog.profile.closes(day)
+    is_closed = closes is not None and released_at.astimezone(zone).date() >= closes
     return {
         "bank": dict(catalog.profile.title),
         "profile": catalog.profile.profile,
@@ -82,7 +89,17 @@ def report_data(
         "coverage": {"expected": release["expected_units"], "received": release["received_units"]},
         "is_provisional": release["received_units"] < release["expected_units"] or bool(release["missing"]),
         "missing": _missing(release["missing"], names or {}),
+        **closing(closes, is_closed=is_closed),
+        "approved_title": approved_label(approved_by) if approved_by else None,
         "kpis": kpis,
+    }
+
+
+def closing(closes: date | None, *, is_closed: bool) -> dict[str, Any]:
+    """The day from which on the day's month is closed (None: it never is), and what is to be said of it once it is."""
+    return {
+        "month_closes": closes.isoformat() if closes else None,
+        "closed_title": closed_label(closes.isoformat()) if closes and is_closed else None,
     }
 
 
@@ -364,7 +381,10 @@ def write(ledger: Ledger, catalog: Catalog, release: Any, values: Iterable[Row],
     `write_report`."""
     release = dict(release._mapping)
     former = former_figures(ledger, release["release_id"], release["to_date"])
-    return write_report(report_data(values, former, catalog, release, names=branch_names(ledger)), folder)
+    with ledger.begin() as db:
+        approved_by = days.get(db, release["run_key"]).approved_by
+    told = report_data(values, former, catalog, release, names=branch_names(ledger), approved_by=approved_by)
+    return write_report(told, folder)
 
 
 def write_report(data: Mapping[str, Any], folder: Path) -> Path:

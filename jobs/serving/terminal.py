@@ -27,8 +27,10 @@ def kpi_table(data: Mapping[str, Any], language: Literal["en", "zh"] = "en", wid
     narrow = width < WIDE
     title = f"{data['bank'][language]} · {data['business_date']} · v{data['version']} · {data['kind_title'][language]}"
     table = Table(title=title, title_justify="left", header_style="bold", box=None if narrow else HEAVY_HEAD)
-    if data["is_provisional"]:
-        table.caption, table.caption_justify = _provisional(data, language), "left"
+    notes = [_provisional(data, language)] if data["is_provisional"] else []
+    notes += [Text(data[title][language]) for title in ("closed_title", "approved_title") if data[title]]
+    if notes:
+        table.caption, table.caption_justify = Text("\n").join(notes), "left"
     heads = HEADS[language]
     for n, head in enumerate(heads):
         if not narrow or n not in MOVED:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import json
 import re
-from datetime import date
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from html.parser import HTMLParser
 from pathlib import Path
@@ -351,6 +352,46 @@ def test_the_terminal_shows_what_a_restated_figure_was(language: str, said: str)
         console = Console(width=240, record=True, file=io.StringIO())
         console.print(kpi_table(report_data([restated], history, only("K1"), release, names=sample.NAMES), language))
         assert (said in console.export_text()) == expected
+
+
+def closing_in_october(*, released: date, approved_by: str | None = None) -> dict:
+    """The 15th of September, of a bank whose months close ten days after their end, as it was released on that day."""
+    catalog = only("K1")
+    catalog = replace(catalog, profile=catalog.profile.model_copy(update={"month_closes_after": 10}))
+    # 00:30 of that day in Shanghai.
+    at = datetime(released.year, released.month, released.day, 0, 30, tzinfo=UTC) - timedelta(hours=8)
+    release = sample.release(version=2, kind="restated", cause="repaired: b01", released_at=at)
+    return report_data([share(48, 100)], [], catalog, release, names=sample.NAMES, approved_by=approved_by)
+
+
+def test_a_report_of_a_closed_month_says_so_and_who_approved() -> None:
+    """D5: the freeze banner."""
+    data = closing_in_october(released=date(2026, 10, 11), approved_by="lihua")
+    page = render_html(data)
+    for language, closed, approved in (
+        ("en", "Month closed since 2026-10-11: changes need approval", "Approved by lihua"),
+        ("zh", "所属月份已于 2026-10-11 关账：更正须经审批", "审批人：lihua"),
+    ):
+        console = Console(width=200, record=True, file=io.StringIO())
+        console.print(kpi_table(data, language))
+        for shown in (visible(page, language), console.export_text()):
+            assert closed in shown
+            assert approved in shown
+
+
+def test_until_then_the_report_says_when_it_closes() -> None:
+    data = closing_in_october(released=date(2026, 10, 10))
+    english = visible(render_html(data), "en")
+    assert "Month closes 2026-10-11" in " ".join(english.split())
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(kpi_table(data))
+    for shown in (english, console.export_text()):
+        assert "closed since" not in shown
+        assert "Approved" not in shown
+
+
+def test_a_bank_whose_months_never_close_says_nothing_of_it(whole: dict) -> None:
+    assert "clos" not in visible(render_html(whole), "en").lower()
 
 
 def test_figures_are_decimals_to_the_end() -> None:

@@ -10,9 +10,11 @@ from typing import Annotated
 from fastapi import Query, Request, Response
 
 from infra.airflow.pages import Looking, app, page
-from jobs.bank import open_bank
+from jobs.bank import current_bank
 from jobs.ledger import batches, lanes
+from jobs.ledger.days import closed_since
 from jobs.ledger.lanes import DayBoard, LaneStatus
+from jobs.serving.labels import closed_label
 
 EVERY = 30  # seconds; roll-call comes by as often
 MOST_DAYS = 31
@@ -43,6 +45,7 @@ class Grid:
     cells: dict[tuple[str, str], Cell]
     others: list[Cell]
     lacking: dict[str, list[str]]  # feed -> who
+    closed: str | None  # what is to be said once the day's month is closed
 
 
 @app.get("/board")
@@ -54,13 +57,14 @@ def board(
     feed: str | None = None,
     entity: str | None = None,
 ) -> Response:
-    bank = open_bank(visitor.bank)
+    bank = current_bank(visitor.bank)
     with bank.ledger.begin() as db:
         last = day or lanes.newest_day(db, bank.catalog)
         boards = lanes.boards(db, bank.catalog, last, days)
         chosen = next((lane for lane in boards[0].lanes if (lane.feed, lane.entity) == (feed, entity)), None)
         events = lanes.history(db, chosen.feed, chosen.entity, last) if chosen else []
         alerts = batches.alerts(db)
+        closed = {one.day: closed_since(db, bank.catalog, one.day) for one in boards}
     branch_feeds = [s.feed for s in bank.catalog.sources.values() if s.sender == "branch"]
 
     def cell(lane: LaneStatus) -> Cell:
@@ -69,14 +73,14 @@ def board(
         mark, kind = MARKS[word]
         return Cell(lane, mark, word.replace("_", " "), kind, lanes.told(bank.catalog, lane))
 
-    grids = [_grid(one, [cell(lane) for lane in one.lanes], branch_feeds) for one in boards]
+    grids = [_grid(one, [cell(lane) for lane in one.lanes], branch_feeds, closed[one.day]) for one in boards]
     return page(
         request, "board.html.j2", visitor, title="Arrival board", grids=grids, last=last, days=days, alerts=alerts, legend=MARKS,
         chosen=cell(chosen) if chosen else None, events=events, clock=bank.catalog.profile.clock, minutes=lanes.minutes, refresh=EVERY,
     )  # fmt: skip
 
 
-def _grid(one: DayBoard, cells: Sequence[Cell], branch_feeds: Sequence[str]) -> Grid:
+def _grid(one: DayBoard, cells: Sequence[Cell], branch_feeds: Sequence[str], since: date | None) -> Grid:
     of_branches = {(c.lane.feed, c.lane.entity): c for c in cells if c.lane.feed in branch_feeds}
     lacking: dict[str, list[str]] = {}
     for lane in one.not_live:
@@ -88,4 +92,5 @@ def _grid(one: DayBoard, cells: Sequence[Cell], branch_feeds: Sequence[str]) -> 
         of_branches,
         [c for c in cells if c.lane.feed not in branch_feeds],
         lacking,
+        closed_label(since.isoformat())["en"] if since else None,
     )

@@ -13,7 +13,7 @@ from fastapi.responses import RedirectResponse
 from infra.airflow.pages import Acting, Looking, Visitor, app, page
 from jobs import quarantine as bench
 from jobs import rollcall
-from jobs.bank import Bank, open_bank
+from jobs.bank import Bank, current_bank
 from jobs.ledger import approvals, batches, fixes
 from jobs.quarantine import NotAllowed
 
@@ -28,7 +28,7 @@ def cases(request: Request, visitor: Looking, cause: str | None = None, closed: 
 
 
 def _cases(request: Request, visitor: Visitor, cause: str | None = None, closed: bool = False, wrong: str | None = None) -> Response:  # fmt: skip
-    bank = open_bank(visitor.bank)
+    bank = current_bank(visitor.bank)
     with bank.ledger.begin() as db:
         found = batches.cases(db, state=None if closed else "open")
         waiting, asked = fixes.waiting(db), approvals.waiting(db)
@@ -55,7 +55,7 @@ def case(request: Request, visitor: Looking, case_id: int) -> Response:
 
 
 def _case(request: Request, visitor: Visitor, case_id: int, wrong: str | None = None) -> Response:
-    bank = open_bank(visitor.bank)
+    bank = current_bank(visitor.bank)
     try:
         with bank.ledger.begin() as db:
             found = fixes.get_case(db, case_id)
@@ -178,7 +178,7 @@ def decline_day(request: Request, visitor: Acting, number: int, note: Text = "")
 
 def _decided_day(request: Request, visitor: Visitor, act: Callable[[Bank], None]) -> Response:
     try:
-        act(open_bank(visitor.bank))
+        act(current_bank(visitor.bank))
     except NotAllowed as error:
         return _cases(request, visitor, wrong=str(error))
     return RedirectResponse(f"{request.scope.get('root_path', '')}/quarantine?bank={quote(visitor.bank)}", 303)
@@ -195,7 +195,7 @@ def _of_case(bank: Bank, case_id: int, fix_id: int) -> int:
 def _tried(request: Request, visitor: Visitor, case_id: int, act: Any) -> Response:
     """Done, the case is shown anew; not allowed, it is shown with the reason."""
     try:
-        act(open_bank(visitor.bank))
+        act(current_bank(visitor.bank))
     except NotAllowed as error:
         return _case(request, visitor, case_id, str(error))
     root = request.scope.get("root_path", "")
