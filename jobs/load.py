@@ -19,7 +19,7 @@ from jobs.contracts import Rule, Table
 from jobs.contracts.model import DATE_IS, IN_REACH, TOO_EARLY, TOO_LATE, Reach
 from jobs.lake import room, session
 from jobs.lake.tables import Stamp
-from jobs.ledger import batches, days, deliveries, fixes
+from jobs.ledger import batches, days, deciding, deliveries, fixes
 from jobs.quality.repairs import Repairs
 from jobs.seams import seam
 
@@ -471,4 +471,4 @@ def ready_days(profile: str) -> list[str]:
     by roll-call."""
     bank = open_bank(profile)
     with bank.ledger.begin() as db:
-        return days.decide(db, bank.catalog)
+        return deciding.decide(db, bank.catalog)

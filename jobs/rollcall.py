@@ -14,7 +14,7 @@ from jobs.arrival.inbox import InboxUnavailable, inbox_of
 from jobs.arrival.slices import take_due
 from jobs.bank import Bank, open_bank
 from jobs.contracts import Catalog
-from jobs.ledger import batches, clock, days, deliveries, fixes, lanes, sightings
+from jobs.ledger import batches, clock, days, deciding, deliveries, fixes, lanes, sightings
 from jobs.ledger.lanes import LaneStatus
 from jobs.ledger.models import Delivery
 
@@ -41,9 +41,9 @@ def call(profile: str, run_id: str) -> dict[str, list[Any]]:
             sightings.replace(db, seen)
         watched = watched_days(db, bank.catalog)
         for day in watched:
-            days.touch(db, bank.catalog, day)
+            deciding.touch(db, bank.catalog, day)
         say(db, bank.catalog, watched)
-        asked = days.decide(db, bank.catalog)
+        asked = deciding.decide(db, bank.catalog)
         woken = {"feeds": _stranded_feeds(db) + _feeds_to_judge_again(db), "days": asked + _stranded_days(db, asked)}
     alerts.send(bank.ledger)
     return {**woken, "alerts": alerts.for_airflow(bank.ledger)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import date
 from enum import StrEnum
 from typing import Annotated, Any
@@ -14,12 +15,12 @@ from jobs import rollcall
 from jobs.bank import Bank, open_bank
 from jobs.commands import quarantine, watch
 from jobs.commands.output import Bad, BankOption, JsonOption, console, day_of, plain, show
-from jobs.ledger import approvals, days
+from jobs.ledger import approvals, days, deciding
 from jobs.ledger import releases as ledger_releases
 
 
 def register(app: typer.Typer) -> None:
-    app.command(epilog="Example: ledgerlake releases 2026-09-15")(releases)
+    app.command(epilog="Examples: ledgerlake releases 2026-09-15 · ledgerlake releases --waiting")(releases)
     app.command(epilog="Example: ledgerlake rollback 2026-09-15 --reason 'branch b03 sent test data'")(rollback)
     app.command(epilog="Example: ledgerlake restate 2026-09-15 --reason 'code map core_channels corrected'")(restate)
 
@@ -35,12 +36,17 @@ class Cause(StrEnum):
 
 def releases(
     bank: BankOption,
-    day: Annotated[str | None, typer.Argument(help="Only releases of this business date.")] = None,
+    day: Annotated[str | None, typer.Argument(help="Only this business date.")] = None,
+    waiting: Annotated[
+        bool,
+        typer.Option("--waiting", help="Only days that something came for and that are not told (anew) yet, and why."),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Releases, newest first: version, kind, cause, coverage, report."""
+    """Releases, newest first: version, kind, cause, coverage, report; and the days that are still to be told, or told anew, with what they wait for."""
     the_bank = open_bank(bank)
     with the_bank.ledger.begin() as db:
+        wait = [w for w in deciding.waiting(db, the_bank.catalog) if day is None or w.business_date == day_of(day)]
         rows = ledger_releases.listing(db, day=day_of(day) if day else None)
         since = days.closed_since(db, the_bank.catalog, day_of(day)) if day else None
     if since and not as_json:
@@ -48,6 +54,9 @@ def releases(
             f"{day_of(day or ''):%B %Y} is closed since {since}: its days are told anew with approval only.",
             style="bold",
         )
+    if waiting:
+        _show_waiting(wait, as_json=as_json)
+        return
     shown = rows if as_json else [{**r._mapping, "lanes": f"{r.received_units}/{r.expected_units}"} for r in rows]
     show(
         shown,
@@ -57,6 +66,20 @@ def releases(
         below=lambda row: [row["approved_by"] and f"approved by {row['approved_by']}", row["report_path"]],
         empty="Nothing was released yet.",
     )
+    if wait and not as_json:
+        console.print("\nTo be told:", style="bold")
+        _show_waiting(wait, as_json=False)
+
+
+def _show_waiting(wait: Sequence[deciding.Waiting], *, as_json: bool) -> None:
+    if as_json:
+        show(wait, [], as_json=True)
+        return
+    shown = [vars(w) | {"feeds": ", ".join(w.feeds), "causes": ", ".join(w.causes)} for w in wait]
+    columns = ["business_date", "deliveries", "causes", "since", "feeds"]
+    show(
+        shown, columns, as_json=False, move=["feeds", "since"], below=lambda row: [f"waits for: {row['why']}"], empty="No day waits to be told."
+    )  # fmt: skip
 
 
 def rollback(

@@ -15,7 +15,7 @@ from sqlalchemy import create_engine, select, text
 
 from infra.local.secrets import secret
 from jobs.contracts import Catalog, load
-from jobs.ledger import Ledger, batches, clock, days, deliveries, releases
+from jobs.ledger import Ledger, batches, clock, days, deciding, deliveries, releases
 from jobs.ledger.models import Base, DirtyDate
 from jobs.settings import Settings
 from tests.contracts.house import build
@@ -122,7 +122,7 @@ class TinyBank:
 
     def decide(self) -> list[str]:
         with self.ledger.begin() as db:
-            return days.decide(db, self.catalog)
+            return deciding.decide(db, self.catalog)
 
     def start(self, key: str) -> Any:
         with self.ledger.begin() as db:

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import text, update
 from sqlalchemy.exc import IntegrityError
 
-from jobs.ledger import approvals, batches, days, deliveries, releases
+from jobs.ledger import approvals, batches, days, deciding, deliveries, releases
 from jobs.ledger.fixes import NotAllowed
 from jobs.ledger.models import DayRun
 from tests.ledger.conftest import DAY, HISTORY_END, TinyBank, part, unit
@@ -138,18 +138,18 @@ class TestFirstBuild:
 
     def test_a_day_of_which_nothing_came_is_built_at_its_close_by(self, running: TinyBank) -> None:
         with running.ledger.begin() as db:
-            days.touch(db, running.catalog, DAY)
+            deciding.touch(db, running.catalog, DAY)
         assert running.dirty() == []
         running.clock(DAY, "23:51")
         for _ in range(2):
             with running.ledger.begin() as db:
-                days.touch(db, running.catalog, DAY)
+                deciding.touch(db, running.catalog, DAY)
         assert running.dirty() == [(DAY, "close_by")]
         assert running.decide() == [V1]
         assert running.run(V1).received_units == 0
         running.ends(V1, "stopped")
         with running.ledger.begin() as db:
-            days.touch(db, running.catalog, DAY)
+            deciding.touch(db, running.catalog, DAY)
         assert running.dirty() == []
 
 
@@ -512,15 +512,17 @@ def test_questions_of_one_day_do_not_read_all_of_history(running: TinyBank, quer
     assert "Index" in plan
 
 
+@pytest.fixture
+def closing(running: TinyBank) -> TinyBank:
+    """Its months close ten days after their end."""
+    profile = running.catalog.profile.model_copy(update={"month_closes_after": 10})
+    return replace(running, catalog=replace(running.catalog, profile=profile))
+
+
 class TestClosedMonth:
     """D5: after its adjustment period a month is told anew with approval only."""
 
     LATE = date(2026, 10, 11)
-
-    @pytest.fixture
-    def closing(self, running: TinyBank) -> TinyBank:
-        profile = running.catalog.profile.model_copy(update={"month_closes_after": 10})
-        return replace(running, catalog=replace(running.catalog, profile=profile))
 
     def test_a_month_closes_so_many_days_after_its_end(self, closing: TinyBank) -> None:
         closes = closing.catalog.profile.closes
@@ -551,7 +553,8 @@ class TestClosedMonth:
                 days.request_rollback(db, closing.catalog, DAY, "x")
             assert f"`ledgerlake restate {DAY} --reason ...` asks for it" in told.message
             number = approvals.ask(db, DAY, "restate", "repaired: x", "anna").approval_id
-            assert closing.decide() == []
+        assert closing.decide() == []
+        with closing.ledger.begin() as db:
             assert approvals.approve(db, closing.catalog, number, "lihua", None).run_key == V2
         closing.release(V2)
         assert (closing.run(V2).approved_by, closing.dirty()) == ("lihua", [])
@@ -643,3 +646,57 @@ def test_the_last_released_days_are_those_of_history_and_of_days_once_each(runni
         assert releases.newest_days(db, 1) == [DAY]
         assert releases.newest_days(db, 3) == [*history[1:], DAY]
         assert releases.newest_days(db, 30) == [*history, DAY]
+
+
+class TestWhatWaits:
+    """Whoever asks why a day is not there gets the reason by which it is not asked for."""
+
+    def waits(self, bank: TinyBank) -> list[tuple[date, tuple[str, ...], int, tuple[str, ...], str]]:
+        with bank.ledger.begin() as db:
+            found = deciding.waiting(db, bank.catalog)
+        return [(w.business_date, w.feeds, w.deliveries, w.causes, w.why) for w in found]
+
+    def test_a_day_that_lacks_lanes_names_them_and_when_it_is_told_without(self, running: TinyBank) -> None:
+        running.arrives("payments", "b01", DAY)
+        running.arrives("clicks", "app", NEXT + timedelta(days=1))
+        assert running.decide() == []
+        today, later = self.waits(running)
+        assert today == (
+            DAY,
+            ("payments",),
+            1,
+            ("arrived",),
+            f"2 of 3 lanes are not here (payments of b02, rates of HO); at {DAY} 23:50 it is told with what is there",
+        )
+        assert (later[0], later[4]) == (NEXT + timedelta(days=1), "its day has not come")
+
+    def test_late_rows_of_a_stream_wait_for_their_hour(self, running: TinyBank) -> None:
+        released(running)
+        running.clock(DAY, "08:20")
+        running.arrives("clicks", "app", DAY)
+        assert running.decide() == []
+        [(day, feeds, _, _, why)] = self.waits(running)
+        assert (day, feeds) == (DAY, ("clicks",))
+        assert why == f"late rows of streams have a day told anew at most once an hour: not before {DAY} 09:00"
+        running.clock(DAY, "09:00")
+        assert self.waits(running)[0][4] == "nothing: the next roll-call asks for it"
+        assert running.decide() == [V2]
+        assert self.waits(running)[0][4] == f"{V2} is asked for, and goes before it"
+        running.release(V2)
+        assert self.waits(running) == []
+
+    def test_a_closed_month_waits_for_people(self, closing: TinyBank) -> None:
+        released(closing)
+        closing.clock(TestClosedMonth.LATE, "00:00")
+        closing.arrives("payments", "b01", DAY)
+        [(_, _, _, causes, why)] = self.waits(closing)
+        assert causes == ("resend",)
+        assert why.startswith(f"its month is closed since {TestClosedMonth.LATE}: `ledgerlake restate {DAY}")
+
+    def test_a_take_on_waits_as_one_for_its_feeds(self, bank: TinyBank) -> None:
+        bank.clock(HISTORY_END, "23:00")
+        bank.arrives("payments", days.TAKE_ON, HISTORY_END, date(2026, 9, 13), HISTORY_END)
+        assert bank.decide() == []
+        [(day, feeds, deliveries, _, why)] = self.waits(bank)
+        assert (day, feeds, deliveries) == (HISTORY_END, ("payments",), 1)
+        assert why == f"the take-on up to {HISTORY_END} lacks rates"
