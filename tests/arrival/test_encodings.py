@@ -212,3 +212,17 @@ def test_every_zoned_number_is_read_back(number: int) -> None:
     digits = str(abs(number))
     last = ("}JKLMNOPQR" if number < 0 else "{ABCDEFGHI")[int(digits[-1])]
     assert int(plain(signed=[digits[:-1] + last])[0]["signed"][0] or "x") == number
+
+
+def test_a_bad_byte_far_inside_a_block_is_found_at_its_place() -> None:
+    """A block is decoded in pieces: places are those of the file all the same."""
+    line = "一行文字|1\n".encode("gb18030")
+    many = 2 * text.PIECE // len(line) + 3
+    whole = line * many + b"\xff|2\n" + line
+    with pytest.raises(Refused) as refusal:
+        list(text.texts(io.BytesIO(whole), None, "gb18030"))
+    assert refusal.value.cause == "bad_byte"
+    assert f"at byte {len(line) * many} (line {many + 1}, byte 1 of the line)" in str(refusal.value)
+    read = list(text.texts(io.BytesIO(line * many), None, "gb18030"))
+    assert b"".join(block.data for block in read) == ("一行文字|1\n" * many).encode()
+    assert (read[0].line, read[-1].last_line) == (1, many)

@@ -1,7 +1,7 @@
 """Airflow's part without Airflow: `python -m tests.whole_day.drive PROFILE [bronze | DATE]`.
 
-Calls the functions that the DAGs' tasks call, in the DAGs' order, each in a forked process of its own as Airflow does,
-and again when that process died. For tests that kill processes at named places, run two copies of every step side by
+Calls the functions that the DAGs' tasks call, in the DAGs' order, each in a forked process of its own as Airflow does, two at once where they do not
+need each other, and again when that process died. For tests that kill processes at named places, run two copies of every step side by
 side, or take a server away: there a real Airflow would only add minutes of waiting.
 """
 
@@ -14,10 +14,15 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
+from multiprocessing import connection
 from typing import Any
 
 ATTEMPTS = 5
+# So many steps at once; one after the other where a test counts on their order.
+AT_ONCE = int(os.environ.get("LEDGERLAKE_DRIVE_AT_ONCE", "2"))
 COPIES = int(os.environ.get("LEDGERLAKE_DRIVE_COPIES", "1"))
 RUN = "drive/tests"
 PRELOADED = ("great_expectations", "pyspark.sql.connect.session", "pandas", "pyarrow.dataset", "duckdb", "sqlalchemy.orm", "psycopg")  # fmt: skip
@@ -37,6 +42,31 @@ def step(name: str, work: Callable[[], Any]) -> Any:
             return good[0]
         time.sleep(min(3 * attempt, 10))
     raise SystemExit(f"{name} failed {ATTEMPTS} times; its error is above.")
+
+
+def side_by_side(work: Mapping[str, Callable[[], Any]], needs: Mapping[str, Collection[str]] | None = None) -> None:
+    """Steps, each begun when those that it needs are done; `work` is in an order in which they could be done one after the other."""
+    if AT_ONCE == 1 or COPIES > 1:
+        for name, one in work.items():
+            step(name, one)
+        return
+    left, running, done, failed = dict(work), dict[Any, tuple[str, Any, float]](), set[str](), Counter[str]()
+    while left or running:
+        for name in [n for n in left if done >= set((needs or {}).get(n, ()))][: AT_ONCE - len(running)]:
+            process, receiver = _start(left.pop(name))
+            running[receiver] = (name, process, time.monotonic())
+        for receiver in connection.wait(list(running)):
+            name, process, began = running.pop(receiver)
+            status, _ = _end(process, receiver)
+            print(f"{time.monotonic() - began:6.2f} s  {name} {f'exit {status}' if status else ''}", flush=True)
+            if status == 0:
+                done.add(name)
+                continue
+            failed[name] += 1
+            if failed[name] == ATTEMPTS:
+                raise SystemExit(f"{name} failed {ATTEMPTS} times; its error is above.")
+            left[name] = work[name]
+            time.sleep(min(3 * failed[name], 10))
 
 
 def _start(work: Callable[[], Any]) -> tuple[Any, Any]:
@@ -72,8 +102,7 @@ def drive(profile: str, only: str = "") -> None:
     while True:
         step("land", lambda: load.land(profile, RUN))
         feeds = step("feeds", lambda: _verified(profile))
-        for feed, wave in feeds:
-            step(f"load {feed}", lambda feed=feed, wave=wave: load.load(profile, feed, wave, RUN))
+        side_by_side({f"load {feed}": partial(load.load, profile, feed, wave, RUN) for feed, wave in feeds})
         if not feeds:
             break
     if only == "bronze":
@@ -93,19 +122,26 @@ def business_day(profile: str, key: str) -> None:
 
     if step(f"begin {key}", lambda: day.begin(profile, key, RUN)) != "running":
         return
-    for table in step("tables", lambda: _tables(profile)):
-        step(f"build {table}", lambda table=table: build.build(profile, key, table, RUN))
-        step(f"judge {table}", lambda table=table: build.judge_table(profile, key, table, RUN))
+    work: dict[str, Callable[[], Any]] = {}
+    needs: dict[str, list[str]] = {}
+    for table, reads in step("tables", lambda: _tables(profile)).items():
+        work[f"build {table}"] = partial(build.build, profile, key, table, RUN)
+        work[f"judge {table}"] = partial(build.judge_table, profile, key, table, RUN)
+        needs |= {f"build {table}": [f"judge {read}" for read in reads], f"judge {table}": [f"build {table}"]}
+    side_by_side(work, needs)
     step("release", lambda: day.release(profile, key, RUN))
     step("publish", lambda: day.publish(profile, key, RUN))
     step("report", lambda: day.report(profile, key, RUN))
     step("settle", lambda: day.settle(profile, key, RUN))
 
 
-def _tables(profile: str) -> list[str]:
+def _tables(profile: str) -> dict[str, list[str]]:
+    """Table -> those that are built before it, in an order in which they can be built."""
     from jobs.bank import open_bank
 
-    return [table.table for table in open_bank(profile).catalog.build_order()]
+    order = open_bank(profile).catalog.build_order()
+    built = {table.table for table in order}
+    return {table.table: [read for read in table.reads if read in built] for table in order}
 
 
 def _verified(profile: str) -> list[tuple[str, str]]:

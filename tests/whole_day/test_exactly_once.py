@@ -146,6 +146,10 @@ def assert_identical(found: dict[str, Any], expected: dict[str, Any]) -> None:
     assert [name for name in expected if found[name] != expected[name]] == []
 
 
+# Who dies, and what comes after it, is known then.
+IN_ORDER = {"LEDGERLAKE_DRIVE_AT_ONCE": "1"}
+
+
 @pytest.mark.parametrize("places", [SEAMS[::2], SEAMS[1::2]], ids=",".join)
 def test_killed_at_its_seams_a_day_ends_the_same_way(
     base: Base, undisturbed: dict[str, Any], places: tuple[str, ...]
@@ -153,7 +157,7 @@ def test_killed_at_its_seams_a_day_ends_the_same_way(
     """At each of four seams, one after the other, a process dies, and the next attempt goes on."""
     copy = base.copy(places[0])
     marker = copy.home / "fired"
-    said = copy.play(LEDGERLAKE_KILL_AT=",".join(places), LEDGERLAKE_KILL_MARKER=str(marker))
+    said = copy.play(LEDGERLAKE_KILL_AT=",".join(places), LEDGERLAKE_KILL_MARKER=str(marker), **IN_ORDER)
     unseen = [place for place in places if not marker.with_name(f"fired.{place}").exists()]
     assert unseen == [], "nobody died there: the seam is not on the road"
     assert said.count(f"exit -{signal.SIGKILL.value}") == len(places)
@@ -171,7 +175,7 @@ MOMENTS = ("load core_customers", "judge silver.parties_source", "judge gold.par
 
 def _at_each(copy: Driven, moments: Sequence[str], act: Callable[[], None]) -> list[str]:
     """Play the day and act each time that the next of these steps has ended; what was printed after each act."""
-    process = copy.start()
+    process = copy.start(**IN_ORDER)
     said, left = [""], list(moments)
     assert process.stdout is not None
     for line in process.stdout:
