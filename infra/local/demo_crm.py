@@ -17,8 +17,12 @@ VARIABLE = "LEDGERLAKE_SOURCE_DEMO_CRM"
 
 def address(settings: Settings) -> str:
     """What the environment says, else the embedded server's."""
-    own = f"postgresql://{NAME}:{secret(settings, f'postgres_{NAME}')}@127.0.0.1:{settings.postgres_port}/{NAME}"
-    return os.environ.get(VARIABLE) or own
+    return os.environ.get(VARIABLE) or own_address(settings)
+
+
+def own_address(settings: Settings) -> str:
+    """Of the embedded server. The password is in a file of mode 0600."""
+    return f"postgresql://{NAME}:{secret(settings, f'postgres_{NAME}')}@127.0.0.1:{settings.postgres_port}/{NAME}"
 
 
 def environment(settings: Settings) -> dict[str, str]:
@@ -39,5 +43,4 @@ def create(settings: Settings) -> None:
             db.execute(sql.SQL("create database {0} owner {0}").format(name))
             db.execute(sql.SQL("revoke connect, temporary on database {} from public").format(name))
         db.execute(sql.SQL("alter database {} with allow_connections true").format(name))
-    if VARIABLE not in os.environ:
-        crm.set_up(address(settings))
+    crm.set_up(own_address(settings))

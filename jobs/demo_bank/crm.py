@@ -12,7 +12,7 @@ from datetime import date, datetime, time, timedelta
 from typing import Any, NamedTuple
 
 import psycopg
-from psycopg import conninfo, sql
+from psycopg import sql
 
 from jobs.demo_bank.activity import CHANNEL_MIX, rng_of
 from jobs.demo_bank.population import Population
@@ -169,22 +169,26 @@ def set_up(address: str) -> None:
             db.execute("select pg_create_logical_replication_slot(%s, 'pgoutput')", (SLOT,))
 
 
+class OfficeShut(RuntimeError):
+    """The system cannot be written to. The message says why and what to do."""
+
+
 class Office:
-    """Those who work with the system: they write into its tables, and may shut it."""
+    """Those who work with the system: they write into its tables, and may shut it. What goes wrong raises OfficeShut."""
 
     def __init__(self, address: str):
         self._address = address
 
     def happens(self, changes: Iterable[Change]) -> dict[str, str]:
         """All of it in one transaction. Returns, by feed of which a row was written, a position that a slice must be past to hold it (see `is_past`)."""
-        with psycopg.connect(self._address, autocommit=True) as db:
+        with self._inside() as db:
             return _write(db, changes)
 
     @contextmanager
     def unreachable(self, changes: Iterable[Change]) -> Iterator[dict[str, str]]:
         """Nobody else gets in, and whoever is in is sent out, while these changes are written."""
-        name = str(conninfo.conninfo_to_dict(self._address)["dbname"])
-        with psycopg.connect(self._address, autocommit=True) as inside:
+        with self._inside() as inside:
+            name = inside.info.dbname
             self._let_in(name, False)
             try:
                 others = "select pg_terminate_backend(pid) from pg_stat_activity where datname = %s and pid <> %s"
@@ -193,8 +197,18 @@ class Office:
             finally:
                 self._let_in(name, True)
 
+    @contextmanager
+    def _inside(self, **other: str) -> Iterator[psycopg.Connection[Any]]:
+        try:
+            with psycopg.connect(self._address, autocommit=True, connect_timeout=10, **other) as db:  # type: ignore[arg-type]
+                yield db
+        except psycopg.Error as error:
+            raise OfficeShut(
+                f"The demo bank's own system cannot be written to: {' '.join(str(error).split())}. Start the services (`ledgerlake up`), or correct LEDGERLAKE_SOURCE_DEMO_CRM."
+            ) from error
+
     def _let_in(self, name: str, allowed: bool) -> None:
-        with psycopg.connect(conninfo.make_conninfo(self._address, dbname="postgres"), autocommit=True) as beside:
+        with self._inside(dbname="postgres") as beside:
             statement = sql.SQL("alter database {} with allow_connections {}")
             beside.execute(statement.format(sql.Identifier(name), sql.Literal(allowed)))
 

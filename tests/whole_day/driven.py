@@ -71,7 +71,9 @@ def first_bank(folder: Path, servers: Settings, profile: str = "demo") -> Driven
     home = folder / "bank"
     home.mkdir()
     demo_crm.create(servers)
-    return Driven(home, {**demo_crm.environment(servers), **environment(servers, home, "ledgerlake")}, profile)
+    return Driven(
+        home, {demo_crm.VARIABLE: demo_crm.own_address(servers), **environment(servers, home, "ledgerlake")}, profile
+    )
 
 
 @dataclass
