@@ -1,4 +1,4 @@
-"""demo: a bank in a box. It only drops files into the inbox and drives the bank's clock; everything else is done by Airflow."""
+"""demo: a bank in a box. It only drops files into the inbox, writes into the bank's own system and drives the bank's clock; everything else is done by Airflow."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from typing import Annotated, Any, Protocol, cast
 
 import typer
 
+from infra.local import demo_crm
 from jobs import load, scorecard
 from jobs.bank import Bank, open_bank
 from jobs.commands import watch
@@ -25,6 +26,7 @@ from jobs.commands.services import start_all
 from jobs.demo_bank.crm import Office, is_past
 from jobs.demo_bank.faults import KINDS
 from jobs.ledger import clock, days, deliveries
+from jobs.settings import settings
 
 # Where the clock stands when a day's files begin to come, and when all that will come has come.
 OPENING, CLOSED = "17:30", "20:30"
@@ -259,9 +261,6 @@ def office_of(sender: Sender) -> Office | None:
     """Those who write into the system that is fetched from; None where the bank has none."""
     if not hasattr(sender, "at_the_office"):
         return None
-    from infra.local import demo_crm
-    from jobs.settings import settings
-
     return Office(demo_crm.address(settings()))
 
 
@@ -410,12 +409,8 @@ def take_in(profile: str) -> None:
 def _take_in(bank: Bank, **more: str) -> subprocess.Popen[bytes]:
     """The same in a process of its own."""
     program = f"from jobs.commands.demo import take_in; take_in({bank.profile!r})"
-    from infra.local import demo_crm
-    from jobs.settings import settings
-
-    return subprocess.Popen(
-        [sys.executable, "-c", program], env={**demo_crm.environment(settings()), **os.environ, **more}
-    )
+    where = demo_crm.environment(settings())
+    return subprocess.Popen([sys.executable, "-c", program], env={**os.environ, **where, **more})
 
 
 def set_clock(bank: Bank, at: datetime) -> None:
@@ -434,7 +429,6 @@ def farewell(bank: Bank, made: Any) -> None:
     from infra.local.airflow import logins
     from jobs.serving import bi
     from jobs.serving.terminal import kpi_table
-    from jobs.settings import settings
 
     data = json.loads(Path(made.report_path).with_suffix(".json").read_text(encoding="utf-8"))
     console.print(kpi_table(data, width=console.width))

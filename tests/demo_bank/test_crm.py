@@ -16,6 +16,7 @@ from psycopg import conninfo
 
 from infra.local import demo_crm
 from infra.local import postgres as server
+from jobs.arrival.doorbell import waiting_count
 from jobs.arrival.inbox import Several
 from jobs.arrival.land import land
 from jobs.arrival.slices import Slices, take_due
@@ -143,6 +144,16 @@ def test_it_is_made_once_and_opened_where_somebody_left_it_shut(own: str, postgr
     assert rows_in(own, crm.CONTACTS) == before
     with pytest.raises(psycopg.OperationalError, match="permission denied"):
         psycopg.connect(conninfo.make_conninfo(own, dbname="ledgerlake"))  # nor is the ledger open to it
+
+
+def test_a_slice_that_was_taken_rings_until_it_was_landed(fetching: Fetching) -> None:
+    """The doorbell of `landing` sees it at its next look: it does not wait for the next hour."""
+    inbox = Several(Slices(fetching.catalog, fetching.ledger, now=iter(range(0, 100, 10)).__next__))  # type: ignore[arg-type]
+    fetching.office.happens(crm.changes(fetching.sender.people, fetching.day))
+    assert waiting_count(fetching.catalog, inbox) == 0
+    assert (fetching.look(), waiting_count(fetching.catalog, inbox)) == (2, 2)
+    assert set(fetching.came()) == {crm.COMPLAINTS, crm.CONTACTS}
+    assert waiting_count(fetching.catalog, inbox) == 0
 
 
 def test_a_day_that_is_played_twice_is_written_once(fetching: Fetching, own: str) -> None:
