@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Group
 from rich.live import Live
 from rich.text import Text
+from sqlalchemy import Connection
 
 from jobs.bank import Bank
 from jobs.commands.lanes import board
@@ -87,9 +88,14 @@ def until_quiet(bank: Bank, seconds: float = 5.0) -> None:
     quiet_since = time.monotonic()
     while time.monotonic() - quiet_since < seconds:
         with bank.ledger.begin() as db:
-            if deliveries.find(db, states=["arriving", "verified"]):
+            if _on_the_way(db):
                 quiet_since = time.monotonic()
         time.sleep(0.3)
+
+
+def _on_the_way(db: Connection) -> bool:
+    """Something arrived, or was taken at a source, and is not in bronze yet."""
+    return bool(deliveries.find(db, states=["arriving", "verified"]) or slices.waiting(db))
 
 
 def until_looked(bank: Bank, feed: str, entity: str, day: date, patience: float = 60.0) -> None:
@@ -132,8 +138,7 @@ def until_at_rest(bank: Bank, seconds: float = 8.0, patience: float = PATIENCE) 
     began = quiet_since = time.monotonic()
     while time.monotonic() - quiet_since < seconds:
         with bank.ledger.begin() as db:
-            on_the_way = deliveries.find(db, states=["arriving", "verified"])
-            busy = on_the_way or fixes.replaying(db) or [r for r in days.runs(db) if r.state in days.OPEN_STATES]
+            busy = _on_the_way(db) or fixes.replaying(db) or [r for r in days.runs(db) if r.state in days.OPEN_STATES]
         if busy:
             quiet_since = time.monotonic()
         if time.monotonic() - began > patience:

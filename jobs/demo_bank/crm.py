@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, time, timedelta
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import psycopg
@@ -217,9 +218,11 @@ def _write(db: psycopg.Connection[Any], changes: Iterable[Change]) -> dict[str, 
     """The positions are read before the commit: a look that comes in between sees nothing of it and ends before them."""
     written = set()
     with db.transaction():
-        for change in changes:
-            if db.execute(change.statement, change.values).rowcount:
-                written.add(change.feed)
+        for (feed, statement), those in groupby(changes, key=lambda change: (change.feed, change.statement)):
+            with db.cursor() as cursor:
+                cursor.executemany(statement, [change.values for change in those])
+                if cursor.rowcount:
+                    written.add(feed)
         found = db.execute("select pg_current_wal_insert_lsn()::text, clock_timestamp()::text").fetchone()
     assert found is not None
     return {feed: at for feed, at in zip((COMPLAINTS, CONTACTS), found, strict=True) if feed in written}

@@ -395,15 +395,19 @@ def _ask_first(db: Connection, catalog: Catalog, day: date) -> str | None:
     if _before_history(db, day):
         return _request(db, day, day, "late", coverage(db, catalog, day))
     seen = coverage(db, catalog, day)
-    if seen.expected and seen.is_complete and not _in_hand(db, day):
+    if seen.expected and seen.is_complete and not _in_hand(db, catalog, day):
         return _request(db, day, day, "complete", seen)
     due = catalog.profile.local(day, catalog.profile.close_by, catalog.profile.close_by_day)
     return _request(db, day, day, "close_by", seen) if at >= due else None
 
 
-def _in_hand(db: Connection, day: date) -> bool:
-    query = select(Delivery.delivery_id).where(Delivery.business_date == day, Delivery.state.in_(ON_THE_WAY)).limit(1)
-    return db.execute(query).first() is not None
+def _in_hand(db: Connection, catalog: Catalog, day: date) -> bool:
+    """A delivery of the day is on its way. Of feeds that nothing is built from none counts: the day is the same without it."""
+    not_built_from = [t.name for t in catalog.layer("bronze") if not t.conforms and t.corrects is None]
+    query = select(Delivery.delivery_id).where(
+        Delivery.business_date == day, Delivery.state.in_(ON_THE_WAY), Delivery.feed.notin_(not_built_from)
+    )
+    return db.execute(query.limit(1)).first() is not None
 
 
 def _before_history(db: Connection, day: date) -> bool:
