@@ -179,6 +179,20 @@ def test_a_log_in_which_nothing_is_ours_is_passed_over(desk: Desk, monkeypatch: 
     assert desk.alerts() == []
 
 
+def test_a_run_that_another_overtook_takes_its_work_for_no_theft(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres_changes, "STRIDE", 1000)
+    desk.does("insert into crm.other select generate_series(1, 1000)")
+    own = postgres_changes.Puller.spans
+
+    def overtaken(puller: Any, taken: Any) -> Any:
+        monkeypatch.setattr(postgres_changes.Puller, "spans", own)
+        desk.take()  # moves the slot on
+        return own(puller, taken)
+
+    monkeypatch.setattr(postgres_changes.Puller, "spans", overtaken)
+    assert (desk.take(), desk.alerts()) == (0, [])
+
+
 def test_what_is_passed_over_is_kept_while_a_slice_before_it_waits(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(postgres_changes, "STRIDE", 1000)
     desk.does(insert(1))
