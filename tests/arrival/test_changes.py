@@ -323,6 +323,26 @@ def test_identifiers_are_tokens_and_times_those_of_the_commit(desk: Desk) -> Non
     assert row["committed_at"].endswith("+00:00") and "/" in row["lsn"]
 
 
+def test_instants_are_written_as_bronze_reads_them(desk: Desk) -> None:
+    desk.db.execute(
+        "alter table crm.complaints add column at timestamptz, add column local timestamp, add column day date"
+    )
+    tables = desk.bank.catalog.tables
+    more = {name: ["timestamp", PLAIN] for name in ("at", "local")} | {"day": ["date", PLAIN]}
+    tables = tables | {"bronze.complaints": bronze("complaints", ["complaint_id", "lsn", "seq"], COLUMNS | more)}
+    desk.bank = replace(desk.bank, catalog=replace(desk.bank.catalog, tables=tables))
+    desk.does(
+        "insert into crm.complaints values ('c1', null, null, null, '2026-09-15 08:00:00.5+08', '2026-09-15 08:00:00', '2026-09-15'), "
+        "('c2', null, null, 'at +00', 'infinity', null, null)"
+    )
+    desk.take()
+    [landed] = desk.land()
+    assert [(r["at"], r["local"], r["day"], r["note"]) for r in desk.bank.rows(landed)] == [
+        ("2026-09-15 00:00:00.5+00:00", "2026-09-15 08:00:00", "2026-09-15", None),
+        ("infinity", None, None, "at +00"),
+    ]
+
+
 def test_a_slot_that_is_not_there_is_said_with_what_to_run(desk: Desk) -> None:
     desk.db.execute("select pg_drop_replication_slot(%s)", (SLOT,))
     assert desk.take() == 0
