@@ -62,6 +62,7 @@ def _explained(error: Exception) -> tuple[int, str | None]:
     """Exit status and message of the errors that we know (empty when the help was shown instead); None for a defect, whose traceback is worth seeing."""
     from infra.local.services import ServicesError
     from jobs.contracts import ContractError
+    from jobs.demo_bank.crm import OfficeShut
     from jobs.lake import DiskFull, SparkUnavailable
     from jobs.ledger import LedgerUnavailable
     from jobs.ledger.days import MonthClosed
@@ -77,7 +78,9 @@ def _explained(error: Exception) -> tuple[int, str | None]:
         return 2, str(error)
     if isinstance(error, ContractError | NotNow | MonthClosed):
         return 1, str(error)
-    if isinstance(error, LedgerUnavailable | SparkUnavailable | DiskFull | ServicesError | KeysUnavailable):
+    if isinstance(
+        error, LedgerUnavailable | SparkUnavailable | DiskFull | ServicesError | KeysUnavailable | OfficeShut
+    ):
         return 3, str(error)
     if isinstance(error, FileNotFoundError) and "secrets" in str(error.filename):
         return 3, "The services were never started here. Run `ledgerlake up` (or `make demo`) first."

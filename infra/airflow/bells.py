@@ -8,7 +8,6 @@ parsed.
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -17,19 +16,15 @@ from airflow.sdk import Asset, AssetWatcher, get_parsing_context
 from airflow.sdk.exceptions import AirflowSkipException
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
-from jobs.contracts import load, profiles
+from jobs.contracts import load, served
 
 MAIN_PROFILE = "demo"
 
 
 def banks(name: str) -> list[str]:
-    """Profiles for which a DAG is to be made: those of LEDGERLAKE_PROFILES (comma-separated), or all that have contracts. The process of a task
-    reads its DAG's file once more, and makes that one DAG only.
-    """
-    chosen = os.environ.get("LEDGERLAKE_PROFILES")
-    served = [p.strip() for p in chosen.split(",")] if chosen else profiles()
+    """Profiles for which a DAG is to be made. The process of a task reads its DAG's file once more, and makes that one DAG only."""
     wanted = get_parsing_context().dag_id
-    return [p for p in served if wanted in (None, dag_id(p, name))]
+    return [p for p in served() if wanted in (None, dag_id(p, name))]
 
 
 def dag_id(profile: str, name: str) -> str:

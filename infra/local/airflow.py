@@ -15,7 +15,7 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from infra.local import postgres
+from infra.local import demo_crm, postgres
 from infra.local.component import Component, base_environment
 from infra.local.secrets import secret
 from jobs.settings import PROJECT, Settings
@@ -89,6 +89,7 @@ def airflow_env(settings: Settings) -> dict[str, str]:
         for name, value in entries.items()
     }
     return {
+        **demo_crm.environment(settings),
         **base_environment(settings),
         "AIRFLOW_HOME": str(settings.home / "airflow"),
         "PYSPARK_PYTHON": sys.executable,

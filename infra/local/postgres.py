@@ -32,6 +32,9 @@ SETTINGS = {
     "shared_buffers": "128MB",
     "random_page_cost": "1.1",
     "jit": "off",
+    # A database of this server may be a source whose changes are captured; one that nobody captures any more keeps no more of the log than this.
+    "wal_level": "logical",
+    "max_slot_wal_keep_size": "1GB",
     "timezone": "UTC",
     "log_timezone": "UTC",
     "log_line_prefix": "%m [%p] %u@%d ",

@@ -52,7 +52,14 @@ def _take(catalog: Catalog, ledger: Ledger, source: Source) -> int:
     every = timedelta(minutes=source.pull.every) if isinstance(source.pull, PostgresTable) else timedelta(0)
     if asked is not None and now < asked + every:
         return 0
-    spans = puller(source, catalog.bronze(source.feed), ledger).spans(before)
+    pulling = puller(source, catalog.bronze(source.feed), ledger)
+    try:
+        spans = pulling.spans(before)
+    except SourceDown:
+        with ledger.begin() as db:
+            if slices.ends(db, source.feed) != before:
+                return 0  # another run went on meanwhile: what looks wrong may be its doing, and is said at the next look if it is not
+        raise
     with ledger.begin() as db:
         day = clock.now(db).astimezone(ZoneInfo(catalog.profile.zone)).date()
         taken = [
@@ -68,6 +75,9 @@ def _take(catalog: Catalog, ledger: Ledger, source: Source) -> int:
             for span in spans
         ]
         slices.note_asked(db, source.feed)
+        passed_over = {span.part: slices.settled_up_to(db, source.feed, span.part) for span in spans if span.is_empty}
+    for part, position in passed_over.items():
+        pulling.settled(part, position)
     return sum(one is not None and not span.is_empty for one, span in zip(taken, spans, strict=True))
 
 

@@ -1,4 +1,4 @@
-"""demo: a bank in a box. It only drops files into the inbox and drives the bank's clock; everything else is done by Airflow."""
+"""demo: a bank in a box. It only drops files into the inbox, writes into the bank's own system and drives the bank's clock; everything else is done by Airflow."""
 
 from __future__ import annotations
 
@@ -7,21 +7,26 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Protocol, cast
 
 import typer
 
+from infra.local import demo_crm
 from jobs import load, scorecard
 from jobs.bank import Bank, open_bank
 from jobs.commands import watch
 from jobs.commands.faults import show_scorecard
 from jobs.commands.output import Bad, console
 from jobs.commands.services import start_all
+from jobs.demo_bank.crm import Office, is_past
+from jobs.demo_bank.faults import KINDS
 from jobs.ledger import clock, days, deliveries
+from jobs.settings import settings
 
 # Where the clock stands when a day's files begin to come, and when all that will come has come.
 OPENING, CLOSED = "17:30", "20:30"
@@ -29,6 +34,8 @@ ALL = "all"
 # Where the process of F74 dies: the lake has its rows, the ledger does not know yet.
 DIES_AT = "after_bronze_write"
 TAKE_IN = "demo/take_in"  # the run's name
+# Faults of the system that is fetched from, and how long after a look its tables are looked at again.
+AT_THE_OFFICE, BETWEEN_LOOKS = {"F76", "F77", "F78"}, timedelta(minutes=61)
 
 
 class Sent(Protocol):
@@ -87,6 +94,16 @@ class Faulty(Sender, Protocol):
         ...
 
 
+class Fetched(Sender, Protocol):
+    """A bank with a system of its own that is fetched from."""
+
+    def at_the_office(self, day: date, faults: Sequence[str] = ()) -> tuple[list[Any], list[Any]]:
+        """What is written there on a day: what a fault has looked at first, and the rest."""
+        ...
+
+    def office_history(self) -> Iterator[Any]: ...
+
+
 class Stage(Protocol):
     """Whatever takes in what was dropped, and builds the days: Airflow, or a test in its place."""
 
@@ -106,6 +123,14 @@ class Stage(Protocol):
         """No day is asked for or under way."""
         ...
 
+    def until_fetched(self, bank: Bank, feed: str, is_past: Callable[[str], bool]) -> None:
+        """A slice of this feed whose end is past a position, and all before it, are in bronze."""
+        ...
+
+    def until_said(self, bank: Bank, alert_key: str) -> None:
+        """This alert was raised."""
+        ...
+
 
 class Airflow:
     """The real stage: it works by itself, we only wait."""
@@ -121,6 +146,12 @@ class Airflow:
 
     def until_at_rest(self, bank: Bank) -> None:
         watch.until_at_rest(bank)
+
+    def until_fetched(self, bank: Bank, feed: str, is_past: Callable[[str], bool]) -> None:
+        watch.until_fetched(bank, feed, is_past)
+
+    def until_said(self, bank: Bank, alert_key: str) -> None:
+        watch.until_said(bank, alert_key)
 
 
 def register(app: typer.Typer) -> None:
@@ -212,10 +243,25 @@ def take_on_if_new(bank: Bank, sender: Sender) -> None:
         clock.set_now(db, bank.catalog.profile.local(sender.history_end, "23:00"))
     console.print(f"Taking on the history up to {sender.history_end} ...")
     began = time.monotonic()
+    tell_office_history(sender)
     sender.take_on(inbox_folder(bank))
     run_key = watch.until_history(bank, sender.history_end)
     watch.until_reported(bank, run_key)
     console.print(f"History released as {run_key} after {time.monotonic() - began:.0f} s.")
+
+
+def tell_office_history(sender: Sender) -> None:
+    """What stands in the bank's own system when its first day begins; nothing where it has none."""
+    office = office_of(sender)
+    if office is not None:
+        office.happens(cast(Fetched, sender).office_history())
+
+
+def office_of(sender: Sender) -> Office | None:
+    """Those who write into the system that is fetched from; None where the bank has none."""
+    if not hasattr(sender, "at_the_office"):
+        return None
+    return Office(demo_crm.address(settings()))
 
 
 def next_day(bank: Bank) -> date:
@@ -249,6 +295,7 @@ class Play:
         began = time.monotonic()
         if hasattr(self.sender, "plan"):
             scorecard.note_day(bank, day, self.sender.plan(day, faults).caught)
+        written = self._at_the_office(day, faults)
         sent = self._drop(day, faults)
         if "F74" in faults:
             self._die_and_go_on(day)
@@ -262,7 +309,9 @@ class Play:
             self.later = [(on, one) for on, one in self.later if on != day]
         dropped = time.monotonic()
         console.print(f"{day}: {sent + len(late)} files dropped in {dropped - began:.1f} s.")
-        set_clock(bank, profile.local(day, CLOSED))
+        set_clock(bank, max(profile.local(day, CLOSED), self._next_look()))
+        if AT_THE_OFFICE & set(faults):
+            self._until_fetched(written)
         # What is not complete, or owes nothing because nobody works, begins at its close_by.
         if faults or not bank.catalog.is_business_day(day):
             self.stage.until_quiet(bank)
@@ -272,6 +321,33 @@ class Play:
             f"{day} released as {made.run_key} ({made.kind}), report written: {time.monotonic() - dropped:.1f} s after the last file."
         )
         return made
+
+    def _at_the_office(self, day: date, faults: Sequence[str]) -> Mapping[str, str]:
+        """The day in the system that is fetched from. Returns, by feed, the position that its last change stands before."""
+        office = office_of(self.sender)
+        if office is None:
+            return {}
+        before, changes = cast(Fetched, self.sender).at_the_office(day, faults)
+        if before:
+            written = office.happens(before)
+            set_clock(self.bank, self._next_look())
+            self._until_fetched(written)
+        if "F76" not in faults:
+            return office.happens(changes)
+        with office.unreachable(changes) as written:
+            set_clock(self.bank, self._next_look())
+            for feed in KINDS["F76"].feeds:
+                self.stage.until_said(self.bank, f"source_down|{feed}|{day}")
+        return written
+
+    def _until_fetched(self, positions: Mapping[str, str]) -> None:
+        for feed, position in positions.items():
+            self.stage.until_fetched(self.bank, feed, partial(is_past, feed, position=position))
+
+    def _next_look(self) -> datetime:
+        """When a table that was just looked at is looked at again."""
+        with self.bank.ledger.begin() as db:
+            return clock.now(db) + BETWEEN_LOOKS
 
     def rest(self) -> None:
         """Days that later ones changed are told anew, too."""
@@ -333,7 +409,8 @@ def take_in(profile: str) -> None:
 def _take_in(bank: Bank, **more: str) -> subprocess.Popen[bytes]:
     """The same in a process of its own."""
     program = f"from jobs.commands.demo import take_in; take_in({bank.profile!r})"
-    return subprocess.Popen([sys.executable, "-c", program], env={**os.environ, **more})
+    where = demo_crm.environment(settings())
+    return subprocess.Popen([sys.executable, "-c", program], env={**os.environ, **where, **more})
 
 
 def set_clock(bank: Bank, at: datetime) -> None:
@@ -352,7 +429,6 @@ def farewell(bank: Bank, made: Any) -> None:
     from infra.local.airflow import logins
     from jobs.serving import bi
     from jobs.serving.terminal import kpi_table
-    from jobs.settings import settings
 
     data = json.loads(Path(made.report_path).with_suffix(".json").read_text(encoding="utf-8"))
     console.print(kpi_table(data, width=console.width))

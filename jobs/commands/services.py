@@ -8,11 +8,11 @@ from typing import Annotated
 
 import typer
 
-from infra.local import services
+from infra.local import demo_crm, services
 from infra.local.airflow import USERS
 from infra.local.airflow import logins as airflow_logins
 from jobs.commands.output import Bad, JsonOption, console, plain, show
-from jobs.contracts import profiles
+from jobs.contracts import profiles, served
 from jobs.ledger import connect
 from jobs.settings import settings
 
@@ -36,7 +36,7 @@ def up(
 
 
 def start_all(owner: int | None = None) -> None:
-    """Everything up and healthy: the database first, then the banks' ledgers brought to their newest version, then the rest.
+    """Everything up and healthy: the database first, then the banks' ledgers brought to their newest version and the demo bank's own system, then the rest.
 
     `owner`: a process with whose end the services end too.
     """
@@ -45,6 +45,8 @@ def start_all(owner: int | None = None) -> None:
     for profile in profiles():
         connect(profile).migrate()
         settings().bank(profile).joinpath("inbox").mkdir(parents=True, exist_ok=True)
+    if demo_crm.PROFILE in served():
+        demo_crm.create(settings())
     services.up(progress=said, owner=owner)
     console.print(f"All services healthy after {time.monotonic() - began:.1f} s.")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
 from typing import Any
@@ -11,11 +11,12 @@ from typing import Any
 from rich.console import Group
 from rich.live import Live
 from rich.text import Text
+from sqlalchemy import Connection
 
 from jobs.bank import Bank
 from jobs.commands.lanes import board
 from jobs.commands.output import Bad, console
-from jobs.ledger import days, deliveries, fixes, lanes, releases
+from jobs.ledger import batches, days, deliveries, fixes, lanes, releases, slices
 from jobs.ledger.lanes import BAD_WORDS, LaneStatus
 
 # A day takes well under a minute; a take-on of history some minutes. Longer than this, something hangs and a person should look.
@@ -87,9 +88,14 @@ def until_quiet(bank: Bank, seconds: float = 5.0) -> None:
     quiet_since = time.monotonic()
     while time.monotonic() - quiet_since < seconds:
         with bank.ledger.begin() as db:
-            if deliveries.find(db, states=["arriving", "verified"]):
+            if _on_the_way(db):
                 quiet_since = time.monotonic()
         time.sleep(0.3)
+
+
+def _on_the_way(db: Connection) -> bool:
+    """Something arrived, or was taken at a source, and is not in bronze yet."""
+    return bool(deliveries.find(db, states=["arriving", "verified"]) or slices.waiting(db))
 
 
 def until_looked(bank: Bank, feed: str, entity: str, day: date, patience: float = 60.0) -> None:
@@ -102,13 +108,37 @@ def until_looked(bank: Bank, feed: str, entity: str, day: date, patience: float 
         time.sleep(0.2)
 
 
+def until_fetched(bank: Bank, feed: str, is_past: Callable[[str], bool], patience: float = PATIENCE) -> None:
+    """Wait until a source that is fetched was looked at up to a position (`is_past` of the end of a slice), and what was found is in bronze. Raises Bad when it is not."""
+    began = time.monotonic()
+    while time.monotonic() - began < patience:
+        with bank.ledger.begin() as db:
+            on_the_way = slices.waiting(db, feed) or deliveries.find(db, feed=feed, states=["arriving", "verified"])
+            if not on_the_way and any(map(is_past, slices.ends(db, feed).values())):
+                return
+        time.sleep(0.3)
+    raise Bad(
+        f"{feed} was not fetched within {patience:.0f} s. `ledgerlake status` and the runs of roll_call in Airflow show why."
+    )
+
+
+def until_said(bank: Bank, alert_key: str, patience: float = 180.0) -> None:
+    """Wait until an alert was raised. Raises Bad when it is not."""
+    began = time.monotonic()
+    while time.monotonic() - began < patience:
+        with bank.ledger.begin() as db:
+            if any(alert.alert_key == alert_key for alert in batches.alerts(db)):
+                return
+        time.sleep(0.3)
+    raise Bad(f"Nobody was told {alert_key} within {patience:.0f} s: see the runs of roll_call in Airflow.")
+
+
 def until_at_rest(bank: Bank, seconds: float = 8.0, patience: float = PATIENCE) -> None:
     """Wait until no delivery is on its way or judged again and no day is asked for or under way, for some seconds."""
     began = quiet_since = time.monotonic()
     while time.monotonic() - quiet_since < seconds:
         with bank.ledger.begin() as db:
-            on_the_way = deliveries.find(db, states=["arriving", "verified"])
-            busy = on_the_way or fixes.replaying(db) or [r for r in days.runs(db) if r.state in days.OPEN_STATES]
+            busy = _on_the_way(db) or fixes.replaying(db) or [r for r in days.runs(db) if r.state in days.OPEN_STATES]
         if busy:
             quiet_since = time.monotonic()
         if time.monotonic() - began > patience:

@@ -22,7 +22,7 @@ from jobs.contracts.source import CopybookFile, Source
 from jobs.contracts.yaml_file import YamlFile, read_yaml
 from jobs.settings import settings
 
-__all__ = ["Catalog", "Profile", "Reference", "load", "profiles"]
+__all__ = ["Catalog", "Profile", "Reference", "load", "profiles", "served"]
 
 
 @dataclass(frozen=True)
@@ -115,6 +115,12 @@ class Catalog:
 
 def profiles() -> list[str]:
     return sorted(p.stem for p in (settings().expectations / "profiles").glob("*.yaml"))
+
+
+def served() -> list[str]:
+    """Profiles that Airflow works for: those of LEDGERLAKE_PROFILES (comma-separated), or all that have contracts."""
+    chosen = os.environ.get("LEDGERLAKE_PROFILES")
+    return [p.strip() for p in chosen.split(",")] if chosen else profiles()
 
 
 def load(profile: str, root: Path | None = None) -> Catalog:

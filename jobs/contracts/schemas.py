@@ -69,9 +69,20 @@ def schema_of(kind: str) -> dict[str, Any]:
         schema["properties"]["table"]["pattern"] = r"^(bronze|silver|gold)\.[a-z][a-z0-9_]*$"
         for block in ("columns", "incoming"):
             schema["properties"][block]["propertyNames"] = {"pattern": NAME.pattern}
+    if kind == "source":
+        _sent_or_fetched(schema)
     if "Sla" in definitions:
         definitions["Sla"]["properties"]["readyBy"]["pattern"] = CLOCK.pattern
     return {"$schema": DIALECT, **_untitled(schema)}
+
+
+def _sent_or_fetched(schema: dict[str, Any]) -> None:
+    """A source that is fetched says neither how its files are named nor how they are read; any other says both."""
+    of_files = ["files", "format"]
+    schema["required"] = [name for name in schema["required"] if name not in of_files]
+    schema["if"] = {"required": ["pull"]}
+    schema["then"] = {"not": {"anyOf": [{"required": [name]} for name in of_files]}}
+    schema["else"] = {"required": of_files}
 
 
 def _column(generated: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from jobs.demo_bank import activity, dealings, general_ledger, other_systems
+from jobs.demo_bank import activity, crm, dealings, general_ledger, other_systems
 from jobs.demo_bank.encoding import Writer, yuan
 from jobs.demo_bank.faults import ARCHIVES as HOSTILE
 from jobs.demo_bank.faults import KINDS, Plan, Spoilt, plan, spoil, spread
@@ -238,7 +238,7 @@ class DemoBank:
             self.seed,
             told,
             faults,
-            lambda feed, entity: self._items(FEEDS[feed], told, entity, faults),
+            lambda feed, entity: self._items(feed, told, entity, faults),
             lambda feed, item: FEEDS[feed].fen(item),
             self._earlier,
         )
@@ -247,7 +247,7 @@ class DemoBank:
         """All faults that the bank can commit, over as many days from `first` on as they need."""
         working = {d for d, is_working, _, _ in calendar_days() if is_working == "true"}
         makeup = {d for d, _, _, is_makeup in calendar_days() if is_makeup == "true"}
-        feeds = [*FEEDS, *ARCHIVES]
+        feeds = [*FEEDS, *ARCHIVES, crm.COMPLAINTS, crm.CONTACTS]
         return spread(first, feeds, lambda day: day.isoformat() in working, lambda day: day.isoformat() in makeup)
 
     def _earlier(self, day: date) -> Day:
@@ -256,11 +256,24 @@ class DemoBank:
             self._past[day] = DemoBank(self.seed, self.scale_name).day(day)
         return self._past[day]
 
-    def _items(self, feed: Feed, day: Day, entity: str, faults: Sequence[str]) -> Sequence[Any]:
+    def at_the_office(self, day: date, faults: Sequence[str] = ()) -> tuple[list[crm.Change], list[crm.Change]]:
+        """What is written on a day into the tables that the platform fetches from: what a fault has looked at first, and the rest."""
+        upsets = self.plan(day, faults).upsets
+        own = [*crm.changes(self.people, day), *(change for upset in upsets for change in upset.beside)]
+        return [change for upset in upsets for change in upset.before], own
+
+    def office_history(self) -> Iterator[crm.Change]:
+        """The same of all days of the history."""
+        for n in range(self.scale.history_days):
+            yield from crm.changes(self.people, self.first + n * ONE_DAY)
+
+    def _items(self, feed: str, day: Day, entity: str, faults: Sequence[str]) -> Sequence[Any]:
         """What a lane tells; a workbook that is to be spoilt is sent on a day on which none is owed."""
-        if any(f.startswith("F80") for f in faults) and feed.name == "branch_costs":
+        if feed in (crm.COMPLAINTS, crm.CONTACTS):
+            return [change for change in crm.changes(self.people, day.date) if change.feed == feed]
+        if any(f.startswith("F80") for f in faults) and feed == "branch_costs":
             return other_systems.costs_of(self.people, day.date, entity)
-        return feed.items(self.people, day, entity)
+        return FEEDS[feed].items(self.people, day, entity)
 
     def send_day(self, inbox: Path, day: date, *, faults: Sequence[str] = (), branch: str | None = None) -> list[Sent]:
         """Write a day's files at once (a corrected file then lies where the first one lay;
@@ -274,7 +287,7 @@ class DemoBank:
 
     def _files(self, feed: Feed, entity: str, seq: int, day: Day, planned: Plan) -> Iterator[Sent]:
         ids = planned.at(feed.name, entity)
-        told = planned.told(feed.name, entity, self._items(feed, day, entity, ids))
+        told = planned.told(feed.name, entity, self._items(feed.name, day, entity, ids))
         if feed.hour is not None:
             told = [t for t in told if feed.hour(t.item) * feed.parts // 24 == seq - 1]
         if not told and (feed.hour is not None or feed.is_silent) and "F18" not in ids:

@@ -200,7 +200,7 @@ def _first(db: Connection, catalog: Catalog, day: date) -> Ready | Waits:
     if days.before_history(db, day):
         return Ready("late", days.coverage(db, catalog, day))
     seen = days.coverage(db, catalog, day)
-    is_in_hand = _in_hand(db, day)
+    is_in_hand = _in_hand(db, catalog, day)
     if seen.expected and seen.is_complete and not is_in_hand:
         return Ready("complete", seen)
     due = profile.local(day, profile.close_by, profile.close_by_day)
@@ -231,9 +231,13 @@ def _anew(db: Connection, catalog: Catalog, day: date, dirty: Sequence[Row[Any]]
     return Ready(cause, days.coverage(db, catalog, day))
 
 
-def _in_hand(db: Connection, day: date) -> bool:
-    query = select(Delivery.delivery_id).where(Delivery.business_date == day, Delivery.state.in_(ON_THE_WAY)).limit(1)
-    return db.execute(query).first() is not None
+def _in_hand(db: Connection, catalog: Catalog, day: date) -> bool:
+    """A delivery of the day is on its way. Of feeds that nothing is built from none counts: the day is the same without it."""
+    not_built_from = [t.name for t in catalog.layer("bronze") if not t.conforms and t.corrects is None]
+    query = select(Delivery.delivery_id).where(
+        Delivery.business_date == day, Delivery.state.in_(ON_THE_WAY), Delivery.feed.notin_(not_built_from)
+    )
+    return db.execute(query.limit(1)).first() is not None
 
 
 def _reversals_under_way(db: Connection, delivery_ids: set[str]) -> bool:

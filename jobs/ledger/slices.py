@@ -49,22 +49,27 @@ def take(db: Connection, feed: str, part: str, begins: str, up_to: str, day: dat
     return db.execute(row.on_conflict_do_nothing().returning(Slice.slice_id)).scalar_one_or_none()
 
 
-def waiting(db: Connection) -> list[Row[Any]]:
+def waiting(db: Connection, feed: str | None = None) -> list[Row[Any]]:
     """In the order in which they were taken."""
     query = select(*Slice.__table__.columns).where(Slice.state == WAITING).order_by(Slice.slice_id)
-    return list(db.execute(query))
+    return list(db.execute(query.where(Slice.feed == feed) if feed else query))
 
 
 def settle(db: Connection, slice_id: int, state: str) -> tuple[str, str]:
-    """The slice is done, or its delivery was refused. Returns its part, and the position before which all slices of the part are done: of a refused one the source is to
-    keep what it holds."""
+    """The slice is done, or its delivery was refused. Returns its part, and the position up to which the part is settled: of a refused one the source is to keep what it
+    holds."""
     done = db.execute(
         update(Slice).where(Slice.slice_id == slice_id).values(state=state).returning(Slice.feed, Slice.part)
     ).one()
-    of_part = select(Slice.begins, Slice.ends).where(Slice.feed == done.feed, Slice.part == done.part)
+    return done.part, settled_up_to(db, done.feed, done.part)
+
+
+def settled_up_to(db: Connection, feed: str, part: str) -> str:
+    """The position before which all slices of a part are done."""
+    of_part = select(Slice.begins, Slice.ends).where(Slice.feed == feed, Slice.part == part)
     first = db.execute(of_part.where(Slice.state != DONE).order_by(Slice.slice_id).limit(1)).one_or_none()
     last = db.execute(of_part.order_by(Slice.slice_id.desc()).limit(1)).one()
-    return done.part, first.begins if first else last.ends
+    return first.begins if first else last.ends
 
 
 def take_again(db: Connection, delivery_id: str) -> bool:

@@ -171,10 +171,37 @@ def test_a_log_in_which_nothing_is_ours_is_passed_over(desk: Desk, monkeypatch: 
     before = desk.kept_from()
     desk.does("insert into crm.other select generate_series(1, 1000)")
     assert desk.take() == 0
+    passed = desk.kept_from()
+    assert passed > before  # the server need not keep it until something of ours comes
     desk.does(insert(1))
     assert desk.fetched() == [("I", "c1", "1.50", "n")]
-    assert desk.kept_from() > before
+    assert desk.kept_from() > passed
     assert desk.alerts() == []
+
+
+def test_a_run_that_another_overtook_takes_its_work_for_no_theft(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres_changes, "STRIDE", 1000)
+    desk.does("insert into crm.other select generate_series(1, 1000)")
+    own = postgres_changes.Puller.spans
+
+    def overtaken(puller: Any, taken: Any) -> Any:
+        monkeypatch.setattr(postgres_changes.Puller, "spans", own)
+        desk.take()  # moves the slot on
+        return own(puller, taken)
+
+    monkeypatch.setattr(postgres_changes.Puller, "spans", overtaken)
+    assert (desk.take(), desk.alerts()) == (0, [])
+
+
+def test_what_is_passed_over_is_kept_while_a_slice_before_it_waits(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres_changes, "STRIDE", 1000)
+    desk.does(insert(1))
+    assert desk.take() == 1
+    before = desk.kept_from()
+    desk.does("insert into crm.other select generate_series(1, 1000)")
+    assert (desk.take(), desk.kept_from()) == (0, before)
+    assert [one.rows for one in desk.land()] == [1]
+    assert desk.kept_from() > before
 
 
 @pytest.mark.parametrize("when", ["between slices", "while a slice waits"])
@@ -294,6 +321,26 @@ def test_identifiers_are_tokens_and_times_those_of_the_commit(desk: Desk) -> Non
     [row] = desk.bank.rows(landed)
     assert row["phone_token"] and "phone" not in row
     assert row["committed_at"].endswith("+00:00") and "/" in row["lsn"]
+
+
+def test_instants_are_written_as_bronze_reads_them(desk: Desk) -> None:
+    desk.db.execute(
+        "alter table crm.complaints add column at timestamptz, add column local timestamp, add column day date"
+    )
+    tables = desk.bank.catalog.tables
+    more = {name: ["timestamp", PLAIN] for name in ("at", "local")} | {"day": ["date", PLAIN]}
+    tables = tables | {"bronze.complaints": bronze("complaints", ["complaint_id", "lsn", "seq"], COLUMNS | more)}
+    desk.bank = replace(desk.bank, catalog=replace(desk.bank.catalog, tables=tables))
+    desk.does(
+        "insert into crm.complaints values ('c1', null, null, null, '2026-09-15 08:00:00.5+08', '2026-09-15 08:00:00', '2026-09-15'), "
+        "('c2', null, null, 'at +00', 'infinity', null, null)"
+    )
+    desk.take()
+    [landed] = desk.land()
+    assert [(r["at"], r["local"], r["day"], r["note"]) for r in desk.bank.rows(landed)] == [
+        ("2026-09-15 00:00:00.5+00:00", "2026-09-15 08:00:00", "2026-09-15", None),
+        ("infinity", None, None, "at +00"),
+    ]
 
 
 def test_a_slot_that_is_not_there_is_said_with_what_to_run(desk: Desk) -> None:

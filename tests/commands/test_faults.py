@@ -125,6 +125,32 @@ def test_a_missing_file_is_caught_when_somebody_was_told(running: TinyBank, ledg
     assert [a["where"] for a in alarms] == [f"missing|payments|b02|{DAY}"]
 
 
+def test_a_source_that_did_not_answer_is_caught_when_it_was_told_and_all_came_later(
+    running: TinyBank, ledgerlake: Command
+) -> None:
+    """F76. The same alert of another source, or of another day, is a false alarm."""
+    note(injected("F76"))
+    running.arrives("payments", "b01", DAY)
+    said = told(ledgerlake("faults", "--json"))[0]["F76"]
+    assert said["verdict"] == "not caught" and "no alert" in said["found"]
+    with running.ledger.begin() as db:
+        for key in (f"payments|{DAY}", f"rates|{DAY}", "payments|2026-09-16"):
+            batches.alert(db, f"source_down|{key}", "source_down", f"the source does not answer on {DAY}")
+    findings, alarms = told(ledgerlake("faults", "--json"))
+    assert findings["F76"]["verdict"] == "caught"
+    assert [a["where"] for a in alarms] == [f"source_down|rates|{DAY}", "source_down|payments|2026-09-16"]
+
+
+def test_a_source_that_was_told_to_be_down_and_of_which_nothing_came_later_is_not_caught(
+    running: TinyBank, ledgerlake: Command
+) -> None:
+    note(injected("F76"))
+    with running.ledger.begin() as db:
+        batches.alert(db, f"source_down|payments|{DAY}", "source_down", "the source does not answer")
+    said = told(ledgerlake("faults", "--json"))[0]["F76"]
+    assert said["verdict"] == "not caught" and "nothing came" in said["found"]
+
+
 def test_a_day_that_is_told_anew_is_seen_by_its_release(running: TinyBank, ledgerlake: Command) -> None:
     running.whole_day()
     running.clock(DAY, "23:59")
@@ -149,5 +175,6 @@ def test_controls_that_do_not_exist_yet_are_named(running: TinyBank, ledgerlake:
 
 
 def test_outcomes_that_are_states_are_states_of_deliveries() -> None:
-    rows = {"rejected", "duplicate", "accepted", "noted", "warned", "restated", "unchanged", "expected", "kept_out"}
-    assert {k.outcome for k in KINDS.values()} - rows - {"not_built", "not_possible"} <= set(DELIVERY_STATES)
+    rows = {"rejected", "duplicate", "accepted", "noted", "warned", "restated", "unchanged", "expected"}
+    rows |= {"kept_out", "unreachable"}
+    assert {k.outcome for k in KINDS.values()} - rows - {"not_built"} <= set(DELIVERY_STATES)

@@ -57,6 +57,24 @@ def payments(tmp_path: Path) -> dict[str, Any]:
     return read_yaml(build(tmp_path) / "bronze/payments.yaml").data
 
 
+@pytest.mark.parametrize(
+    ("feed", "change"),
+    [
+        ("complaints", lambda s: s.update(format={"kind": "json_lines"})),
+        ("complaints", lambda s: s.update(files={"pattern": "{entity}_{date}"})),
+        ("complaints", lambda s: s.pop("pull")),
+        ("complaints", lambda s: s["pull"].pop("slot")),
+        ("core_accounts", lambda s: s.pop("format")),
+        ("core_accounts", lambda s: s.pop("files")),
+    ],
+)
+def test_a_source_is_fetched_or_says_how_its_files_are_read(feed: str, change: Any) -> None:
+    source = read_yaml(EXPECTATIONS / "sources" / "demo" / f"{feed}.yaml").data
+    assert validator("source").is_valid(source)
+    change(source)
+    assert not validator("source").is_valid(source)
+
+
 def refused(contract: dict[str, Any]) -> bool:
     return not validator("contract").is_valid(contract)
 

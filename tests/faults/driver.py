@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 from jobs import load, rollcall
+from jobs.arrival import slices
 from jobs.bank import Bank
+from jobs.commands import watch
 from jobs.ledger import releases
 from tests.whole_day.driven import Driven
 
@@ -33,3 +36,12 @@ class Driver:
 
     def until_at_rest(self, bank: Bank) -> None:
         self.driven.play()
+
+    def until_fetched(self, bank: Bank, feed: str, is_past: Callable[[str], bool]) -> None:
+        slices.take_due(bank.catalog, bank.ledger)
+        self.driven.play("bronze")
+        watch.until_fetched(bank, feed, is_past, patience=5)
+
+    def until_said(self, bank: Bank, alert_key: str) -> None:
+        slices.take_due(bank.catalog, bank.ledger)
+        watch.until_said(bank, alert_key, patience=5)

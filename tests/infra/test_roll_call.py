@@ -9,7 +9,7 @@ import httpx
 import pytest
 from sqlalchemy import create_engine
 
-from infra.local import airflow, services
+from infra.local import airflow, demo_crm, services
 from infra.local.processes import wait_until
 from jobs.contracts import load
 from jobs.ledger import Ledger, deliveries
@@ -26,6 +26,7 @@ def test_airflow_shows_an_alert_as_one_event_and_its_end_as_another(
 ) -> None:
     monkeypatch.setenv("LEDGERLAKE_PROFILES", "demo")
     services.up(["postgres"], installation, owner=os.getpid())
+    demo_crm.create(installation)
     engine = create_engine(installation.ledger_url(), connect_args={"options": "-csearch_path=demo_ledger"})
     bank = TinyBank(Ledger("demo", engine), load("demo"))
     bank.ledger.migrate()

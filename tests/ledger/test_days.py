@@ -113,10 +113,16 @@ class TestFirstBuild:
         assert running.decide() == [V1]
 
     def test_a_complete_day_waits_for_what_is_in_hand_but_not_beyond_its_close_by(self, running: TinyBank) -> None:
-        running.claim("clicks", "app", DAY)
+        running.claim("payments", "b01", DAY, seq=2)
         running.whole_day()
         assert running.decide() == []
         running.clock(DAY, "23:50")
+        assert running.decide() == [V1]
+
+    def test_a_complete_day_does_not_wait_for_a_feed_that_nothing_is_built_from(self, running: TinyBank) -> None:
+        """A source that dies while it is read keeps its delivery on the way for as long as it is away."""
+        running.claim("clicks", "app", DAY)
+        running.whole_day()
         assert running.decide() == [V1]
 
     def test_a_row_dated_in_the_future_waits_for_its_day(self, running: TinyBank) -> None:

@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from infra.local import services
+from infra.local import demo_crm, services
 from infra.local.secrets import secret
+from jobs.arrival import slices
 from jobs.bank import Bank, open_bank
 from jobs.commands import demo
 from jobs.demo_bank import DemoBank
@@ -69,7 +70,10 @@ def first_bank(folder: Path, servers: Settings, profile: str = "demo") -> Driven
     """A bank in the folder, in the servers' first database; nothing came yet."""
     home = folder / "bank"
     home.mkdir()
-    return Driven(home, environment(servers, home, "ledgerlake"), profile)
+    demo_crm.create(servers)
+    return Driven(
+        home, {demo_crm.VARIABLE: demo_crm.own_address(servers), **environment(servers, home, "ledgerlake")}, profile
+    )
 
 
 @dataclass
@@ -105,6 +109,8 @@ class Driven:
         bank = self.bank()
         bank.ledger.migrate()
         demo.set_clock(bank, bank.catalog.profile.local(sender.history_end, "23:00"))
+        demo.tell_office_history(sender)
         sender.take_on(demo.inbox_folder(bank))
+        slices.take_due(bank.catalog, bank.ledger)  # as roll-call does
         self.play()
         return bank

@@ -10,7 +10,7 @@ import json
 import struct
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import psycopg
 
@@ -25,6 +25,14 @@ MESSAGES = 5_000  # fetched at once
 STRIDE = 16 << 20
 OWN = frozenset(["op", "lsn", "seq", "committed_at"])
 INSERT, UPDATE, DELETE, TRUNCATE = "IUDT"
+INSTANT = 1184  # type number of timestamptz
+
+
+class Columns(NamedTuple):
+    """Of our table, in its order. `instants` are timestamptz, which the session's zone (UTC) writes as 2026-09-15 01:00:00+00: no ISO 8601 that bronze reads."""
+
+    names: list[str]
+    instants: set[str]
 
 
 class Puller:
@@ -125,7 +133,7 @@ class Puller:
 
     def _changes(self, db: psycopg.Connection[Any], span: Span) -> Iterator[dict[str, str | None]]:
         """The changes of our table in transactions that committed from `begins` on and before `ends`, in the order of their commits."""
-        columns: dict[int, list[str]] = {}  # of relations that are our table
+        columns: dict[int, Columns] = {}  # of relations that are our table
         committed: datetime | None = None
         position = place = 0
         query = "select data from pg_logical_slot_peek_binary_changes(%s, %s::pg_lsn, null, 'proto_version', '1', 'publication_names', %s)"
@@ -149,15 +157,17 @@ class Puller:
                         }
                         yield {**values, **told}
 
-    def _describe(self, reading: _Reading, columns: dict[int, list[str]]) -> None:
+    def _describe(self, reading: _Reading, columns: dict[int, Columns]) -> None:
         [relation] = reading.whole(">I")
         name = f"{reading.text()}.{reading.text()}"
         _, number = reading.whole(">ch")
-        names = []
+        names, instants = [], set()
         for _ in range(number):
             reading.whole(">B")
             names.append(reading.text())
-            reading.whole(">Ii")
+            kind, _ = reading.whole(">Ii")
+            if kind == INSTANT:
+                instants.add(names[-1])
         columns.pop(relation, None)
         if name != self._pull.table:
             return
@@ -172,10 +182,10 @@ class Puller:
                 f"{self._feed}: the table {self._pull.table} {wrong}; it has {', '.join(names)}. Expected the contract's columns: agree with the source's owner, or change the "
                 "contract with its consumers."
             )
-        columns[relation] = names
+        columns[relation] = Columns(names, instants)
 
     def _values(
-        self, kind: str, reading: _Reading, columns: Mapping[int, list[str]]
+        self, kind: str, reading: _Reading, columns: Mapping[int, Columns]
     ) -> Iterator[tuple[str, dict[str, str | None]]]:
         """(op, column -> text of the row): none of another table, two of a row whose key changed: the old one is gone, the new one is there."""
         if kind == TRUNCATE:
@@ -184,17 +194,17 @@ class Puller:
                 yield TRUNCATE, {}
             return
         [relation] = reading.whole(">I")
-        names = columns.get(relation)
-        if names is None:
+        ours = columns.get(relation)
+        if ours is None:
             return
         [part] = reading.whole(">c")
-        old = reading.row(names) if part in (b"K", b"O") else None
+        old = reading.row(ours) if part in (b"K", b"O") else None
         if kind == DELETE:
             yield DELETE, old or {}
             return
         if old is not None:
             reading.whole(">c")
-        row = reading.row(names)
+        row = reading.row(ours)
         for name in [n for n, value in row.items() if value is UNCHANGED]:
             if old is None or old.get(name, UNCHANGED) is UNCHANGED:
                 raise SourceDown(
@@ -226,15 +236,16 @@ class _Reading:
         found, self._at = self._message[self._at : end].decode(), end + 1
         return found
 
-    def row(self, names: list[str]) -> dict[str, Any]:
+    def row(self, columns: Columns) -> dict[str, Any]:
         [number] = self.whole(">h")
         row: dict[str, Any] = {}
-        for name in names[:number]:
+        for name in columns.names[:number]:
             [kind] = self.whole(">c")
             if kind == b"t":
                 [length] = self.whole(">i")
-                row[name] = self._message[self._at : self._at + length].decode()
+                text = self._message[self._at : self._at + length].decode()
                 self._at += length
+                row[name] = f"{text}:00" if name in columns.instants and text.endswith("+00") else text
             else:
                 row[name] = UNCHANGED if kind == b"u" else None
         return row

@@ -4,7 +4,7 @@ A fault is written "F11" (at its usual place) or "F11:core_transactions:b03"; se
 in rows may meet in one file; of those that spoil the file as a whole there is at most one a file.
 """
 
-from jobs.demo_bank.faults.catalogue import KINDS, NOT_BUILT, NOT_POSSIBLE, Kind
+from jobs.demo_bank.faults.catalogue import KINDS, NOT_BUILT, Kind
 from jobs.demo_bank.faults.files import ARCHIVES, Spoilt
 from jobs.demo_bank.faults.plan import CAN, Caught, Plan, parse, plan, spoil, spread
 from jobs.demo_bank.faults.rows import Proof
@@ -14,7 +14,6 @@ __all__ = [
     "CAN",
     "KINDS",
     "NOT_BUILT",
-    "NOT_POSSIBLE",
     "Caught",
     "Kind",
     "Plan",

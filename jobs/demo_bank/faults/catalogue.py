@@ -9,7 +9,7 @@ BRANCH_FEEDS = ("core_customers", "core_accounts", "core_balances", "core_transa
 LOSES_LANE = ("refused", "missing", "held")
 # Outcomes, and faults in rows, because of which general ledger and accounts of a branch differ: these feeds of the branch and day are not built from.
 KEEPS_OUT, DIFFERS = ("core_gl", "core_balances", "core_transactions"), ("F09", "F41")
-NOT_BUILT, NOT_POSSIBLE = "not_built", "not_possible"
+NOT_BUILT = "not_built"
 
 
 class Kind(NamedTuple):
@@ -18,7 +18,7 @@ class Kind(NamedTuple):
     refused, missing, held, superseded, ignored_duplicate: the delivery's state, with a case or an alert;
     kept_out: the branch's day is not built from; rejected, duplicate: the rows' verdict; accepted: taken in, and told right; noted: the delivery says so;
     warned: a gate says so; restated: a day that was released is told anew; unchanged: nothing counts twice or is lost;
-    expected: the calendar owes the day; not_built: its control does not exist yet; not_possible: the bank has nothing yet that could carry it.
+    unreachable: the source did not answer, and somebody was told; afterwards all of it came; expected: the calendar owes the day; not_built: its control does not exist yet.
 
     `causes`: what the ledger may name it. `day`: the working day of `all`, counted from its first. `comes`: days after its
     business date on which the file comes.
@@ -48,10 +48,6 @@ def _rows(name: str, control: str, outcome: str, place: str, *causes: str, day: 
 
 def _open(name: str, control: str) -> Kind:
     return Kind(name, control, NOT_BUILT)
-
-
-def _away(name: str, control: str) -> Kind:
-    return Kind(name, control, NOT_POSSIBLE)
 
 
 MOVES, EVENTS, CARDS, MARKET, PARAMS = "core_transactions", "app_events|app", "card_transactions|HO", "market_rates|HO", "core_params|HO"  # fmt: skip
@@ -138,9 +134,9 @@ KINDS: dict[str, Kind] = {
     # Processes
     "F74": Kind("kill_mid_write", "a batch is written once, whoever goes on", "unchanged", day=3),
     "F75": Kind("two_runs_at_once", "claim and lease", "unchanged"),
-    "F76": _away("source_down", "a source that does not answer moves nothing"),
-    "F77": _away("db_row_deleted", "change capture"),
-    "F78": _away("watermark_tie", "the overlap of two looks"),
+    "F76": Kind("source_down", "a source that does not answer moves nothing", "unreachable", ("complaints", "campaign_contacts"), ("crm",), ("source_down",), day=1),
+    "F77": _rows("db_row_deleted", "change capture", "accepted", "complaints|crm", day=2),
+    "F78": _rows("watermark_tie", "the overlap of two looks", "accepted", "campaign_contacts|crm", day=3),
     "F79": _open("log_tampered", "hash chain"),
     "F80": _file("xlsx_text_number", "typed cells", "rejected", "branch_costs|11", "malformed_line", "amount_unreadable"),
 }  # fmt: skip

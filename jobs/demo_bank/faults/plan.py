@@ -19,11 +19,12 @@ from jobs.demo_bank.faults.catalogue import (
 )
 from jobs.demo_bank.faults.files import ARCHIVES, FILES, Lot, Spoilt
 from jobs.demo_bank.faults.rows import ROWS, Change, Lane, Proof, Told
+from jobs.demo_bank.faults.tables import TABLES, Upset
 from jobs.demo_bank.truth import Day
 
 # Matters of processes, and of the calendar: no file is another.
 OF_NO_FILE = ("F46", "F74", "F75")
-CAN = {n for n in KINDS if n in ROWS or n in FILES or n in ARCHIVES or n in OF_NO_FILE}
+CAN = {n for n in KINDS if n in ROWS or n in FILES or n in ARCHIVES or n in TABLES or n in OF_NO_FILE}
 
 
 class Caught(NamedTuple):
@@ -69,6 +70,7 @@ class Plan:
     caught: list[Caught] = field(default_factory=list)
     lost_lanes: set[tuple[str, str]] = field(default_factory=set)
     kept_out: set[tuple[str, str]] = field(default_factory=set)  # came, and are not built from
+    upsets: list[Upset] = field(default_factory=list)  # at sources that are fetched
 
     def at(self, feed: str, entity: str) -> list[str]:
         return [f.id for f in self.faults if (feed, entity) in f.lanes()]
@@ -177,6 +179,12 @@ def plan(
         for feed, entity in fault.lanes():
             told = items(feed, entity) if fault.id not in ARCHIVES else []
             change, feed_of_money = None, feed
+            if fault.id in TABLES:
+                rng = Random(f"{seed}:{fault.id}:{feed}:{entity}:{day.date}")
+                upset = TABLES[fault.id](Lane(feed, entity, day, told, set(), rng, fault.id, earlier))
+                made.upsets.append(upset)
+                made.caught.append(_caught(fault, feed, entity, day.date, upset.rows, 0)._replace(proofs=upset.proofs))
+                continue
             if fault.id in ROWS:
                 rng = Random(f"{seed}:{fault.id}:{feed}:{entity}:{day.date}")
                 mine = taken.setdefault((feed, entity), set())
