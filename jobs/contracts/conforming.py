@@ -148,7 +148,7 @@ class Reading:
 
     def _map(self, map_code: exp.Anonymous) -> dict[str, str] | None:
         listed = map_code.expressions[0].name if map_code.expressions else ""
-        return self.references[listed].map if listed in self.references else None
+        return (self.references[listed].map or None) if listed in self.references else None
 
     # --- what is wrong with it ----------------------------------------------------------------------------------------
 
@@ -226,7 +226,7 @@ class Reading:
             return
         listed = map_code.expressions[0].name
         values = self._values(coded.name, column)
-        if values is None and not self._is_judged(coded.name):
+        if values is None and column.enum is None and not self._is_judged(coded.name):
             lost = (
                 f"its row is rejected by {target.table} as one without {name}"
                 if wanted.required

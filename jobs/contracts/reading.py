@@ -19,7 +19,11 @@ def typed(file: YamlFile, model: type[M]) -> M:
     try:
         return model.model_validate(file.data, by_alias=True, by_name=False)
     except ValidationError as error:
-        raise ContractError([m for e in error.errors() for m in _mistakes(file, e, model)]) from error
+        raise ContractError(mistakes_of(file, error, model)) from error
+
+
+def mistakes_of(file: YamlFile, error: ValidationError, model: type[Strict]) -> list[Mistake]:
+    return [mistake for one in error.errors() for mistake in _mistakes(file, one, model)]
 
 
 def _mistakes(file: YamlFile, error: Any, model: type[Strict]) -> list[Mistake]:
@@ -30,7 +34,7 @@ def _mistakes(file: YamlFile, error: Any, model: type[Strict]) -> list[Mistake]:
         # A table names what is wrong in it; a value deeper down does not know what it is the value of.
         named = f"{where}: " if where else ""
         return [
-            Mistake(file.path, _line(file, (*location, *place)), f"{named}{found}", remedy)
+            Mistake(*file.where(_place(file, (*location, *place))), f"{named}{found}", remedy)
             for place, found, remedy in own.found
         ]
     where = where or file.path.stem
@@ -40,11 +44,11 @@ def _mistakes(file: YamlFile, error: Any, model: type[Strict]) -> list[Mistake]:
         found, remedy = f"{where} is missing", "Add it"
     else:
         found, remedy = f"{where}: {error['msg'].removeprefix('Value error, ')}", "Correct it"
-    return [Mistake(file.path, _line(file, location), found, remedy)]
+    return [Mistake(*file.where(_place(file, location)), found, remedy)]
 
 
-def _line(file: YamlFile, location: Place) -> int:
-    """Line of a model's location. The model knows parts that the file has not: the tag of a variant, a column's
+def _place(file: YamlFile, location: Place) -> Place:
+    """Where in the file a model's location is. The model knows parts that the file has not: the tag of a variant, a column's
     options as if they were its own."""
     place: Place = ()
     here = file.data
@@ -55,7 +59,7 @@ def _line(file: YamlFile, location: Place) -> int:
             place, here = (*place, len(here) - 1, part), here[-1][part]
         elif isinstance(here, dict) and part in here:
             place, here = (*place, part), here[part]
-    return file.line(place)
+    return place
 
 
 def _known_keys(model: type[Strict], location: Place) -> str:

@@ -13,6 +13,7 @@ from sqlglot.errors import SqlglotError
 from jobs.contracts.across import MAP_CODE, References, Tables
 from jobs.contracts.conforming import MACHINERY, Reading
 from jobs.contracts.errors import Mistake, nearest
+from jobs.contracts.mending import certain
 from jobs.contracts.model import Table
 from jobs.contracts.yaml_file import Place, YamlFile
 
@@ -21,9 +22,9 @@ EARLY = ("__delivery_id", "__line", "__entity", "__received_at", "__lane_date")
 CONSTANT = "a constant text stands in quotes of its own, for instance \"'bank'\""
 
 
-def mistakes(tables: Tables, references: References) -> list[Mistake]:
+def mistakes(tables: Tables, references: References, vague: Collection[str] = ()) -> list[Mistake]:
     """All mistakes in the expressions of a bank's bronze contracts: `conforms` (columns and filters), `businessDate`, `affects`. What a correction has of the table that
-    it corrects is told there alone."""
+    it corrects is told there alone. `vague`: columns of which it is not known what they are (jobs/contracts/mending.py)."""
     found: list[Mistake] = []
     lists = {name: reference for name, (_, reference) in references.items()}
     for file, table in tables.values():
@@ -38,8 +39,9 @@ def mistakes(tables: Tables, references: References) -> list[Mistake]:
                 found.append(Mistake(file.path, file.line(place), said, f"Correct it; {CONSTANT}"))
                 continue
             unknown = list(_unknown(file, place, parsed, [*table.physical_columns, *also], table))
-            found += unknown
-            if place[0] == "conforms" and not unknown:
+            found += certain(unknown, vague)
+            is_sure = not unknown and not {column.name for column in parsed.find_all(exp.Column)} & set(vague)
+            if place[0] == "conforms" and is_sure:
                 found += _unfit(file, place, parsed, Reading(table, lists, table.conforms[str(place[1])]), tables)
     return found
 
