@@ -1,7 +1,7 @@
-"""What a conform's expressions give each incoming column: its type, its codes, its nulls.
+"""What a conform's expressions give each incoming column: its type, its codes, its nulls. And whether a `businessDate` gives a date.
 
-The build casts each expression to the incoming column's type (jobs/build.py), under Spark's ANSI rules: what has no cast, and one text that is no value of
-the type, end the whole day's table; a code that a map does not have, and a column that is left out, are null. Told is only what is sure: a type or a set of
+The build casts each expression to the incoming column's type (jobs/build.py), and the load a business date to a date, under Spark's ANSI rules: what has no
+cast, and one text that is no value of the type, end the run; a code that a map does not have, and a column that is left out, are null. Told is only what is sure: a type or a set of
 values is known of columns, constants, code maps and what chooses among them, and of nothing else. A cast that is written is meant.
 """
 
@@ -71,11 +71,11 @@ NULL, UNKNOWN = Given(values=frozenset()), Given()
 
 @dataclass(frozen=True)
 class Reading:
-    """What expressions over one bronze table may name."""
+    """What expressions over one bronze table may name; `conform`: the one that they are of, if any."""
 
     table: Table
     references: Mapping[str, Reference]
-    conform: Conform
+    conform: Conform | None = None
 
     def mistakes(self, name: str, parsed: exp.Expr, target: Table) -> Found:
         """What is wrong with the expression of an incoming column, and the remedy."""
@@ -92,8 +92,13 @@ class Reading:
                     f"Give it a value, or take {target.table} out of conforms",
                 )
             return
-        yield from self._type(name, given, wanted, target)
+        yield from self._type(name, given, wanted.type, f"{target.table} takes {name} as {wanted.type}")
         yield from self._codes(name, given, target)
+
+    def date(self, name: str, parsed: exp.Expr) -> Found:
+        """What is wrong with an expression for the row's business date."""
+        yield from self._casts(name, parsed)
+        yield from self._type(name, self.given(parsed), "date", "a business date is a date")
 
     def filters(self, name: str, parsed: exp.Expr) -> Found:
         """What is wrong with a filter of `where`."""
@@ -157,30 +162,29 @@ class Reading:
             given, kind = self.given(cast.this), kind_of(_written(cast.to))
             if given.kind is not None and kind is not None and (given.kind, kind) in NO_CAST:
                 yield (
-                    f"{name}: {_sql(cast.this)} is {NAMES[given.kind]}, of which Spark makes no {_written(cast.to)}: the day's table would not be built",
+                    f"{name}: {_sql(cast.this)} is {NAMES[given.kind]}, of which Spark makes no {_written(cast.to)}: the run would end",
                     "Correct the expression",
                 )
 
-    def _type(self, name: str, given: Given, wanted: Column, target: Table) -> Found:
-        kind = kind_of(wanted.type)
+    def _type(self, name: str, given: Given, type_: str, takes: str) -> Found:
+        kind = kind_of(type_)
         if given.kind is None or kind is None or kind == "text":
             return
-        takes = f"{target.table} takes {name} as {wanted.type}"
         if given.kind == "text" and given.values is not None:
-            if wrong := sorted(value for value in given.values if not reads_as(value, wanted.type)):
+            if wrong := sorted(value for value in given.values if not reads_as(value, type_)):
                 yield (
-                    f"{name}: {shown(wrong)} cannot be read as {wanted.type}, as {takes}: the day's table would not be built",
+                    f"{name}: {shown(wrong)} cannot be read as {type_}, and {takes}: the run would end",
                     f"Write {LOOKS_LIKE[kind]}",
                 )
         elif given.kind == "text":
             yield (
-                f"{name}: the expression is text, and {takes}: one text that is none would end the whole day's table",
-                f"Give the bronze column the type {wanted.type} (with `parse:` where it is written otherwise), so that such rows are rejected one by one; "
-                f"or write try_cast(... as {wanted.type}), which makes them null",
+                f"{name}: the expression is text, and {takes}: one text that is none would end the run",
+                f"Give the bronze column the type {type_} (with `parse:` where it is written otherwise), so that such rows are rejected one by one; "
+                f"or write try_cast(... as {type_}), which makes them null",
             )
         elif (given.kind, kind) in NO_CAST:
             yield (
-                f"{name}: the expression is {NAMES[given.kind]}, and {takes}: Spark has no such cast, and the day's table would not be built",
+                f"{name}: the expression is {NAMES[given.kind]}, and {takes}: Spark has no such cast, and the run would end",
                 f"Give it {LOOKS_LIKE[kind]}",
             )
         elif given.kind == "timestamp" and kind == "date":
@@ -193,9 +197,7 @@ class Reading:
                 f"{name}: the expression is a date, and {takes}: it would be midnight in UTC, not at the bank",
                 "Write to_utc_timestamp(cast(... as timestamp), '$zone')",
             )
-        elif (
-            wanted.type in ("int", "bigint") and given.type and (digits := DECIMAL.match(given.type)) and int(digits[2])
-        ):
+        elif type_ in ("int", "bigint") and given.type and (digits := DECIMAL.match(given.type)) and int(digits[2]):
             yield (
                 f"{name}: the expression is {given.type}, and {takes}: what stands behind the point would be cut off unsaid",
                 "Round it, or write cast(...) where that is meant",
@@ -246,8 +248,9 @@ class Reading:
     def _is_judged(self, column: str) -> bool:
         """A rule says which values it may be, or a filter of the conform speaks of it."""
         says = (IN_SET, "expect_column_values_to_match_regex")
+        filters = self.conform.where.values() if self.conform else ()
         return any(rule.expectation in says and rule.columns == [column] for rule in self.table.rules) or any(
-            column in sql for sql in self.conform.where.values()
+            column in sql for sql in filters
         )
 
 

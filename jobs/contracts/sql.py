@@ -4,7 +4,7 @@ alone, for to read SQL takes longer than to read all contracts.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 import sqlglot
 from sqlglot import exp
@@ -15,6 +15,7 @@ from jobs.contracts.conforming import MACHINERY, Reading
 from jobs.contracts.errors import Mistake, nearest
 from jobs.contracts.mending import certain
 from jobs.contracts.model import Table
+from jobs.contracts.profile import Reference
 from jobs.contracts.yaml_file import Place, YamlFile
 
 # What arrival and bronze know of a row before its business date is known.
@@ -41,8 +42,8 @@ def mistakes(tables: Tables, references: References, vague: Collection[str] = ()
             unknown = list(_unknown(file, place, parsed, [*table.physical_columns, *also], table))
             found += certain(unknown, vague)
             is_sure = not unknown and not {column.name for column in parsed.find_all(exp.Column)} & set(vague)
-            if place[0] == "conforms" and is_sure:
-                found += _unfit(file, place, parsed, Reading(table, lists, table.conforms[str(place[1])]), tables)
+            if is_sure:
+                found += _unfit(file, place, parsed, table, lists, tables)
     return found
 
 
@@ -81,13 +82,18 @@ def _unknown(file: YamlFile, place: Place, parsed: exp.Expr, known: list[str], t
         yield Mistake(file.path, file.line(place), said_of, remedy)
 
 
-def _unfit(file: YamlFile, place: Place, parsed: exp.Expr, reading: Reading, tables: Tables) -> Iterator[Mistake]:
-    """What the expression gives and the target does not take; nothing of a target or a column that is not there, which is told between the files."""
-    _, address, block, name = map(str, place)
-    if block == "where":
-        told = reading.filters(name, parsed)
-    elif address in tables and name in tables[address][1].incoming:
-        told = reading.mistakes(name, parsed, tables[address][1])
-    else:
-        return
+def _unfit(
+    file: YamlFile, place: Place, parsed: exp.Expr, table: Table, lists: Mapping[str, Reference], tables: Tables
+) -> Iterator[Mistake]:
+    """What the expression gives and is not taken; nothing of a target or a column that is not there, which is told between the files."""
+    told: Iterator[tuple[str, str]] = iter(())
+    if place == ("businessDate",):
+        told = Reading(table, lists).date("businessDate", parsed)
+    elif place[0] == "conforms":
+        _, address, block, name = map(str, place)
+        reading = Reading(table, lists, table.conforms[address])
+        if block == "where":
+            told = reading.filters(name, parsed)
+        elif address in tables and name in tables[address][1].incoming:
+            told = reading.mistakes(name, parsed, tables[address][1])
     yield from (Mistake(file.path, file.line(place), found, remedy) for found, remedy in told)

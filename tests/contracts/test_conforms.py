@@ -56,7 +56,7 @@ def mistakes(root: Path) -> list[Mistake]:
 
 # Type that silver takes, expression, what is found, remedy.
 TYPES = {
-    "text for a decimal": ("decimal(18,2)", "note", "the expression is text, and silver.movements takes it as decimal(18,2): one text that is none would end the whole day's table", "Give the bronze column the type decimal(18,2)"),
+    "text for a decimal": ("decimal(18,2)", "note", "the expression is text, and silver.movements takes it as decimal(18,2): one text that is none would end the run", "Give the bronze column the type decimal(18,2)"),
     "text for a date": ("date!", "substring(note, 1, 10)", "the expression is text, and silver.movements takes it as date", "or write try_cast(... as date), which makes them null"),
     "text for true or false": ("boolean", "coalesce(note, 'false')", "the expression is text, and silver.movements takes it as boolean", "try_cast(... as boolean)"),
     "codes for a number": ("int", "map_code(directions, direction)", "'credit', 'debit' cannot be read as int", "Write a number"),
@@ -129,6 +129,24 @@ def test_of_a_required_column_an_unknown_code_rejects_the_row_and_is_not_named(r
 def test_a_rule_may_say_the_codes_instead_of_an_enum(root: Path) -> None:
     conform(root, "it", "string", "map_code(directions, side)")
     change(root, "bronze/payments.yaml", "rules:\n", f"rules:\n{SIDE_IS_JUDGED}")
+    check("tiny", root)
+
+
+@pytest.mark.parametrize(
+    ("expression", "words"),
+    [
+        ("substring(note, 1, 10)", "businessDate: the expression is text, and a business date is a date: one text that is none would end the run"),
+        ("sent_at", "an instant in UTC, and a business date is a date: near midnight the date would be another"),
+        ("pieces", "the expression is a number, and a business date is a date: Spark has no such cast, and the run would end"),
+    ],
+)  # fmt: skip
+def test_a_business_date_is_a_date(root: Path, expression: str, words: str) -> None:
+    line = change(root, "bronze/payments.yaml", "money: amount\n", f"money: amount\nbusinessDate: {expression}\n") + 1
+    [found] = mistakes(root)
+    assert words in found.found
+    assert (found.file, found.line) == (root / "bronze/payments.yaml", line)
+    right = "cast(from_utc_timestamp(sent_at, '$zone') as date)"
+    change(root, "bronze/payments.yaml", f"businessDate: {expression}\n", f"businessDate: {right}\n")
     check("tiny", root)
 
 
