@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from sqlglot import exp
 
-from jobs.contracts.fit import LOOKS_LIKE, Kind, kind_of, reads_as, shown
+from jobs.contracts.fit import LOOKS_LIKE, Kind, allowed, kind_of, reads_as, shown
 from jobs.contracts.model import Column, Conform, Table
 from jobs.contracts.parse import DECIMAL
 from jobs.contracts.profile import Reference
@@ -252,18 +251,6 @@ class Reading:
         return any(rule.expectation in says and rule.columns == [column] for rule in self.table.rules) or any(
             column in sql for sql in filters
         )
-
-
-def allowed(column: Column, references: Mapping[str, Reference]) -> list[str] | None:
-    """The values of a column's enum as texts; None where it has none, or its list is not there."""
-    if isinstance(column.enum, str):
-        listed = references.get(column.enum.removeprefix("$"))
-        return list(map(_text, listed.allowed())) if listed else None
-    return list(map(_text, column.enum)) if column.enum is not None else None
-
-
-def _text(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _branches(node: exp.Expr) -> list[exp.Expr | None]:
