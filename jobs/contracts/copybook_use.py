@@ -52,7 +52,7 @@ def never(picture: Picture, text: str) -> bool:
     """Whether a field of the picture, decoded, is never this text."""
     if picture.kind in ("text", "wide"):
         width = picture.length // 2 if picture.kind == "wide" else picture.length
-        return len(text) > width or text != text.strip()
+        return len(text) > width or text != text.strip(" \0")
     plain = text.removeprefix("-")
     whole, point, decimals = plain.partition(".")
     if not (whole + decimals).isdigit() or (plain != text and not picture.signed):
