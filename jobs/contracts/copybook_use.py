@@ -53,9 +53,8 @@ def never(picture: Picture, text: str) -> bool:
     if picture.kind in ("text", "wide"):
         width = picture.length // 2 if picture.kind == "wide" else picture.length
         return len(text) > width or text != text.strip(" \0")
-    plain = text.removeprefix("-")
-    whole, point, decimals = plain.partition(".")
-    if not (whole + decimals).isdigit() or (plain != text and not picture.signed):
+    whole, point, decimals = text.removeprefix("-").partition(".")
+    if not (whole + decimals).isdigit():
         return True
     if len(decimals) != max(picture.scale, 0) or bool(point) != (picture.scale > 0):
         return True
