@@ -7,6 +7,7 @@ values is known of columns, constants, code maps and what chooses among them, an
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -79,9 +80,15 @@ class Reading:
     def mistakes(self, name: str, parsed: exp.Expr, target: Table) -> Found:
         """What is wrong with the expression of an incoming column, and the remedy."""
         wanted = target.incoming[name]
-        for map_code in parsed.find_all(exp.Anonymous):
-            if map_code.name.lower() == "map_code":
-                yield from self._unknown_codes(name, map_code, wanted, target)
+        maps = [call for call in parsed.find_all(exp.Anonymous) if call.name == "map_code"]
+        if any(len(call.expressions) != 2 for call in maps):
+            yield f"{name}: map_code takes a code map and what to look up in it", "Write map_code(list, column)"
+            return
+        # A filter may keep out what is no code here.
+        is_filtered = self._is_filtered({column.name for column in parsed.find_all(exp.Column)})
+        if not is_filtered:
+            for call in maps:
+                yield from self._unknown_codes(name, call, wanted, target)
         yield from self._casts(name, parsed)
         given = self.given(parsed)
         if given.is_null:
@@ -92,7 +99,8 @@ class Reading:
                 )
             return
         yield from self._type(name, given, wanted.type, f"{target.table} takes {name} as {wanted.type}")
-        yield from self._codes(name, given, target)
+        if not is_filtered:
+            yield from self._codes(name, given, target)
 
     def date(self, name: str, parsed: exp.Expr) -> Found:
         """What is wrong with an expression for the row's business date."""
@@ -125,7 +133,7 @@ class Reading:
             return self._column(node.name)
         if isinstance(node, exp.Cast):
             return Given(kind_of(_written(node.to)))
-        if isinstance(node, exp.Anonymous) and node.name.lower() == "map_code":
+        if isinstance(node, exp.Anonymous) and node.name == "map_code":
             meanings = self._map(node)
             return Given("text", frozenset(meanings.values()) if meanings is not None else None)
         if isinstance(node, CHOICES):
@@ -186,12 +194,12 @@ class Reading:
                 f"{name}: the expression is {NAMES[given.kind]}, and {takes}: Spark has no such cast, and the run would end",
                 f"Give it {LOOKS_LIKE[kind]}",
             )
-        elif given.kind == "timestamp" and kind == "date":
+        elif given.type == "timestamp" and kind == "date":
             yield (
                 f"{name}: the expression is an instant in UTC, and {takes}: near midnight the date would be another than the bank's",
                 "Write cast(from_utc_timestamp(..., '$zone') as date)",
             )
-        elif given.kind == "date" and kind == "timestamp":
+        elif given.type == "date" and kind == "timestamp":
             yield (
                 f"{name}: the expression is a date, and {takes}: it would be midnight in UTC, not at the bank",
                 "Write to_utc_timestamp(cast(... as timestamp), '$zone')",
@@ -245,12 +253,13 @@ class Reading:
             )
 
     def _is_judged(self, column: str) -> bool:
-        """A rule says which values it may be, or a filter of the conform speaks of it."""
+        """A rule says which values it may be."""
         says = (IN_SET, "expect_column_values_to_match_regex")
+        return any(rule.expectation in says and rule.columns == [column] for rule in self.table.rules)
+
+    def _is_filtered(self, columns: set[str]) -> bool:
         filters = self.conform.where.values() if self.conform else ()
-        return any(rule.expectation in says and rule.columns == [column] for rule in self.table.rules) or any(
-            column in sql for sql in filters
-        )
+        return any(columns & set(re.findall(r"\w+", sql)) for sql in filters)
 
 
 def _branches(node: exp.Expr) -> list[exp.Expr | None]:

@@ -95,6 +95,7 @@ CODES = {
     "the codes of a column": ("[red]", "colour", "it: 'green' is not one that", "It takes red"),
     "several": ("[blue]", "colour", "it: 'green', 'red' are not among those that silver.movements takes as it", "It takes blue"),
     "a code without a meaning": ("", "map_code(directions, mark)", "it: directions gives no meaning to 'X', which mark may be: it would be null", "Add it to expectations/reference/directions.yaml"),
+    "nothing to look up": ("", "map_code(directions)", "it: map_code takes a code map and what to look up in it", "Write map_code(list, column)"),
     "codes that nobody judged": ("", "map_code(directions, side)", "it: of a code of side that directions does not have, it is null and nobody is told", "Give side `enum: $directions`"),
 }  # fmt: skip
 
@@ -130,6 +131,19 @@ def test_a_rule_may_say_the_codes_instead_of_an_enum(root: Path) -> None:
     conform(root, "it", "string", "map_code(directions, side)")
     change(root, "bronze/payments.yaml", "rules:\n", f"rules:\n{SIDE_IS_JUDGED}")
     check("tiny", root)
+
+
+def test_a_code_that_a_filter_keeps_out_is_no_mistake(root: Path) -> None:
+    conform(root, "it", "string", "colour", enum="[red]")
+    change(root, "silver/movements.yaml", "  it: [", '  that: ["string", {classification: C1/2}]\n  it: [')
+    change(
+        root, "bronze/payments.yaml", "      it: colour\n", "      it: colour\n      that: map_code(directions, mark)\n"
+    )
+    where = "    where:\n      is_red: colour = 'red' and mark <> 'X'\n    columns:\n      movement_id"
+    change(root, "bronze/payments.yaml", "    columns:\n      movement_id", where)
+    check("tiny", root)
+    change(root, "bronze/payments.yaml", where, "    columns:\n      movement_id")
+    assert [m.found.partition(":")[0] for m in mistakes(root)] == ["it", "that"]
 
 
 @pytest.mark.parametrize(
@@ -187,6 +201,7 @@ CLEAN = [
     ("date", "", "cast(sent_at as date)"),
     ("date", "", "to_date(note, 'yyyyMMdd')"),
     ("date", "", "try_to_timestamp(note, 'yyyyMMdd')"),
+    ("date", "", "cast(try_to_timestamp(note, 'yyyyMMdd') as timestamp)"),
     ("date", "", "coalesce(due_on, '2026-02-30')"),
     ("date", "", "'null'"),
     ("boolean", "", "note in ('a', 'b')"),
