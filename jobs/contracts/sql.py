@@ -16,6 +16,7 @@ from jobs.contracts.errors import Mistake, nearest
 from jobs.contracts.mending import certain
 from jobs.contracts.model import Table
 from jobs.contracts.profile import Reference
+from jobs.contracts.spark_functions import SPARK_FUNCTIONS
 from jobs.contracts.yaml_file import Place, YamlFile
 
 # What arrival and bronze know of a row before its business date is known.
@@ -80,6 +81,10 @@ def _unknown(file: YamlFile, place: Place, parsed: exp.Expr, known: list[str], t
         else:
             remedy = f"{nearest(name, known)}; {CONSTANT}"
         yield Mistake(file.path, file.line(place), said_of, remedy)
+    called = {call.name.lower() for call in parsed.find_all(exp.Anonymous)}
+    for name in sorted(called - SPARK_FUNCTIONS - {"map_code"}):
+        found = f"{place[-1]}: Spark SQL has no function {name}"
+        yield Mistake(file.path, file.line(place), found, nearest(name, SPARK_FUNCTIONS))
 
 
 def _unfit(

@@ -12,6 +12,7 @@ from jobs.contracts.catalog import check
 from jobs.contracts.conforming import NO_CAST
 from jobs.contracts.errors import Mistake
 from jobs.contracts.fit import reads_as
+from jobs.contracts.spark_functions import SPARK_FUNCTIONS
 from tests.contracts.house import build, change
 
 if TYPE_CHECKING:
@@ -246,3 +247,10 @@ def test_no_text_that_spark_reads_is_said_to_be_unreadable(spark: SparkSession, 
     assert read <= ours
     # What Spark does not read we seldom take for good: of these texts none.
     assert ours - read == set()
+
+
+def test_every_function_that_spark_has_is_known(spark: SparkSession) -> None:
+    named = {row["function"] for row in spark.sql("show system functions").collect()}
+    functions = {name for name in named if name.isidentifier()}
+    assert {"to_date", "coalesce", "try_to_timestamp"} <= functions
+    assert functions <= SPARK_FUNCTIONS, functions - SPARK_FUNCTIONS

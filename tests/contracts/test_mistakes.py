@@ -460,6 +460,7 @@ IN_SQL = {
     "an open bracket": ("concat('$system:', payment_no)", "concat('$system:', payment_no", "no expression of Spark SQL", "Correct it"),
     "an unknown column": ("concat('$system:', payment_no)", "concat('$system:', paymnt_no)", "paymnt_no is no column of bronze.payments", "Did you mean payment_no?"),
     "a constant without quotes": ("direction: map_code(directions, direction)", "direction: debit", "debit is no column of bronze.payments", "stands in quotes of its own"),
+    "an unknown function": ("concat('$system:', payment_no)", "concat_wss(':', payment_no)", "movement_id: Spark SQL has no function concat_wss", "Did you mean concat_ws?"),
     "machinery": ("business_date: __business_date", "business_date: __businessdate", "__businessdate is no column", "Did you mean __business_date?"),
 }  # fmt: skip
 
