@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from jobs.contracts import copybook_use
 from jobs.contracts.errors import Mistake, nearest
@@ -303,12 +304,15 @@ def _conforms(
         yield _absent(file, at, target, f"conforms to {target}, which has no contract", nearest(target, tables))
         return
     wanted = tables[target][1].incoming
+    missing = [name for name, column in wanted.items() if column.required and name not in conform.columns]
     for name in conform.columns:
         if name not in wanted:
-            yield _say(file, (*at, "columns", name), f"{target} takes no {name}", f"It takes: {', '.join(wanted)}")
-    for name, column in wanted.items():
-        if column.required and name not in conform.columns:
-            yield _say(file, at, f"{target} needs {name}", f"Add an expression for {name}")
+            near = get_close_matches(name, missing, n=1)
+            missing = [other for other in missing if other not in near]
+            remedy = f"Did you mean {near[0]}?" if near else f"It takes: {', '.join(wanted)}"
+            yield _say(file, (*at, "columns", name), f"{target} takes no {name}", remedy)
+    for name in missing:
+        yield _say(file, at, f"{target} needs {name}", f"Add an expression for {name}")
     for block in ("columns", "where"):
         for name, expression in getattr(conform, block).items():
             for listed in MAP_CODE.findall(expression):

@@ -100,7 +100,7 @@ class Reading:
             return
         yield from self._type(name, given, wanted.type, f"{target.table} takes {name} as {wanted.type}")
         if not is_filtered:
-            yield from self._codes(name, given, target)
+            yield from self._codes(name, given, target, sorted({call.expressions[0].name for call in maps}))
 
     def date(self, name: str, parsed: exp.Expr) -> Found:
         """What is wrong with an expression for the row's business date."""
@@ -210,8 +210,8 @@ class Reading:
                 "Round it, or write cast(...) where that is meant",
             )
 
-    def _codes(self, name: str, given: Given, target: Table) -> Found:
-        """What the expression may be and the target's enum does not have."""
+    def _codes(self, name: str, given: Given, target: Table, lists: Sequence[str]) -> Found:
+        """What the expression may be and the target's enum does not have; `lists` are the code maps in it."""
         column = target.incoming[name]
         if column.enum is None and name in target.columns:
             column = target.columns[name]
@@ -222,7 +222,8 @@ class Reading:
             which = "is not one" if len(wrong) == 1 else "are not among those"
             yield (
                 f"{name}: {shown(wrong)} {which} that {target.table} takes as {name}: such rows would be rejected",
-                f"It takes {', '.join(known)}",
+                f"It takes {', '.join(known)}"
+                + "".join(f"; meanings stand in expectations/reference/{listed}.yaml" for listed in lists),
             )
 
     def _unknown_codes(self, name: str, map_code: exp.Anonymous, wanted: Column, target: Table) -> Found:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 from pydantic import ValidationError
@@ -23,7 +24,20 @@ def typed(file: YamlFile, model: type[M]) -> M:
 
 
 def mistakes_of(file: YamlFile, error: ValidationError, model: type[Strict]) -> list[Mistake]:
-    return [mistake for one in error.errors() for mistake in _mistakes(file, one, model)]
+    """Each mistake once: a key that is missing because it is misspelt is told as that."""
+    errors: list[Any] = error.errors()
+    misspelt = {
+        (*e["loc"][:-1], near)
+        for e in errors
+        if e["type"] == "extra_forbidden"
+        for near in get_close_matches(str(e["loc"][-1]), _missing(errors, e["loc"][:-1]), n=1)
+    }
+    told = [e for e in errors if e["type"] != "missing" or e["loc"] not in misspelt]
+    return [mistake for one in told for mistake in _mistakes(file, one, model)]
+
+
+def _missing(errors: list[Any], location: Place) -> list[str]:
+    return [str(e["loc"][-1]) for e in errors if e["type"] == "missing" and e["loc"][:-1] == location]
 
 
 def _mistakes(file: YamlFile, error: Any, model: type[Strict]) -> list[Mistake]:

@@ -91,7 +91,7 @@ def test_what_silver_does_not_take_is_told_with_its_line(root: Path, case: str) 
 CODES = {
     "a constant": ("[red, green]", "\"'rde'\"", "it: 'rde' is not one that silver.movements takes as it: such rows would be rejected", "It takes red, green"),
     "a constant of a list": ("$colours", "if(is_urgent, 'red', 'blue')", "it: 'blue' is not one that", "It takes red, green"),
-    "a meaning": ("[debit]", "map_code(directions, direction)", "it: 'credit' is not one that", "It takes debit"),
+    "a meaning": ("[debit]", "map_code(directions, direction)", "it: 'credit' is not one that", "It takes debit; meanings stand in expectations/reference/directions.yaml"),
     "what becomes of an unknown code": ("[debit, credit]", "coalesce(map_code(directions, side), 'unknown')", "it: 'unknown' is not one that", "It takes debit, credit"),
     "the codes of a column": ("[red]", "colour", "it: 'green' is not one that", "It takes red"),
     "several": ("[blue]", "colour", "it: 'green', 'red' are not among those that silver.movements takes as it", "It takes blue"),
