@@ -84,6 +84,15 @@ class Reading:
         if any(len(call.expressions) != 2 for call in maps):
             yield f"{name}: map_code takes a code map and what to look up in it", "Write map_code(list, column)"
             return
+        for call in maps:
+            coded = call.expressions[1]
+            kind = self.given(coded).kind
+            if kind not in (None, "text"):
+                yield (
+                    f"{name}: map_code looks up {_sql(coded)}, which is {NAMES[kind]}: the keys of a code map are text",
+                    f"Write cast({_sql(coded)} as string), or declare the column as a string",
+                )
+                return
         # A filter may keep out what is no code here.
         is_filtered = self._is_filtered({column.name for column in parsed.find_all(exp.Column)})
         if not is_filtered:

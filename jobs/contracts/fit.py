@@ -15,6 +15,7 @@ from jobs.contracts.profile import Reference
 Kind = Literal["text", "number", "date", "timestamp", "boolean"]
 # What Spark reads as true or false.
 FLAGS = {"t", "true", "y", "yes", "1", "f", "false", "n", "no", "0"}
+WHOLE = re.compile(r"^\s*[+-]?\d+\s*$")
 DAY = re.compile(r"^\s*(\d{4})-(\d{1,2})-(\d{1,2})([ T].*)?\s*$")
 LOOKS_LIKE = {
     "number": "a number",
@@ -53,8 +54,7 @@ def reads_as(text: str, type_: str) -> bool:
     """Whether a text, cast to the type by Spark as it does in the build, is a value of it. Never False for one that is."""
     kind = kind_of(type_)
     if kind == "number":
-        number = _number(text.strip())
-        return number is not None and (type_.startswith("decimal") or number == int(number))
+        return _number(text.strip()) is not None if type_.startswith("decimal") else bool(WHOLE.match(text))
     if kind == "boolean":
         return text.strip().lower() in FLAGS
     if kind in ("date", "timestamp"):

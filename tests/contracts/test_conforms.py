@@ -97,6 +97,7 @@ CODES = {
     "several": ("[blue]", "colour", "it: 'green', 'red' are not among those that silver.movements takes as it", "It takes blue"),
     "a code without a meaning": ("", "map_code(directions, mark)", "it: directions gives no meaning to 'X', which mark may be: it would be null", "Add it to expectations/reference/directions.yaml"),
     "nothing to look up": ("", "map_code(directions)", "it: map_code takes a code map and what to look up in it", "Write map_code(list, column)"),
+    "a number to look up": ("", "map_code(directions, pieces)", "it: map_code looks up pieces, which is a number: the keys of a code map are text", "Write cast(pieces as string), or declare the column as a string"),
     "codes that nobody judged": ("", "map_code(directions, side)", "it: of a code of side that directions does not have, it is null and nobody is told", "Give side `enum: $directions`"),
 }  # fmt: skip
 
@@ -253,4 +254,12 @@ def test_every_function_that_spark_has_is_known(spark: SparkSession) -> None:
     named = {row["function"] for row in spark.sql("show system functions").collect()}
     functions = {name for name in named if name.isidentifier()}
     assert {"to_date", "coalesce", "try_to_timestamp"} <= functions
-    assert functions <= SPARK_FUNCTIONS, functions - SPARK_FUNCTIONS
+    assert functions == SPARK_FUNCTIONS, functions ^ SPARK_FUNCTIONS
+
+
+@pytest.mark.parametrize("value", ["1", *VALUES.values()])
+def test_spark_looks_into_a_code_map_by_text_alone(spark: SparkSession, value: str) -> None:
+    from pyspark.errors import AnalysisException
+
+    with pytest.raises(AnalysisException, match="MAP_FUNCTION_DIFF_TYPES"):
+        spark.sql(f"select try_element_at(map('1', 'x'), {value})").collect()
