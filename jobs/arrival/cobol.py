@@ -1,12 +1,70 @@
-"""Numbers as COBOL stores them, a column of records at a time: (text of each value, which of them is no number of its picture)."""
+"""Values as COBOL stores them, a column of records at a time: (text of each value, which of them is not what its picture says)."""
 
 from __future__ import annotations
+
+from collections import Counter
+from functools import cache
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from jobs.arrival.encodings import EBCDIC, codec_name, decode, decode_wide
+from jobs.arrival.text import assigned
 from jobs.contracts.copybook import Picture
+
+PADDING = " \0"
+SINGLE = {"ascii", "cp1250", "cp1252", "iso8859-1", "iso8859-2", "latin-1"}  # one byte a character
+
+
+class Fields:
+    """Values of the fields of one file. `notes`: where characters that nobody knows are counted."""
+
+    def __init__(self, encoding: str, notes: Counter[str]):
+        self._encoding, self._notes = encoding, notes
+        self._codec = codec_name(encoding)
+        self._ebcdic = self._codec in EBCDIC
+
+    def values(self, field: np.ndarray, picture: Picture) -> tuple[pa.Array, np.ndarray]:
+        """(text of each value, which of them is not what the picture says)."""
+        if picture.kind == "packed":
+            return packed(field, picture)
+        if picture.kind == "binary":
+            return binary(field, picture)
+        if picture.kind == "zoned":
+            return zoned(field, picture, ebcdic=self._ebcdic)
+        return self._texts(field, wide=picture.kind == "wide")
+
+    def _texts(self, field: np.ndarray, *, wide: bool) -> tuple[pa.Array, np.ndarray]:
+        points = None if wide else _code_points(self._codec)
+        if points is not None and field.size and (plain := points[field]).max() < 0x80:
+            return _plain_texts(plain.astype(np.uint8))
+        width = field.shape[1]
+        joined = np.ascontiguousarray(field).tobytes()
+        values: list[str | None] = []
+        wrong = np.zeros(len(field), bool)
+        for at in range(len(field)):
+            raw = joined[at * width : (at + 1) * width]
+            try:
+                text = decode_wide(raw, self._codec) if wide else decode(raw, self._codec)
+            except UnicodeError:
+                wrong[at] = True
+                values.append(None)
+                continue
+            text = assigned(text.strip(PADDING).encode(), self._notes).decode()
+            wrong[at] = "\0" in text
+            values.append(text or None)
+        return pa.array(values, pa.string()), wrong
+
+    def expected(self, picture: Picture) -> str:
+        if picture.kind in ("text", "wide"):
+            return f"not {self._encoding}, or with a NUL inside"
+        words = {
+            "packed": "a packed decimal with its sign in the last half byte",
+            "zoned": "digits",
+            "binary": "a binary number",
+        }
+        return f"expected {words[picture.kind]} ({picture.digits} digits{', signed' if picture.signed else ''})"
 
 
 def packed(field: np.ndarray, picture: Picture) -> tuple[pa.Array, np.ndarray]:
@@ -95,3 +153,25 @@ def _pointed(digits: str, scale: int) -> str:
     if scale < 0:
         return digits + "0" * -scale
     return f"{digits[:-scale]}.{digits[-scale:]}" if scale else digits
+
+
+@cache
+def _code_points(codec: str) -> np.ndarray | None:
+    """Code point of each byte; None where a character may be of several bytes, or a byte of none."""
+    if codec not in EBCDIC | SINGLE or codec == "ibm1388":
+        return None
+    points = [bytes([byte]).decode(codec, errors="replace") for byte in range(256)]
+    return np.array([ord(point) for point in points], np.uint32)
+
+
+def _plain_texts(characters: np.ndarray) -> tuple[pa.Array, np.ndarray]:
+    """Texts of ASCII characters, one row each, without padding."""
+    number, width = characters.shape
+    ends = np.arange(number + 1, dtype=np.int32) * width
+    data = np.ascontiguousarray(characters)
+    values = pc.utf8_trim(pa.StringArray.from_buffers(number, pa.py_buffer(ends), pa.py_buffer(data)), PADDING)
+    holds_nul = (characters == 0).any(axis=1)
+    wrong = np.zeros(number, bool)
+    if holds_nul.any():
+        wrong = pc.match_substring(values, "\0").to_numpy(zero_copy_only=False)
+    return pc.if_else(pc.equal(values, ""), pa.scalar(None, pa.string()), values), wrong

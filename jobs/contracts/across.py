@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from difflib import get_close_matches
 
+from jobs.contracts import copybook_use
 from jobs.contracts.errors import Mistake, nearest
-from jobs.contracts.fit import misfits, shown, unfit
+from jobs.contracts.fit import shown, unfit, unfit_enum
 from jobs.contracts.kpi import Kpi
-from jobs.contracts.model import INCOMING, MONEY_REMEDY, PREVIOUS, Column, Conform, Reconciles, Rule, Table
+from jobs.contracts.model import INCOMING, MONEY_REMEDY, PREVIOUS, Conform, Reconciles, Rule, Table
 from jobs.contracts.parse import holds_money
 from jobs.contracts.profile import Profile, Reference
 from jobs.contracts.source import ArchiveFile, CopybookFile, Source, XmlFile
@@ -54,7 +55,7 @@ def across(
     for feed, (file, source) in sources.items():
         mistakes += [
             *_stem(file, "feed", feed),
-            *_source(file, source, tables, sources),
+            *_source(file, source, tables, sources, references),
             *_calendar(file, ("schedule", "calendar"), source.schedule.calendar, calendars),
         ]
     for file, table in tables.values():
@@ -90,6 +91,10 @@ def _say(file: YamlFile, place: Place, found: str, remedy: str) -> Mistake:
     return Mistake(file.path, file.line(place), found, remedy)
 
 
+def _lists(references: References) -> dict[str, Reference]:
+    return {name: reference for name, (_, reference) in references.items()}
+
+
 def _stem(file: YamlFile, key: str, name: str) -> Iterator[Mistake]:
     if file.path.stem != name:
         yield _say(file, (key,), f"{key} {name} stands in {file.path.name}", f"Rename the file to {name}.yaml")
@@ -106,7 +111,9 @@ def _calendar(file: YamlFile, place: Place, name: str, calendars: Collection[str
         )
 
 
-def _source(file: YamlFile, source: Source, tables: Tables, sources: Sources) -> Iterator[Mistake]:
+def _source(
+    file: YamlFile, source: Source, tables: Tables, sources: Sources, references: References
+) -> Iterator[Mistake]:
     if isinstance(source.format, ArchiveFile):
         if source.schedule.required:
             found = f"{source.feed} is an archive, which owes nothing: its members do"
@@ -176,7 +183,7 @@ def _source(file: YamlFile, source: Source, tables: Tables, sources: Sources) ->
                 yield _say(bronze_file, ("columns", name), f"{name}: {error}", "Correct `from`: a path from the record")
     yield from _correction(file, source, bronze_file, bronze, tables, sources)
     if isinstance(source.format, CopybookFile):
-        yield from _copybook(file, source.format, bronze_file, bronze)
+        yield from copybook_use.mistakes(file, source.format, bronze_file, bronze, _lists(references))
 
 
 def _correction(
@@ -226,40 +233,6 @@ def _correction(
         )
 
 
-def _copybook(file: YamlFile, fmt: CopybookFile, bronze_file: YamlFile, bronze: Table) -> Iterator[Mistake]:
-    """Columns and segments that the copybook does not have."""
-    book = fmt.described
-    if book is None:
-        return  # said where it could not be read
-    for name, column in bronze.columns.items():
-        try:
-            book.find(column.source or name)
-        except ValueError as error:
-            yield _say(bronze_file, ("columns", name), f"{name}: {error}", "Write `from` as the copybook names it")
-    for place, address in _addresses(fmt):
-        try:
-            book.find(address)
-        except ValueError as error:
-            yield _say(file, ("format", *place), str(error), "Name a field of the copybook")
-
-
-def _addresses(fmt: CopybookFile) -> Iterator[tuple[Place, str]]:
-    """What the format itself names of its copybook."""
-    if fmt.segment:
-        yield ("segment", "field"), fmt.segment.field
-        for value, group in fmt.segment.groups.items():
-            yield ("segment", "groups", value), group
-        for n, group in enumerate(fmt.segment.carry):
-            yield ("segment", "carry", n), group
-    for n, choice in enumerate(fmt.choices):
-        yield ("choices", n, "field"), choice.field
-        for value, group in choice.groups.items():
-            yield ("choices", n, "groups", value), group
-    for part, edge in (("header", fmt.header), ("trailer", fmt.trailer)):
-        for key, address in edge.fields.items() if edge else ():
-            yield (part, "fields", key), address
-
-
 def _place(file: YamlFile, table: Table) -> Iterator[Mistake]:
     if (file.path.parent.name, file.path.stem) != (table.layer, table.name):
         where = f"{file.path.parent.name}/{file.path.name}"
@@ -289,6 +262,7 @@ def _is_later(read: str, table: Table) -> bool:
 
 
 def _columns(file: YamlFile, table: Table, tables: Tables, references: References) -> Iterator[Mistake]:
+    lists = _lists(references)
     for block in ("columns", "incoming"):
         for name, column in getattr(table, block).items():
             if (block, name) not in file.lines:
@@ -302,8 +276,7 @@ def _columns(file: YamlFile, table: Table, tables: Tables, references: Reference
                     f"{name}: reference list {column.enum} does not exist",
                     f"Write expectations/reference/{listed}.yaml",
                 )
-            wrong = misfits(_allowed(column, references), column.type)
-            if wrong:
+            if wrong := unfit_enum(column, lists):
                 found = f"{name}: enum has {shown(wrong)}, and {name} is of type {column.type}"
                 yield _say(file, (block, name), found, "Write values of that type, or correct the type")
             if column.references:
@@ -317,16 +290,8 @@ def _columns(file: YamlFile, table: Table, tables: Tables, references: Reference
                     )
 
 
-def _allowed(column: Column, references: References) -> Sequence[Any]:
-    """The values of a column's enum; none where it has none, or its list is not there."""
-    if not isinstance(column.enum, str):
-        return column.enum or ()
-    listed = column.enum.removeprefix("$")
-    return references[listed][1].allowed() if listed in references else ()
-
-
 def _rules(file: YamlFile, table: Table, references: References) -> Iterator[Mistake]:
-    lists = {name: reference.allowed() for name, (_, reference) in references.items()}
+    lists = _lists(references)
     for i, rule in enumerate(table.rules):
         if ("rules", i) not in file.lines:
             continue  # of the table that it corrects, and told there
@@ -353,12 +318,15 @@ def _conforms(
         yield _absent(file, at, target, f"conforms to {target}, which has no contract", nearest(target, tables))
         return
     wanted = tables[target][1].incoming
+    missing = [name for name, column in wanted.items() if column.required and name not in conform.columns]
     for name in conform.columns:
         if name not in wanted:
-            yield _say(file, (*at, "columns", name), f"{target} takes no {name}", f"It takes: {', '.join(wanted)}")
-    for name, column in wanted.items():
-        if column.required and name not in conform.columns:
-            yield _say(file, at, f"{target} needs {name}", f"Add an expression for {name}")
+            near = get_close_matches(name, missing, n=1)
+            missing = [other for other in missing if other not in near]
+            remedy = f"Did you mean {near[0]}?" if near else f"It takes: {', '.join(wanted)}"
+            yield _say(file, (*at, "columns", name), f"{target} takes no {name}", remedy)
+    for name in missing:
+        yield _say(file, at, f"{target} needs {name}", f"Add an expression for {name}")
     for block in ("columns", "where"):
         for name, expression in getattr(conform, block).items():
             for listed in MAP_CODE.findall(expression):

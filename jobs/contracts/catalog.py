@@ -15,6 +15,7 @@ from jobs.contracts.calendar import CalendarDay, read_calendar
 from jobs.contracts.copybook import CopybookError
 from jobs.contracts.errors import ContractError, Mistake, nearest
 from jobs.contracts.kpi import Kpi
+from jobs.contracts.mending import certain, mended
 from jobs.contracts.model import INCOMING, PREVIOUS, Rule, Table
 from jobs.contracts.profile import Profile, Reference
 from jobs.contracts.reading import M, typed
@@ -163,14 +164,15 @@ def check(profile: str, root: Path | None = None) -> Catalog:
 
     root = root or settings().expectations
     files = _files(profile, root)
-    if mistakes := [*files.mistakes, *sql.mistakes(files.tables, files.references)]:
+    if mistakes := [*files.mistakes, *sql.mistakes(files.tables, files.references, files.vague)]:
         raise ContractError(mistakes)
     return load(profile, root)
 
 
 @dataclass
 class _Files:
-    """What could be read of a bank's files, each with its file, and all mistakes in them and between them."""
+    """What could be read of a bank's files, each with its file, and all mistakes in them and between them. `vague`: names of columns of which it is not known what they
+    are."""
 
     bank: tuple[YamlFile, Profile] | None
     tables: dict[str, tuple[YamlFile, Table]] = field(default_factory=dict)
@@ -179,21 +181,28 @@ class _Files:
     kpis: list[tuple[YamlFile, Kpi]] = field(default_factory=list)
     calendars: dict[str, dict[date, CalendarDay]] = field(default_factory=dict)
     mistakes: list[Mistake] = field(default_factory=list)
+    vague: set[str] = field(default_factory=set)
 
 
 def _files(profile: str, root: Path) -> _Files:
     mistakes: list[Mistake] = []
     unread: set[str] = set()
+    vague: set[str] = set()
 
     def each(folder: Path, model: type[M]) -> list[tuple[YamlFile, M]]:
         found = []
         for path in sorted(folder.glob("*.yaml")):
+            file: YamlFile | None = None
             try:
-                file = _as_corrected(read_yaml(path))
+                file = _as_corrected(read_yaml(path, mistakes))
                 found.append((file, typed(file, model)))
             except ContractError as error:
                 mistakes.extend(error.mistakes)
                 unread.add(f"{folder.name}.{path.stem}")
+                if file is not None and model is Table and (part := mended(file, error)):
+                    found.append((file, part.table))  # type: ignore[arg-type]
+                    mistakes.extend(part.more)
+                    vague.update(part.vague)
         return found
 
     banks = {p.stem for p in (root / "profiles").glob("*.yaml")}
@@ -226,8 +235,9 @@ def _files(profile: str, root: Path) -> _Files:
         except ContractError as error:
             mistakes.extend(error.mistakes)
             calendars[path.stem] = {}
-    mistakes.extend(across(bank, tables, sources, references, kpis, calendars, feeds, unread))
-    return _Files(bank, tables, sources, references, kpis, calendars, mistakes)
+    mistakes.extend(certain(across(bank, tables, sources, references, kpis, calendars, feeds, unread), vague))
+    # A mistake in what a correction takes from another contract is found in both.
+    return _Files(bank, tables, sources, references, kpis, calendars, list(dict.fromkeys(mistakes)), vague)
 
 
 # What a correction has of the table that it corrects.
@@ -246,10 +256,15 @@ def _as_corrected(file: YamlFile) -> YamlFile:
         known = [f"bronze.{other.stem}" for other in path.parent.glob("*.yaml") if other != file.path]
         found = f"{file.data.get('table')} corrects {corrected}, which is no bronze table that others may correct"
         raise ContractError([Mistake(file.path, file.line(("corrects",)), found, nearest(str(corrected), known))])
-    base = read_yaml(path).data
-    taken = {key: base[key] for key in OF_CORRECTED if key in base}
-    columns = (base.get("columns") or {}) | (file.data.get("columns") or {})
-    return YamlFile(file.path, taken | file.data | {"columns": columns}, file.lines)
+    base = read_yaml(path, [])
+    theirs = base.data.get("columns") if isinstance(base.data, dict) else None
+    own = file.data.get("columns") or {}
+    if not isinstance(theirs, dict):
+        raise ContractError([])  # told where it stands
+    if not isinstance(own, dict):
+        return file
+    taken = {key: base.data[key] for key in OF_CORRECTED if key in base.data}
+    return YamlFile(file.path, taken | file.data | {"columns": theirs | own}, file.lines, base)
 
 
 def _described(file: YamlFile, source: Source) -> Source:

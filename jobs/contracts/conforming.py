@@ -1,19 +1,19 @@
-"""What a conform's expressions give each incoming column: its type, its codes, its nulls.
+"""What a conform's expressions give each incoming column: its type, its codes, its nulls. And whether a `businessDate` gives a date.
 
-The build casts each expression to the incoming column's type (jobs/build.py), under Spark's ANSI rules: what has no cast, and one text that is no value of
-the type, end the whole day's table; a code that a map does not have, and a column that is left out, are null. Told is only what is sure: a type or a set of
+The build casts each expression to the incoming column's type (jobs/build.py), and the load a business date to a date, under Spark's ANSI rules: what has no
+cast, and one text that is no value of the type, end the run; a code that a map does not have, and a column that is left out, are null. Told is only what is sure: a type or a set of
 values is known of columns, constants, code maps and what chooses among them, and of nothing else. A cast that is written is meant.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from sqlglot import exp
 
-from jobs.contracts.fit import LOOKS_LIKE, Kind, kind_of, reads_as, shown
+from jobs.contracts.fit import LOOKS_LIKE, Kind, allowed, kind_of, reads_as, shown
 from jobs.contracts.model import Column, Conform, Table
 from jobs.contracts.parse import DECIMAL
 from jobs.contracts.profile import Reference
@@ -71,18 +71,33 @@ NULL, UNKNOWN = Given(values=frozenset()), Given()
 
 @dataclass(frozen=True)
 class Reading:
-    """What expressions over one bronze table may name."""
+    """What expressions over one bronze table may name; `conform`: the one that they are of, if any."""
 
     table: Table
     references: Mapping[str, Reference]
-    conform: Conform
+    conform: Conform | None = None
 
     def mistakes(self, name: str, parsed: exp.Expr, target: Table) -> Found:
         """What is wrong with the expression of an incoming column, and the remedy."""
         wanted = target.incoming[name]
-        for map_code in parsed.find_all(exp.Anonymous):
-            if map_code.name.lower() == "map_code":
-                yield from self._unknown_codes(name, map_code, wanted, target)
+        maps = [call for call in parsed.find_all(exp.Anonymous) if call.name == "map_code"]
+        if any(len(call.expressions) != 2 for call in maps):
+            yield f"{name}: map_code takes a code map and what to look up in it", "Write map_code(list, column)"
+            return
+        for call in maps:
+            coded = call.expressions[1]
+            kind = self.given(coded).kind
+            if kind not in (None, "text"):
+                yield (
+                    f"{name}: map_code looks up {_sql(coded)}, which is {NAMES[kind]}: the keys of a code map are text",
+                    f"Write cast({_sql(coded)} as string), or declare the column as a string",
+                )
+                return
+        # A filter may keep out what is no code here.
+        is_filtered = self._is_filtered({column.name for column in parsed.find_all(exp.Column)})
+        if not is_filtered:
+            for call in maps:
+                yield from self._unknown_codes(name, call, wanted, target)
         yield from self._casts(name, parsed)
         given = self.given(parsed)
         if given.is_null:
@@ -92,8 +107,14 @@ class Reading:
                     f"Give it a value, or take {target.table} out of conforms",
                 )
             return
-        yield from self._type(name, given, wanted, target)
-        yield from self._codes(name, given, target)
+        yield from self._type(name, given, wanted.type, f"{target.table} takes {name} as {wanted.type}")
+        if not is_filtered:
+            yield from self._codes(name, given, target, sorted({call.expressions[0].name for call in maps}))
+
+    def date(self, name: str, parsed: exp.Expr) -> Found:
+        """What is wrong with an expression for the row's business date."""
+        yield from self._casts(name, parsed)
+        yield from self._type(name, self.given(parsed), "date", "a business date is a date")
 
     def filters(self, name: str, parsed: exp.Expr) -> Found:
         """What is wrong with a filter of `where`."""
@@ -121,7 +142,7 @@ class Reading:
             return self._column(node.name)
         if isinstance(node, exp.Cast):
             return Given(kind_of(_written(node.to)))
-        if isinstance(node, exp.Anonymous) and node.name.lower() == "map_code":
+        if isinstance(node, exp.Anonymous) and node.name == "map_code":
             meanings = self._map(node)
             return Given("text", frozenset(meanings.values()) if meanings is not None else None)
         if isinstance(node, CHOICES):
@@ -148,7 +169,7 @@ class Reading:
 
     def _map(self, map_code: exp.Anonymous) -> dict[str, str] | None:
         listed = map_code.expressions[0].name if map_code.expressions else ""
-        return self.references[listed].map if listed in self.references else None
+        return (self.references[listed].map or None) if listed in self.references else None
 
     # --- what is wrong with it ----------------------------------------------------------------------------------------
 
@@ -157,52 +178,49 @@ class Reading:
             given, kind = self.given(cast.this), kind_of(_written(cast.to))
             if given.kind is not None and kind is not None and (given.kind, kind) in NO_CAST:
                 yield (
-                    f"{name}: {_sql(cast.this)} is {NAMES[given.kind]}, of which Spark makes no {_written(cast.to)}: the day's table would not be built",
+                    f"{name}: {_sql(cast.this)} is {NAMES[given.kind]}, of which Spark makes no {_written(cast.to)}: the run would end",
                     "Correct the expression",
                 )
 
-    def _type(self, name: str, given: Given, wanted: Column, target: Table) -> Found:
-        kind = kind_of(wanted.type)
+    def _type(self, name: str, given: Given, type_: str, takes: str) -> Found:
+        kind = kind_of(type_)
         if given.kind is None or kind is None or kind == "text":
             return
-        takes = f"{target.table} takes {name} as {wanted.type}"
         if given.kind == "text" and given.values is not None:
-            if wrong := sorted(value for value in given.values if not reads_as(value, wanted.type)):
+            if wrong := sorted(value for value in given.values if not reads_as(value, type_)):
                 yield (
-                    f"{name}: {shown(wrong)} cannot be read as {wanted.type}, as {takes}: the day's table would not be built",
+                    f"{name}: {shown(wrong)} cannot be read as {type_}, and {takes}: the run would end",
                     f"Write {LOOKS_LIKE[kind]}",
                 )
         elif given.kind == "text":
             yield (
-                f"{name}: the expression is text, and {takes}: one text that is none would end the whole day's table",
-                f"Give the bronze column the type {wanted.type} (with `parse:` where it is written otherwise), so that such rows are rejected one by one; "
-                f"or write try_cast(... as {wanted.type}), which makes them null",
+                f"{name}: the expression is text, and {takes}: one text that is none would end the run",
+                f"Give the bronze column the type {type_} (with `parse:` where it is written otherwise), so that such rows are rejected one by one; "
+                f"or write try_cast(... as {type_}), which makes them null",
             )
         elif (given.kind, kind) in NO_CAST:
             yield (
-                f"{name}: the expression is {NAMES[given.kind]}, and {takes}: Spark has no such cast, and the day's table would not be built",
+                f"{name}: the expression is {NAMES[given.kind]}, and {takes}: Spark has no such cast, and the run would end",
                 f"Give it {LOOKS_LIKE[kind]}",
             )
-        elif given.kind == "timestamp" and kind == "date":
+        elif given.type == "timestamp" and kind == "date":
             yield (
                 f"{name}: the expression is an instant in UTC, and {takes}: near midnight the date would be another than the bank's",
                 "Write cast(from_utc_timestamp(..., '$zone') as date)",
             )
-        elif given.kind == "date" and kind == "timestamp":
+        elif given.type == "date" and kind == "timestamp":
             yield (
                 f"{name}: the expression is a date, and {takes}: it would be midnight in UTC, not at the bank",
                 "Write to_utc_timestamp(cast(... as timestamp), '$zone')",
             )
-        elif (
-            wanted.type in ("int", "bigint") and given.type and (digits := DECIMAL.match(given.type)) and int(digits[2])
-        ):
+        elif type_ in ("int", "bigint") and given.type and (digits := DECIMAL.match(given.type)) and int(digits[2]):
             yield (
                 f"{name}: the expression is {given.type}, and {takes}: what stands behind the point would be cut off unsaid",
                 "Round it, or write cast(...) where that is meant",
             )
 
-    def _codes(self, name: str, given: Given, target: Table) -> Found:
-        """What the expression may be and the target's enum does not have."""
+    def _codes(self, name: str, given: Given, target: Table, lists: Sequence[str]) -> Found:
+        """What the expression may be and the target's enum does not have; `lists` are the code maps in it."""
         column = target.incoming[name]
         if column.enum is None and name in target.columns:
             column = target.columns[name]
@@ -213,7 +231,8 @@ class Reading:
             which = "is not one" if len(wrong) == 1 else "are not among those"
             yield (
                 f"{name}: {shown(wrong)} {which} that {target.table} takes as {name}: such rows would be rejected",
-                f"It takes {', '.join(known)}",
+                f"It takes {', '.join(known)}"
+                + "".join(f"; meanings stand in expectations/reference/{listed}.yaml" for listed in lists),
             )
 
     def _unknown_codes(self, name: str, map_code: exp.Anonymous, wanted: Column, target: Table) -> Found:
@@ -226,7 +245,7 @@ class Reading:
             return
         listed = map_code.expressions[0].name
         values = self._values(coded.name, column)
-        if values is None and not self._is_judged(coded.name):
+        if values is None and column.enum is None and not self._is_judged(coded.name):
             lost = (
                 f"its row is rejected by {target.table} as one without {name}"
                 if wanted.required
@@ -244,23 +263,13 @@ class Reading:
             )
 
     def _is_judged(self, column: str) -> bool:
-        """A rule says which values it may be, or a filter of the conform speaks of it."""
+        """A rule says which values it may be."""
         says = (IN_SET, "expect_column_values_to_match_regex")
-        return any(rule.expectation in says and rule.columns == [column] for rule in self.table.rules) or any(
-            column in sql for sql in self.conform.where.values()
-        )
+        return any(rule.expectation in says and rule.columns == [column] for rule in self.table.rules)
 
-
-def allowed(column: Column, references: Mapping[str, Reference]) -> list[str] | None:
-    """The values of a column's enum as texts; None where it has none, or its list is not there."""
-    if isinstance(column.enum, str):
-        listed = references.get(column.enum.removeprefix("$"))
-        return list(map(_text, listed.allowed())) if listed else None
-    return list(map(_text, column.enum)) if column.enum is not None else None
-
-
-def _text(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    def _is_filtered(self, columns: set[str]) -> bool:
+        filters = self.conform.where.values() if self.conform else ()
+        return any(columns & set(re.findall(r"\w+", sql)) for sql in filters)
 
 
 def _branches(node: exp.Expr) -> list[exp.Expr | None]:

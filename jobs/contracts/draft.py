@@ -63,11 +63,10 @@ def proposed_rule(text: str, table: Table, catalog: Catalog) -> Rule:
     else:
         file = _only_one(_read(text))
         rule = typed(file, Rule)
-    lists = {name: reference.allowed() for name, reference in catalog.references.items()}
     told = [
         *table.misnamed(rule),
         *((found, remedy) for _, found, remedy in absent_lists(rule, catalog.references)),
-        *unfit(rule, table.physical_columns, lists),
+        *unfit(rule, table.physical_columns, catalog.references),
     ]
     if told:
         raise ContractError([Mistake(file.path, file.line(()), found, remedy) for found, remedy in told])

@@ -10,10 +10,12 @@ from typing import Any, Literal
 
 from jobs.contracts.expectations import BETWEEN, BOUNDS
 from jobs.contracts.model import Column, Rule
+from jobs.contracts.profile import Reference
 
 Kind = Literal["text", "number", "date", "timestamp", "boolean"]
 # What Spark reads as true or false.
 FLAGS = {"t", "true", "y", "yes", "1", "f", "false", "n", "no", "0"}
+WHOLE = re.compile(r"^\s*[+-]?\d+\s*$")
 DAY = re.compile(r"^\s*(\d{4})-(\d{1,2})-(\d{1,2})([ T].*)?\s*$")
 LOOKS_LIKE = {
     "number": "a number",
@@ -52,8 +54,7 @@ def reads_as(text: str, type_: str) -> bool:
     """Whether a text, cast to the type by Spark as it does in the build, is a value of it. Never False for one that is."""
     kind = kind_of(type_)
     if kind == "number":
-        number = _number(text.strip())
-        return number is not None and (type_.startswith("decimal") or number == int(number))
+        return _number(text.strip()) is not None if type_.startswith("decimal") else bool(WHOLE.match(text))
     if kind == "boolean":
         return text.strip().lower() in FLAGS
     if kind in ("date", "timestamp"):
@@ -92,17 +93,34 @@ def _is_day(text: str) -> bool:
     return True
 
 
-def misfits(values: Sequence[Any], type_: str) -> list[Any]:
+def _misfits(values: Sequence[Any], type_: str) -> list[Any]:
     return [value for value in values if not is_comparable(value, type_)]
 
 
-def unfit(rule: Rule, columns: Mapping[str, Column], lists: Mapping[str, Sequence[Any]]) -> Iterator[tuple[str, str]]:
-    """What a rule asks that its column, by its type, cannot answer, and the remedy. `lists`: reference list -> its values. Columns and lists that are not
-    there are told elsewhere."""
+def allowed(column: Column, references: Mapping[str, Reference]) -> list[str] | None:
+    """The values of a column's enum as texts; None where it has none, or its list is not there."""
+    values = _values(column.enum, references)
+    return None if values is None else [str(v).lower() if isinstance(v, bool) else str(v) for v in values]
+
+
+def unfit_enum(column: Column, references: Mapping[str, Reference]) -> list[Any]:
+    """Values of a column's enum that are not of its type."""
+    return _misfits(_values(column.enum, references) or (), column.type)
+
+
+def _values(told: Sequence[Any] | str | None, references: Mapping[str, Reference]) -> Sequence[Any] | None:
+    """The values of an enum or a value set, which may be told by a list's name."""
+    if not isinstance(told, str):
+        return told
+    return references[told[1:]].allowed() if told[1:] in references else None
+
+
+def unfit(rule: Rule, columns: Mapping[str, Column], references: Mapping[str, Reference]) -> Iterator[tuple[str, str]]:
+    """What a rule asks that its column, by its type, cannot answer, and the remedy. Columns and lists that are not there are told elsewhere."""
     if rule.expectation in OF_TEXT | OF_NUMBERS | OF_VALUES:
         name = str(rule.kwargs["column"])
         if name in columns:
-            yield from _of_column(rule, name, columns[name].type, lists)
+            yield from _of_column(rule, name, columns[name].type, references)
     if rule.expectation.startswith("expect_column_pair"):
         a, b = (str(rule.kwargs[key]) for key in PAIR)
         kinds = [kind_of(columns[name].type) for name in (a, b) if name in columns]
@@ -114,7 +132,7 @@ def unfit(rule: Rule, columns: Mapping[str, Column], lists: Mapping[str, Sequenc
     yield from _numbers(rule)
 
 
-def _of_column(rule: Rule, name: str, type_: str, lists: Mapping[str, Sequence[Any]]) -> Iterator[tuple[str, str]]:
+def _of_column(rule: Rule, name: str, type_: str, references: Mapping[str, Reference]) -> Iterator[tuple[str, str]]:
     kind = kind_of(type_)
     if kind is None:
         return
@@ -132,8 +150,7 @@ def _of_column(rule: Rule, name: str, type_: str, lists: Mapping[str, Sequence[A
                     f"rule {rule.id}: {key} {rule.kwargs[key]!r} is compared with {name}, which is of type {type_}",
                     f"Write {LOOKS_LIKE[kind]}",
                 )
-        values = lists.get(rule.reference, ()) if rule.reference else rule.kwargs.get("value_set", ())
-        if wrong := misfits(values, type_):
+        if wrong := _misfits(_values(rule.kwargs.get("value_set"), references) or (), type_):
             yield (
                 f"rule {rule.id}: value_set has {shown(wrong)}, and {name} is of type {type_}",
                 f"Write {LOOKS_LIKE[kind]}",

@@ -423,11 +423,16 @@ class Table(Strict):
     @field_validator("columns")
     @classmethod
     def _names(cls, value: dict[str, Column]) -> dict[str, Column]:
+        wrong: list[tuple[tuple[str | int, ...], str, str]] = []
         for name in value:
             if name.startswith("__"):
-                raise ValueError(f"{name}: names that begin with __ are reserved for the machinery")
-            if not NAME.match(name):
-                raise ValueError(f"column {name} is not snake_case")
+                wrong.append(
+                    ((name,), f"{name}: names that begin with __ are reserved for the machinery", "Correct it")
+                )
+            elif not NAME.match(name):
+                wrong.append(((name,), f"column {name} is not snake_case", "Correct it"))
+        if wrong:
+            raise Wrong(wrong)
         return value
 
     @field_validator("incoming")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 from pydantic import ValidationError
@@ -19,7 +20,24 @@ def typed(file: YamlFile, model: type[M]) -> M:
     try:
         return model.model_validate(file.data, by_alias=True, by_name=False)
     except ValidationError as error:
-        raise ContractError([m for e in error.errors() for m in _mistakes(file, e, model)]) from error
+        raise ContractError(mistakes_of(file, error, model)) from error
+
+
+def mistakes_of(file: YamlFile, error: ValidationError, model: type[Strict]) -> list[Mistake]:
+    """Each mistake once: a key that is missing because it is misspelt is told as that."""
+    errors: list[Any] = error.errors()
+    misspelt = {
+        (*e["loc"][:-1], near)
+        for e in errors
+        if e["type"] == "extra_forbidden"
+        for near in get_close_matches(str(e["loc"][-1]), _missing(errors, e["loc"][:-1]), n=1)
+    }
+    told = [e for e in errors if e["type"] != "missing" or e["loc"] not in misspelt]
+    return [mistake for one in told for mistake in _mistakes(file, one, model)]
+
+
+def _missing(errors: list[Any], location: Place) -> list[str]:
+    return [str(e["loc"][-1]) for e in errors if e["type"] == "missing" and e["loc"][:-1] == location]
 
 
 def _mistakes(file: YamlFile, error: Any, model: type[Strict]) -> list[Mistake]:
@@ -30,7 +48,7 @@ def _mistakes(file: YamlFile, error: Any, model: type[Strict]) -> list[Mistake]:
         # A table names what is wrong in it; a value deeper down does not know what it is the value of.
         named = f"{where}: " if where else ""
         return [
-            Mistake(file.path, _line(file, (*location, *place)), f"{named}{found}", remedy)
+            Mistake(*file.where(_place(file, (*location, *place))), f"{named}{found}", remedy)
             for place, found, remedy in own.found
         ]
     where = where or file.path.stem
@@ -40,11 +58,11 @@ def _mistakes(file: YamlFile, error: Any, model: type[Strict]) -> list[Mistake]:
         found, remedy = f"{where} is missing", "Add it"
     else:
         found, remedy = f"{where}: {error['msg'].removeprefix('Value error, ')}", "Correct it"
-    return [Mistake(file.path, _line(file, location), found, remedy)]
+    return [Mistake(*file.where(_place(file, location)), found, remedy)]
 
 
-def _line(file: YamlFile, location: Place) -> int:
-    """Line of a model's location. The model knows parts that the file has not: the tag of a variant, a column's
+def _place(file: YamlFile, location: Place) -> Place:
+    """Where in the file a model's location is. The model knows parts that the file has not: the tag of a variant, a column's
     options as if they were its own."""
     place: Place = ()
     here = file.data
@@ -55,7 +73,7 @@ def _line(file: YamlFile, location: Place) -> int:
             place, here = (*place, len(here) - 1, part), here[-1][part]
         elif isinstance(here, dict) and part in here:
             place, here = (*place, part), here[part]
-    return file.line(place)
+    return place
 
 
 def _known_keys(model: type[Strict], location: Place) -> str:

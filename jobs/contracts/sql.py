@@ -4,7 +4,7 @@ alone, for to read SQL takes longer than to read all contracts.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 import sqlglot
 from sqlglot import exp
@@ -13,7 +13,10 @@ from sqlglot.errors import SqlglotError
 from jobs.contracts.across import MAP_CODE, References, Tables
 from jobs.contracts.conforming import MACHINERY, Reading
 from jobs.contracts.errors import Mistake, nearest
+from jobs.contracts.mending import certain
 from jobs.contracts.model import Table
+from jobs.contracts.profile import Reference
+from jobs.contracts.spark_functions import SPARK_FUNCTIONS
 from jobs.contracts.yaml_file import Place, YamlFile
 
 # What arrival and bronze know of a row before its business date is known.
@@ -21,9 +24,9 @@ EARLY = ("__delivery_id", "__line", "__entity", "__received_at", "__lane_date")
 CONSTANT = "a constant text stands in quotes of its own, for instance \"'bank'\""
 
 
-def mistakes(tables: Tables, references: References) -> list[Mistake]:
+def mistakes(tables: Tables, references: References, vague: Collection[str] = ()) -> list[Mistake]:
     """All mistakes in the expressions of a bank's bronze contracts: `conforms` (columns and filters), `businessDate`, `affects`. What a correction has of the table that
-    it corrects is told there alone."""
+    it corrects is told there alone. `vague`: columns of which it is not known what they are (jobs/contracts/mending.py)."""
     found: list[Mistake] = []
     lists = {name: reference for name, (_, reference) in references.items()}
     for file, table in tables.values():
@@ -38,9 +41,10 @@ def mistakes(tables: Tables, references: References) -> list[Mistake]:
                 found.append(Mistake(file.path, file.line(place), said, f"Correct it; {CONSTANT}"))
                 continue
             unknown = list(_unknown(file, place, parsed, [*table.physical_columns, *also], table))
-            found += unknown
-            if place[0] == "conforms" and not unknown:
-                found += _unfit(file, place, parsed, Reading(table, lists, table.conforms[str(place[1])]), tables)
+            found += certain(unknown, vague)
+            is_sure = not unknown and not {column.name for column in parsed.find_all(exp.Column)} & set(vague)
+            if is_sure:
+                found += _unfit(file, place, parsed, table, lists, tables)
     return found
 
 
@@ -77,15 +81,26 @@ def _unknown(file: YamlFile, place: Place, parsed: exp.Expr, known: list[str], t
         else:
             remedy = f"{nearest(name, known)}; {CONSTANT}"
         yield Mistake(file.path, file.line(place), said_of, remedy)
+    if place == ("affects",):
+        return  # DuckDB's functions (jobs/load.py)
+    called = {call.name.lower() for call in parsed.find_all(exp.Anonymous)}
+    for name in sorted(called - SPARK_FUNCTIONS - {"map_code"}):
+        found = f"{place[-1]}: Spark SQL has no function {name}"
+        yield Mistake(file.path, file.line(place), found, nearest(name, SPARK_FUNCTIONS))
 
 
-def _unfit(file: YamlFile, place: Place, parsed: exp.Expr, reading: Reading, tables: Tables) -> Iterator[Mistake]:
-    """What the expression gives and the target does not take; nothing of a target or a column that is not there, which is told between the files."""
-    _, address, block, name = map(str, place)
-    if block == "where":
-        told = reading.filters(name, parsed)
-    elif address in tables and name in tables[address][1].incoming:
-        told = reading.mistakes(name, parsed, tables[address][1])
-    else:
-        return
+def _unfit(
+    file: YamlFile, place: Place, parsed: exp.Expr, table: Table, lists: Mapping[str, Reference], tables: Tables
+) -> Iterator[Mistake]:
+    """What the expression gives and is not taken; nothing of a target or a column that is not there, which is told between the files."""
+    told: Iterator[tuple[str, str]] = iter(())
+    if place == ("businessDate",):
+        told = Reading(table, lists).date("businessDate", parsed)
+    elif place[0] == "conforms":
+        _, address, block, name = map(str, place)
+        reading = Reading(table, lists, table.conforms[address])
+        if block == "where":
+            told = reading.filters(name, parsed)
+        elif address in tables and name in tables[address][1].incoming:
+            told = reading.mistakes(name, parsed, tables[address][1])
     yield from (Mistake(file.path, file.line(place), found, remedy) for found, remedy in told)

@@ -22,11 +22,12 @@ Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 @dataclass
 class YamlFile:
-    """Plain data with the line on which each value stands."""
+    """Plain data with the line on which each value stands. What was taken from another file (`base`) has its line there."""
 
     path: Path
     data: Any
     lines: dict[Place, int]
+    base: YamlFile | None = None
 
     def line(self, place: Place) -> int:
         """Line of the value at `place`, or of the nearest value around it."""
@@ -34,17 +35,24 @@ class YamlFile:
             place = place[:-1]
         return self.lines.get(place, 1)
 
+    def where(self, place: Place) -> tuple[Path, int]:
+        """File and line of the value at `place`."""
+        if self.base is not None and place not in self.lines and place in self.base.lines:
+            return self.base.path, self.base.lines[place]
+        return self.path, self.line(place)
 
-def read_yaml(path: Path) -> YamlFile:
-    """Raises ContractError naming the line of the first thing that is not strict YAML."""
+
+def read_yaml(path: Path, loose: list[Mistake] | None = None) -> YamlFile:
+    """Raises ContractError naming the lines of what is not strict YAML. Where a list is given for what is only `loose`, a value without the quotes that it needs is
+    told in it and read as the text that it shows."""
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise ContractError([Mistake(path, 1, f"not UTF-8: {error}", "Save the file as UTF-8")]) from error
-    return parse_yaml(text, path)
+    return parse_yaml(text, path, loose)
 
 
-def parse_yaml(text: str, path: Path) -> YamlFile:
+def parse_yaml(text: str, path: Path, loose: list[Mistake] | None = None) -> YamlFile:
     """The same of a text; `path` is what mistakes call it."""
     try:
         node = yaml.compose(text, Loader=Loader)
@@ -53,14 +61,24 @@ def parse_yaml(text: str, path: Path) -> YamlFile:
         problem = f"not readable as YAML: {error.problem}"
         raise ContractError([Mistake(path, line, problem, "Correct the indentation or quoting there")]) from error
     lines: dict[Place, int] = {}
-    mistakes: list[Mistake] = []
-    data = _plain(node, (), path, lines, mistakes) if node else {}
-    if mistakes:
-        raise ContractError(mistakes)
+    twice: list[Mistake] = []
+    unquoted: list[Mistake] = []
+    data = _plain(node, (), path, lines, twice, unquoted) if node else {}
+    if twice or (unquoted and loose is None):
+        raise ContractError(sorted([*twice, *unquoted], key=lambda mistake: mistake.line))
+    if loose is not None:
+        loose += unquoted
     return YamlFile(path, data, lines)
 
 
-def _plain(node: yaml.Node, place: Place, path: Path, lines: dict[Place, int], mistakes: list[Mistake]) -> Any:
+def _plain(
+    node: yaml.Node,
+    place: Place,
+    path: Path,
+    lines: dict[Place, int],
+    twice: list[Mistake],
+    unquoted: list[Mistake],
+) -> Any:
     line = node.start_mark.line + 1
     lines[place] = line
     if isinstance(node, yaml.MappingNode):
@@ -68,27 +86,29 @@ def _plain(node: yaml.Node, place: Place, path: Path, lines: dict[Place, int], m
         for key_node, value_node in node.value:
             key = str(key_node.value)
             if key in mapping:
-                mistakes.append(
+                twice.append(
                     Mistake(path, key_node.start_mark.line + 1, f"`{key}` is given twice", "Keep one of the two")
                 )
-            mapping[key] = _plain(value_node, (*place, key), path, lines, mistakes)
+            mapping[key] = _plain(value_node, (*place, key), path, lines, twice, unquoted)
             lines[(*place, key)] = key_node.start_mark.line + 1
         return mapping
     if isinstance(node, yaml.SequenceNode):
-        return [_plain(child, (*place, i), path, lines, mistakes) for i, child in enumerate(node.value)]
-    return _scalar(node, line, path, mistakes)
+        return [_plain(child, (*place, i), path, lines, twice, unquoted) for i, child in enumerate(node.value)]
+    return _scalar(node, line, path, unquoted)
 
 
-def _scalar(node: yaml.Node, line: int, path: Path, mistakes: list[Mistake]) -> Any:
+def _scalar(node: yaml.Node, line: int, path: Path, unquoted: list[Mistake]) -> Any:
     text = str(node.value)
     if getattr(node, "style", None) in ("'", '"', "|", ">"):
         return text
     if text.lower() in NORWAY:
-        mistakes.append(
+        unquoted.append(
             Mistake(path, line, f"`{text}` would be read as true or false", f'Write true/false or "{text}"')
         )
+        return text
     if SEXAGESIMAL.match(text):
-        mistakes.append(Mistake(path, line, f"`{text}` would be read as a number in base sixty", f'Write "{text}"'))
+        unquoted.append(Mistake(path, line, f"`{text}` would be read as a number in base sixty", f'Write "{text}"'))
+        return text
     tag = node.tag.rsplit(":", 1)[-1]
     if tag == "null":
         return None

@@ -193,6 +193,10 @@ def test_a_rule_may_stand_in_a_file_in_a_contract_or_in_a_draft(
         (["{id: small, onFail: [", "--table", "bronze.payments"], 1, ": not readable as YAML"),
         (["{id: a, onFail: warn, expect_column_values_to_be_in_set: {column: direction, value_set: $direction}}", "--table", "bronze.payments"], 1,
          "reference list $direction does not exist. Did you mean directions?"),
+        (["{id: odd, onFail: quarantine, expect_column_values_to_be_between: {column: amount, max_value: many}}", "--table", "bronze.payments"], 1,
+         "RULE:1: rule odd: max_value 'many' is compared with amount, which is of type decimal(18,2). Write a number"),
+        (["{id: odd, onFail: stop, expect_column_sum_to_be_between: {column: amount, max_value: many}}", "--table", "bronze.payments"], 1,
+         "RULE:1: rule odd: max_value 'many' is no number. Write a number"),
         (["no.yaml", "--table", "bronze.payments"], 1, "no.yaml:1: there is no such file."),
         (["amount_positive", "--contract", "no.yaml"], 1, "no.yaml:1: there is no such file."),
     ],
@@ -205,15 +209,8 @@ def test_what_cannot_be_tried_is_told_in_one_message(
     assert told in said.err and "Traceback" not in said.err
 
 
-@pytest.mark.parametrize(
-    "rule",
-    [
-        "{id: odd, onFail: quarantine, expect_column_values_to_match_regex: {column: direction, regex: '('}}",
-        "{id: odd, onFail: quarantine, expect_column_values_to_be_between: {column: amount, max_value: many}}",
-        "{id: odd, onFail: stop, expect_column_sum_to_be_between: {column: amount, max_value: many}}",
-    ],
-)
-def test_values_that_do_not_fit_the_column_are_told_of(filled: Filled, ledgerlake: Command, rule: str) -> None:
+def test_values_that_do_not_fit_the_column_are_told_of(filled: Filled, ledgerlake: Command) -> None:
+    rule = "{id: odd, onFail: quarantine, expect_column_values_to_match_regex: {column: direction, regex: '('}}"
     said = ledgerlake("gates", "backtest", rule, "--table", "bronze.payments")
     assert (said.status, said.out) == (1, "")
     assert "Rule odd" in said.err and "Correct its kwargs" in said.err and "Traceback" not in said.err

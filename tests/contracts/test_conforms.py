@@ -12,6 +12,7 @@ from jobs.contracts.catalog import check
 from jobs.contracts.conforming import NO_CAST
 from jobs.contracts.errors import Mistake
 from jobs.contracts.fit import reads_as
+from jobs.contracts.spark_functions import SPARK_FUNCTIONS
 from tests.contracts.house import build, change
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def mistakes(root: Path) -> list[Mistake]:
 
 # Type that silver takes, expression, what is found, remedy.
 TYPES = {
-    "text for a decimal": ("decimal(18,2)", "note", "the expression is text, and silver.movements takes it as decimal(18,2): one text that is none would end the whole day's table", "Give the bronze column the type decimal(18,2)"),
+    "text for a decimal": ("decimal(18,2)", "note", "the expression is text, and silver.movements takes it as decimal(18,2): one text that is none would end the run", "Give the bronze column the type decimal(18,2)"),
     "text for a date": ("date!", "substring(note, 1, 10)", "the expression is text, and silver.movements takes it as date", "or write try_cast(... as date), which makes them null"),
     "text for true or false": ("boolean", "coalesce(note, 'false')", "the expression is text, and silver.movements takes it as boolean", "try_cast(... as boolean)"),
     "codes for a number": ("int", "map_code(directions, direction)", "'credit', 'debit' cannot be read as int", "Write a number"),
@@ -90,11 +91,13 @@ def test_what_silver_does_not_take_is_told_with_its_line(root: Path, case: str) 
 CODES = {
     "a constant": ("[red, green]", "\"'rde'\"", "it: 'rde' is not one that silver.movements takes as it: such rows would be rejected", "It takes red, green"),
     "a constant of a list": ("$colours", "if(is_urgent, 'red', 'blue')", "it: 'blue' is not one that", "It takes red, green"),
-    "a meaning": ("[debit]", "map_code(directions, direction)", "it: 'credit' is not one that", "It takes debit"),
+    "a meaning": ("[debit]", "map_code(directions, direction)", "it: 'credit' is not one that", "It takes debit; meanings stand in expectations/reference/directions.yaml"),
     "what becomes of an unknown code": ("[debit, credit]", "coalesce(map_code(directions, side), 'unknown')", "it: 'unknown' is not one that", "It takes debit, credit"),
     "the codes of a column": ("[red]", "colour", "it: 'green' is not one that", "It takes red"),
     "several": ("[blue]", "colour", "it: 'green', 'red' are not among those that silver.movements takes as it", "It takes blue"),
     "a code without a meaning": ("", "map_code(directions, mark)", "it: directions gives no meaning to 'X', which mark may be: it would be null", "Add it to expectations/reference/directions.yaml"),
+    "nothing to look up": ("", "map_code(directions)", "it: map_code takes a code map and what to look up in it", "Write map_code(list, column)"),
+    "a number to look up": ("", "map_code(directions, pieces)", "it: map_code looks up pieces, which is a number: the keys of a code map are text", "Write cast(pieces as string), or declare the column as a string"),
     "codes that nobody judged": ("", "map_code(directions, side)", "it: of a code of side that directions does not have, it is null and nobody is told", "Give side `enum: $directions`"),
 }  # fmt: skip
 
@@ -129,6 +132,37 @@ def test_of_a_required_column_an_unknown_code_rejects_the_row_and_is_not_named(r
 def test_a_rule_may_say_the_codes_instead_of_an_enum(root: Path) -> None:
     conform(root, "it", "string", "map_code(directions, side)")
     change(root, "bronze/payments.yaml", "rules:\n", f"rules:\n{SIDE_IS_JUDGED}")
+    check("tiny", root)
+
+
+def test_a_code_that_a_filter_keeps_out_is_no_mistake(root: Path) -> None:
+    conform(root, "it", "string", "colour", enum="[red]")
+    change(root, "silver/movements.yaml", "  it: [", '  that: ["string", {classification: C1/2}]\n  it: [')
+    change(
+        root, "bronze/payments.yaml", "      it: colour\n", "      it: colour\n      that: map_code(directions, mark)\n"
+    )
+    where = "    where:\n      is_red: colour = 'red' and mark <> 'X'\n    columns:\n      movement_id"
+    change(root, "bronze/payments.yaml", "    columns:\n      movement_id", where)
+    check("tiny", root)
+    change(root, "bronze/payments.yaml", where, "    columns:\n      movement_id")
+    assert [m.found.partition(":")[0] for m in mistakes(root)] == ["it", "that"]
+
+
+@pytest.mark.parametrize(
+    ("expression", "words"),
+    [
+        ("substring(note, 1, 10)", "businessDate: the expression is text, and a business date is a date: one text that is none would end the run"),
+        ("sent_at", "an instant in UTC, and a business date is a date: near midnight the date would be another"),
+        ("pieces", "the expression is a number, and a business date is a date: Spark has no such cast, and the run would end"),
+    ],
+)  # fmt: skip
+def test_a_business_date_is_a_date(root: Path, expression: str, words: str) -> None:
+    line = change(root, "bronze/payments.yaml", "money: amount\n", f"money: amount\nbusinessDate: {expression}\n") + 1
+    [found] = mistakes(root)
+    assert words in found.found
+    assert (found.file, found.line) == (root / "bronze/payments.yaml", line)
+    right = "cast(from_utc_timestamp(sent_at, '$zone') as date)"
+    change(root, "bronze/payments.yaml", f"businessDate: {expression}\n", f"businessDate: {right}\n")
     check("tiny", root)
 
 
@@ -169,6 +203,7 @@ CLEAN = [
     ("date", "", "cast(sent_at as date)"),
     ("date", "", "to_date(note, 'yyyyMMdd')"),
     ("date", "", "try_to_timestamp(note, 'yyyyMMdd')"),
+    ("date", "", "cast(try_to_timestamp(note, 'yyyyMMdd') as timestamp)"),
     ("date", "", "coalesce(due_on, '2026-02-30')"),
     ("date", "", "'null'"),
     ("boolean", "", "note in ('a', 'b')"),
@@ -213,3 +248,18 @@ def test_no_text_that_spark_reads_is_said_to_be_unreadable(spark: SparkSession, 
     assert read <= ours
     # What Spark does not read we seldom take for good: of these texts none.
     assert ours - read == set()
+
+
+def test_every_function_that_spark_has_is_known(spark: SparkSession) -> None:
+    named = {row["function"] for row in spark.sql("show system functions").collect()}
+    functions = {name for name in named if name.isidentifier()}
+    assert {"to_date", "coalesce", "try_to_timestamp"} <= functions
+    assert functions == SPARK_FUNCTIONS, functions ^ SPARK_FUNCTIONS
+
+
+@pytest.mark.parametrize("value", ["1", *VALUES.values()])
+def test_spark_looks_into_a_code_map_by_text_alone(spark: SparkSession, value: str) -> None:
+    from pyspark.errors import AnalysisException
+
+    with pytest.raises(AnalysisException, match="MAP_FUNCTION_DIFF_TYPES"):
+        spark.sql(f"select try_element_at(map('1', 'x'), {value})").collect()

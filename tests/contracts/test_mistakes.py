@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from jobs.contracts import ContractError, load
 from jobs.contracts.catalog import check
 from jobs.contracts.errors import Mistake
-from tests.contracts.house import KPI, build, change
+from tests.contracts.house import FILES, KPI, build, change
 
 
 @pytest.fixture
@@ -53,6 +56,8 @@ IN_ONE_FILE = {
     "not YAML": ("gold/daily.yaml", "reads: [silver.movements]", "reads: [silver.movements", "not readable as YAML"),
     "unknown key": ("silver/movements.yaml", "steward: accounting", "steward: accounting\nhistroy: fact", "unknown key histroy"),
     "key of the Python field": ("bronze/payments.yaml", "primaryKey:", "primary_key:", "unknown key primary_key"),
+    "misspelt key": ("silver/movements.yaml", "steward: accounting", "stewrad: accounting", "unknown key stewrad"),
+    "misspelt key in a column": ("bronze/rates.yaml", "[string!, {classification: C1/1}]", "[string!, {clasification: C1/1}]", "unknown key columns.currency.clasification"),
     "unknown key in a column": ("bronze/payments.yaml", "unit: CNY", "unti: CNY", "unknown key columns.amount.unti"),
     "unknown key in a rule": ("bronze/payments.yaml", "id: not_empty,", "id: not_empty, severity: high,", "unknown key rules.1.severity"),
     "unknown key in a format": ("sources/tiny/payments.yaml", 'separator: "|"', 'seperator: "|"', "unknown key format.delimited.seperator"),
@@ -95,12 +100,13 @@ IN_ONE_FILE = {
     "bronze reads nothing": ("bronze/rates.yaml", "history: append", "history: append\nreads: [silver.movements]", "a bronze table reads deliveries only"),
     "pattern without a date": ("sources/tiny/rates.yaml", "RATE_{entity}_{date}.csv", "RATE_{entity}.csv", "needs {date}"),
     "one language": ("profiles/tiny.yaml", "title: {en: Tiny Bank, zh: 小银行}", "title: {en: Tiny Bank}", "there is no text for zh"),
+    "12:30 is a number": ("gold/daily.yaml", 'readyBy: "05:30"', "readyBy: 12:30", "`12:30` would be read as a number in base sixty"),
     "zone": ("profiles/tiny.yaml", "zone: Asia/Shanghai", "zone: Asia/Peking", "Asia/Peking is not a time zone"),
     "list with neither values nor map": ("reference/colours.yaml", "values: [red, green]", "values: []", "either values or a map"),
 }  # fmt: skip
 
 # Lines between the change and where it is told: the block, the file, or the place where YAML gives up.
-OFF = {"reserved column name": -1, "column name": -1, "list with neither values nor map": -3, "not YAML": 1, "conforms without a required column": -4, "conforms with a column too many": 1, "trailer sum of a text": 1}  # fmt: skip
+OFF = {"list with neither values nor map": -3, "not YAML": 1, "conforms without a required column": -4, "conforms with a column too many": 1, "trailer sum of a text": 1}  # fmt: skip
 
 
 @pytest.mark.parametrize("case", IN_ONE_FILE)
@@ -123,6 +129,7 @@ BETWEEN_FILES = {
     "conforms to nothing": ("bronze/payments.yaml", "  silver.movements:", "  silver.movment:", "conforms to silver.movment, which has no contract", "Did you mean silver.movements?"),
     "conforms without a required column": ("bronze/payments.yaml", "      amount: amount\n", "", "silver.movements needs amount", "Add an expression for amount"),
     "conforms with a column too many": ("bronze/payments.yaml", "      amount: amount\n", "      amount: amount\n      fee: amount\n", "silver.movements takes no fee", "It takes: movement_id"),
+    "conforms with a misspelt column": ("bronze/payments.yaml", "      amount: amount\n", "      amuont: amount\n", "silver.movements takes no amuont", "Did you mean amount?"),
     "missing code map": ("bronze/payments.yaml", "map_code(directions, direction)", "map_code(direction, direction)", "code map direction does not exist", "Did you mean directions?"),
     "code map without codes": ("bronze/payments.yaml", "map_code(directions, direction)", "map_code(colours, direction)", "colours is a list of values, not a code map", "Use a reference with a `map:`"),
     "missing reference list": ("bronze/payments.yaml", "enum: $directions", "enum: $sides", "reference list $sides does not exist", "Write expectations/reference/sides.yaml"),
@@ -320,11 +327,145 @@ def test_a_message_reads_as_file_line_what_and_remedy(root: Path) -> None:
     )
 
 
+# Each of these is two mistakes: what a column is called, and what names it as it was called.
+TWO = ("reserved column name", "column name")
+
+
+@pytest.mark.parametrize("case", [*(IN_ONE_FILE.keys() - TWO), *BETWEEN_FILES])
+def test_one_mistake_is_told_once_and_nothing_that_follows_from_it(root: Path, case: str) -> None:
+    name, before, after, *_ = (IN_ONE_FILE | BETWEEN_FILES)[case]
+    change(root, name, before, after)
+    assert len(checked(root)) == 1, [str(m) for m in checked(root)]
+
+
+def test_what_is_wrong_in_a_file_between_files_and_in_sql_is_told_in_one_run(root: Path) -> None:
+    change(root, "bronze/payments.yaml", "steward: accounting", "steward: off")
+    change(root, "bronze/payments.yaml", "unit: CNY", "unti: CNY")
+    change(root, "bronze/payments.yaml", "primaryKey: [payment_no]", "primaryKey: [payment]")
+    change(root, "bronze/payments.yaml", "id: not_empty, onFail: warn", "id: not_empty, onFail: whine")
+    change(root, "bronze/payments.yaml", "map_code(directions, direction)", "map_code(sides, direction)")
+    change(root, "bronze/payments.yaml", "concat('$system:', payment_no)", "concat('$system:', paymnt_no)")
+    change(root, "bronze/payments.yaml", "business_date: __business_date", "business_date: payment_no")
+    assert sorted((m.line, m.found.partition(":")[0]) for m in checked(root)) == [
+        (6, "`off` would be read as true or false"),
+        (7, "primaryKey names payment, which is not a column of bronze.payments"),
+        (13, "unknown key columns.amount.unti"),
+        (16, "rules.1"),
+        (20, "movement_id"),
+        (21, "direction"),
+        (23, "business_date"),
+    ]
+
+
+def test_a_column_that_cannot_be_read_is_wrong_nowhere_else(root: Path) -> None:
+    """It is the money, the trailer's sum, what a rule asks and what silver takes."""
+    line = change(root, "bronze/payments.yaml", '"decimal(18,2)!", {unit', '"decimall(18,2)!", {unit')
+    [found] = checked(root)
+    assert (found.line, "unknown type decimall(18,2)" in found.found) == (line, True)
+
+
+def test_nor_is_what_a_column_would_become(root: Path) -> None:
+    payer = "  payer:      [string, {identifes: name, classification: C3/4}]\n"
+    change(root, "bronze/payments.yaml", "  direction:  [string!", f"{payer}  direction:  [string!")
+    change(root, "bronze/payments.yaml", "concat('$system:', payment_no)", "payer_token")
+    [found] = checked(root)
+    assert "unknown key columns.payer.identifes" in found.found
+
+
+def test_the_contract_of_a_source_that_cannot_be_read_is_looked_at(root: Path) -> None:
+    change(root, "sources/tiny/payments.yaml", "kind: increment", "kind: increments")
+    line = change(
+        root, "bronze/payments.yaml", "amount: amount\n      business_date", "amount: amunt\n      business_date"
+    )
+    of_source, of_contract = checked(root)
+    assert of_source.file == root / "sources/tiny/payments.yaml"
+    assert (of_contract.found, of_contract.line) == ("amount: amunt is no column of bronze.payments", line)
+
+
+def test_a_profile_that_cannot_be_read_hides_nothing(root: Path) -> None:
+    change(root, "profiles/tiny.yaml", "zone: Asia/Shanghai", "zone: Asia/Peking")
+    change(root, "gold/daily.yaml", "reads: [silver.movements]", "reads: [silver.movments]")
+    assert [m.file.name for m in checked(root)] == ["tiny.yaml", "daily.yaml"]
+
+
+def test_of_a_contract_without_its_name_nothing_is_guessed(root: Path) -> None:
+    change(root, "bronze/payments.yaml", "table: bronze.payments", "tabel: bronze.payments")
+    change(root, "bronze/payments.yaml", "concat('$system:', payment_no)", "concat('$system:', paymnt_no)")
+    assert {m.found for m in checked(root)} == {"unknown key tabel"}
+
+
+CORRECTION = """\
+table: bronze.corrections
+version: 1.0.0
+description: A payment as it should have been sent.
+grain: one payment and correction
+owner: branch accounting
+steward: accounting
+corrects: bronze.payments
+primaryKey: [payment_no, correction_version]
+history: append
+columns:
+  correction_version: [int!, {classification: C1/1}]
+"""
+
+
+def with_corrections(root: Path) -> None:
+    """The tiny bank's payments say their day, and may be corrected."""
+    source = FILES["sources/tiny/payments.yaml"].replace("payments", "corrections").replace("PAY_", "COR_")
+    source = source.replace("kind: increment", "kind: correction").replace("control: {sum: amount}\n", "")
+    source = source.replace('{cutOff: "17:30", due: "22:30"}', "{required: false}")
+    (root / "sources/tiny/corrections.yaml").write_text(source, encoding="utf-8")
+    (root / "bronze/corrections.yaml").write_text(CORRECTION, encoding="utf-8")
+    paid = "money: amount\nbusinessDate: to_date(substring(payment_no, 1, 8), 'yyyyMMdd')\n"
+    change(root, "bronze/payments.yaml", "money: amount\n", paid)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("onFail: warn", "onFail: whine"),
+        ("unit: CNY", "unti: CNY"),
+        ("{column: amount, min_value: 0}", "{column: amount, min_value: nought}"),
+        ("map_code(directions", "map_code(sides"),
+        ("amount: amount\n      business", "amount: amunt\n      business"),
+    ],
+)
+def test_what_a_correction_takes_from_a_contract_is_told_there_alone(root: Path, before: str, after: str) -> None:
+    with_corrections(root)
+    check("tiny", root)
+    line = change(root, "bronze/payments.yaml", before, after)
+    [found] = checked(root)
+    assert (found.file, found.line) == (root / "bronze/payments.yaml", line)
+
+
+ODD = ["", "null", "3", "[]", "{}", "[[1]]", "{a: b}", "- a", "on", "12:30", "'", "map_code(x)", ": x"]
+
+
+@settings(max_examples=150)
+@given(st.integers(0, 10_000), st.sampled_from(ODD), st.sampled_from(["value", "line", "end"]))
+def test_whatever_stands_in_a_line_it_is_read_or_told(at: int, odd: str, where: str) -> None:
+    with TemporaryDirectory() as folder:
+        root = build(Path(folder))
+        with_corrections(root)
+        files = sorted(root.rglob("*.yaml"))
+        file = files[at % len(files)]
+        lines = file.read_text("utf-8").splitlines()
+        line = at // len(files) % len(lines)
+        key = lines[line].partition(":")[0]
+        lines[line] = {"value": f"{key}: {odd}", "line": odd, "end": lines[line] + odd}[where]
+        file.write_text("\n".join(lines), encoding="utf-8")
+        try:
+            check("tiny", root)
+        except ContractError as error:
+            assert error.mistakes
+
+
 # Spark SQL: before, after, what is found, remedy.
 IN_SQL = {
     "an open bracket": ("concat('$system:', payment_no)", "concat('$system:', payment_no", "no expression of Spark SQL", "Correct it"),
     "an unknown column": ("concat('$system:', payment_no)", "concat('$system:', paymnt_no)", "paymnt_no is no column of bronze.payments", "Did you mean payment_no?"),
     "a constant without quotes": ("direction: map_code(directions, direction)", "direction: debit", "debit is no column of bronze.payments", "stands in quotes of its own"),
+    "an unknown function": ("concat('$system:', payment_no)", "concat_wss(':', payment_no)", "movement_id: Spark SQL has no function concat_wss", "Did you mean concat_ws?"),
     "machinery": ("business_date: __business_date", "business_date: __businessdate", "__businessdate is no column", "Did you mean __business_date?"),
 }  # fmt: skip
 

@@ -10,25 +10,21 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from functools import cache
 from typing import BinaryIO, ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.arrival import cobol
-from jobs.arrival.encodings import EBCDIC, codec_name, decode, decode_wide
+from jobs.arrival.cobol import Fields
 from jobs.arrival.errors import Cut, Refused
 from jobs.arrival.records import Malformed, Rows
-from jobs.arrival.text import BLOCK, assigned, clear
-from jobs.contracts.copybook import Layout, Path, Picture, Place
+from jobs.arrival.text import BLOCK, clear
+from jobs.contracts.copybook import Layout, Path, Place
 from jobs.contracts.model import Column
 from jobs.contracts.source import CopybookFile, Edge
 
 DESCRIPTOR = 4  # bytes of a record or block descriptor word
-PADDING = " \0"
-SINGLE = {"ascii", "cp1250", "cp1252", "iso8859-1", "iso8859-2", "latin-1"}  # one byte a character
 
 
 # Values, which of them are wrong, and what is wrong with one of those.
@@ -53,8 +49,7 @@ class Reader:
         self.notes: Counter[str] = Counter()
         self.ends_itself = True
         self._stream, self._fmt, self._book = stream, fmt, fmt.book
-        self._codec = codec_name(fmt.encoding)
-        self._ebcdic = self._codec in EBCDIC
+        self._fields = Fields(fmt.encoding, self.notes)
         self._paths = {name: fmt.book.find(column.source or name) for name, column in columns.items()}
         segment = fmt.segment
         self._segment_path = fmt.book.find(segment.field) if segment else None
@@ -201,7 +196,7 @@ class Reader:
             if len(field) < place.end - place.start:
                 return None
             assert place.item.picture is not None
-            values, wrong = self._values(np.frombuffer(field, np.uint8).reshape(1, -1), place.item.picture)
+            values, wrong = self._fields.values(np.frombuffer(field, np.uint8).reshape(1, -1), place.item.picture)
             number = values[0].as_py() or "0"
             if wrong[0] or not number.isdigit() or int(number) > (table.times or 0):
                 raise _Wrong(
@@ -251,7 +246,7 @@ class Reader:
         assert place.item.picture is not None
         long_enough = [at for at, record in enumerate(records) if len(record) >= place.end]
         field = b"".join(records[at][place.start : place.end] for at in long_enough)
-        values, wrong = self._values(
+        values, wrong = self._fields.values(
             np.frombuffer(field, np.uint8).reshape(-1, place.end - place.start), place.item.picture
         )
         segments: list[str | None] = [None] * len(records)
@@ -355,11 +350,11 @@ class Reader:
         if place.item.picture is not None and not (place.item.times and path[-1][1] is None):
             field, picture = table[:, place.start : place.end], place.item.picture
             where = f"{place.item.name} (bytes {place.start + 1} to {place.end})"
-            values, wrong = self._values(field, picture)
+            values, wrong = self._fields.values(field, picture)
             found: Decoded = (
                 values,
                 wrong,
-                lambda at: f"{where} is {field[at].tobytes()[:24].hex(' ')}: {self._expected(picture)}",
+                lambda at: f"{where} is {field[at].tobytes()[:24].hex(' ')}: {self._fields.expected(picture)}",
             )
         else:
             found = self._json(layout, place, table, kind)
@@ -446,47 +441,6 @@ class Reader:
     def _exists(self, layout: Layout, path: Path, kind: Kind) -> bool:
         return path in layout.places and not self._beyond(path, kind, 1)[0]
 
-    def _values(self, field: np.ndarray, picture: Picture) -> tuple[pa.Array, np.ndarray]:
-        """(text of each value, which of them is not what the picture says)."""
-        if picture.kind == "packed":
-            return cobol.packed(field, picture)
-        if picture.kind == "binary":
-            return cobol.binary(field, picture)
-        if picture.kind == "zoned":
-            return cobol.zoned(field, picture, ebcdic=self._ebcdic)
-        return self._texts(field, wide=picture.kind == "wide")
-
-    def _texts(self, field: np.ndarray, *, wide: bool) -> tuple[pa.Array, np.ndarray]:
-        points = None if wide else _code_points(self._codec)
-        if points is not None and field.size and (plain := points[field]).max() < 0x80:
-            return _plain_texts(plain.astype(np.uint8))
-        width = field.shape[1]
-        joined = np.ascontiguousarray(field).tobytes()
-        values: list[str | None] = []
-        wrong = np.zeros(len(field), bool)
-        for at in range(len(field)):
-            raw = joined[at * width : (at + 1) * width]
-            try:
-                text = decode_wide(raw, self._codec) if wide else decode(raw, self._codec)
-            except UnicodeError:
-                wrong[at] = True
-                values.append(None)
-                continue
-            text = assigned(text.strip(PADDING).encode(), self.notes).decode()
-            wrong[at] = "\0" in text
-            values.append(text or None)
-        return pa.array(values, pa.string()), wrong
-
-    def _expected(self, picture: Picture) -> str:
-        if picture.kind in ("text", "wide"):
-            return f"not {self._fmt.encoding}, or with a NUL inside"
-        words = {
-            "packed": "a packed decimal with its sign in the last half byte",
-            "zoned": "digits",
-            "binary": "a binary number",
-        }
-        return f"expected {words[picture.kind]} ({picture.digits} digits{', signed' if picture.signed else ''})"
-
     # --- what stays ---------------------------------------------------------------------------------------------------
 
     def _carried_columns(self) -> dict[str, set[str]]:
@@ -546,28 +500,6 @@ def _wrong_length(number: int, at: int, why: str, what: str = "record") -> Refus
         f"The {what} {number} at byte {at} has no possible length: {why}. Expected lengths that add up to the file; check "
         "`records` and `lengths` of the source, or send the file again.",
     )
-
-
-@cache
-def _code_points(codec: str) -> np.ndarray | None:
-    """Code point of each byte; None where a character may be of several bytes, or a byte of none."""
-    if codec not in EBCDIC | SINGLE or codec == "ibm1388":
-        return None
-    points = [bytes([byte]).decode(codec, errors="replace") for byte in range(256)]
-    return np.array([ord(point) for point in points], np.uint32)
-
-
-def _plain_texts(characters: np.ndarray) -> tuple[pa.Array, np.ndarray]:
-    """Texts of ASCII characters, one row each, without padding."""
-    number, width = characters.shape
-    ends = np.arange(number + 1, dtype=np.int32) * width
-    data = np.ascontiguousarray(characters)
-    values = pc.utf8_trim(pa.StringArray.from_buffers(number, pa.py_buffer(ends), pa.py_buffer(data)), PADDING)
-    holds_nul = (characters == 0).any(axis=1)
-    wrong = np.zeros(number, bool)
-    if holds_nul.any():
-        wrong = pc.match_substring(values, "\0").to_numpy(zero_copy_only=False)
-    return pc.if_else(pc.equal(values, ""), pa.scalar(None, pa.string()), values), wrong
 
 
 def _number(text: str) -> str:

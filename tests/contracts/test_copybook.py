@@ -1,0 +1,48 @@
+"""What is read of a copybook, and what is refused with its line."""
+
+from __future__ import annotations
+
+import pytest
+
+from jobs.contracts.copybook import CopybookError, parse_copybook
+from tests.arrival.copybooks import FAMILY, ORDERS
+
+
+@pytest.mark.parametrize(
+    ("entry", "told"),
+    [
+        ("05 A PIC Q(3).", "line 2: A: PIC Q\\(3\\) is not read"),
+        ("05 A PIC X(3) SYNC.", "A is SYNCHRONIZED"),
+        ("66 A RENAMES B.", "level 66 is not read"),
+        ("05 A REDEFINES B PIC X.", "a redefines b, which is not before it"),
+        ("05 A OCCURS 3 DEPENDING ON N PIC X.", "a depends on n, which is no field"),
+        ("05 A COMP-1.", "A is a floating-point number"),
+        ("05 A USAGE COMP-2.", "A is a floating-point number"),
+        ("05 A COMP-X PIC 9.", "A: COMP-X is not read"),
+        ("05 A COMP-3.\n             10 B PIC 9(3).", "A is a group with a USAGE or a SIGN of its own"),
+        ("05 A PIC 9P9.", "A P stands at one end"),
+        ("05 A PIC X.\n       01 S.\n          05 B PIC X.", "s is a second record"),
+        ("05 A.", "a has neither PICTURE nor fields"),
+        ("05 A PIC 9(40).", "Numbers have 1 to 38 digits"),
+        ("05 A PIC X", "does not end with a point"),
+        ("A PIC X.", "A is no level number"),
+    ],
+)
+def test_what_cannot_be_read_of_a_copybook_is_told_with_its_line(entry: str, told: str) -> None:
+    with pytest.raises(CopybookError, match=told):
+        parse_copybook(f"       01 R.\n          {entry}\n")
+
+
+def test_addresses() -> None:
+    book = parse_copybook(FAMILY)
+    assert book.find("customer.name") == (("customer", None), ("name", None))
+    with pytest.raises(ValueError, match=r"the copybook has no nme\. Did you mean name"):
+        book.find("nme")
+    with pytest.raises(ValueError, match=r"say which element: item\[1\].sku"):
+        parse_copybook(ORDERS).find("sku")
+
+
+def test_free_lines_and_old_ones_are_the_same_copybook() -> None:
+    free = "01 R.\n05 A PIC X(3). *> a comment\n05 B PIC 9(2).\n"
+    old = "000100 01 R.                                                            CHANGE01\n000200     05 A PIC X(3).\n      * note\n000300     05 B PIC 9(2).\n"
+    assert parse_copybook(free).layout().length == parse_copybook(old).layout().length == 5
