@@ -30,6 +30,7 @@ pytestmark = [
 ]
 
 
+SCALE = "S"
 # Table -> the column of its business date, and what is summed.
 COMPARED = {
     "silver.transactions": ("business_date", "sum(amount)"),
@@ -57,7 +58,7 @@ def matrix() -> Iterator[Matrix]:
     """The history is taken on, and a clean day was played."""
     with own_servers("ledgerlake_faults_") as (folder, servers):
         driven = first_bank(folder, servers)
-        sender = DemoBank(seed=7, scale="XS")
+        sender = DemoBank(seed=7, scale=SCALE)
         bank = driven.take_on(sender)
         play = demo.Play(bank, sender, Driver(driven))
         play.day(sender.first_live_day)
@@ -104,7 +105,7 @@ def test_controls_that_are_not_built_are_said_to_be_so(card: Scorecard) -> None:
 def test_money_was_saved_and_what_counts_is_what_the_key_says(matrix: Matrix, card: Scorecard) -> None:
     rows, money = card.saved
     assert rows > 0 and money > 0
-    key = AnswerKey(DemoBank(seed=7, scale="XS"), matrix.faults)
+    key = AnswerKey(DemoBank(seed=7, scale=SCALE), matrix.faults)
     # A day whose late file has come by then is told with it.
     told = [day for day, faults in matrix.faults.items() if not {"F21", "F22"} & set(faults)]
     for day in told:

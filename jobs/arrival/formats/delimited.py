@@ -324,21 +324,26 @@ def _fields(text: str, separator: str, quote: str | None) -> list[tuple[str, boo
 
 
 class _Patterns:
-    """Strict records with quotes, as RFC 4180 has them. Possessive: a wrong quote is found in one pass, never by trying
-    all ways.
+    """Strict records with quotes, as RFC 4180 has them. What was matched is not tried otherwise: a wrong quote is found in one pass. Atomic groups do that; possessive
+    quantifiers of such groups are wrong in Python before 3.11.5.
     """
 
     def __init__(self, separator: bytes, quote: bytes):
         self.quote = quote
         q, s = re.escape(quote), re.escape(separator)
-        inside = b"(?:[^" + q + b"]++|" + q + q + b")*+"
-        field = b"(?:" + q + inside + q + b"|(?:(?!" + s + b")[^" + q + b"\n])*+)"
-        record = field + b"(?:" + s + field + b")*+"
+        inside = _as_many(b"[^" + q + b"]++|" + q + q)
+        field = b"(?:" + q + inside + q + b"|" + _as_many(b"(?!" + s + b")[^" + q + b"\n]") + b")"
+        record = field + _as_many(s + field)
         # One record with its line end; as many as there are; a record whose last quote is still open where the data
         # end.
         self.record = re.compile(record + b"(?:\n|\\Z)")
-        self.records = re.compile(b"(?:" + record + b"\n)*+(?:" + record + b"\\Z)?+")
-        self.open = re.compile(b"(?:" + field + s + b")*+" + q + inside + b"\\Z")
+        self.records = re.compile(b"(?:(?>" + record + b")\n)*(?:" + record + b"\\Z)?")
+        self.open = re.compile(_as_many(field + s) + q + inside + b"\\Z")
+
+
+def _as_many(pattern: bytes) -> bytes:
+    """A pattern as often as it matches, and never less often."""
+    return b"(?>(?:" + pattern + b")*)"
 
 
 def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
