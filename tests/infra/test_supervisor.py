@@ -174,8 +174,8 @@ def test_airflow_comes_up_and_its_killed_scheduler_leaves_nobody(with_jars: Sett
 
     former = pid_of("airflow-scheduler", settings)
     assert former is not None
-    # A worker has a child of its own while it runs a task: roll-call comes by twice a minute.
-    assert len(psutil.Process(former).children()) == airflow.PARALLELISM
+    # A worker has a child of its own while it runs a task: roll-call comes by twice a minute. The last of them may be made just now.
+    assert processes.wait_until(lambda: len(psutil.Process(former).children()) == airflow.PARALLELISM, 30)
     workers = [pid for pid in processes.of_session(former) if pid != former]
     os.kill(former, signal.SIGKILL)
     assert comes_back("airflow-scheduler", former, settings)
