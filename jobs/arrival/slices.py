@@ -6,10 +6,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import BinaryIO
+from typing import Any, BinaryIO
 from zoneinfo import ZoneInfo
 
 import structlog
+from sqlalchemy import Connection, Row
 from sqlalchemy.exc import DBAPIError
 
 from jobs.arrival.inbox import Arrived, claim_key
@@ -20,10 +21,11 @@ from jobs.ledger import Ledger, LedgerUnavailable, batches, clock, deliveries, s
 
 log = structlog.get_logger()
 LOOK_SECONDS = 2.0
+DOWN = "source_down"  # kind of alerts
 
 
 def take_due(catalog: Catalog, ledger: Ledger) -> int:
-    """Takes a slice of every pulled source that is due and has something new; returns how many. A source that does not answer is an alert, once a day, and no other waits
+    """Takes a slice of every pulled source that is due and has something new; returns how many. A source that does not answer is an alert until it answers again, and no other waits
     for it.
     """
     taken = 0
@@ -75,6 +77,7 @@ def _take(catalog: Catalog, ledger: Ledger, source: Source) -> int:
             for span in spans
         ]
         slices.note_asked(db, source.feed)
+        _end_alerts(db, source)
         passed_over = {span.part: slices.settled_up_to(db, source.feed, span.part) for span in spans if span.is_empty}
     for part, position in passed_over.items():
         pulling.settled(part, position)
@@ -82,12 +85,30 @@ def _take(catalog: Catalog, ledger: Ledger, source: Source) -> int:
 
 
 def say_down(ledger: Ledger, source: Source, why: str) -> None:
-    """An alert, once a day."""
+    """An alert, until the source answers again. Another reason, or another time, is told anew, once an hour at most."""
     log.warning("source_down", feed=source.feed, reason=why)
+    message = f"{why} Owner: {source.owner}."
     with ledger.begin() as db:
-        batches.alert(
-            db, f"source_down|{source.feed}|{clock.now(db).date()}", "source_down", f"{why} Owner: {source.owner}."
-        )
+        now, key = clock.now(db), f"{DOWN}|{source.feed}"
+        open_now = _open_alerts(db, source)
+        if any(alert.message == message for alert in open_now):
+            return
+        keys = (f"{key}|{now.date()}", f"{key}|{now.date()}|{now:%H}")
+        if any(batches.alert(db, one, DOWN, message) for one in keys):
+            for former in open_now:  # the new one takes its place
+                batches.end_alert(db, former.alert_key, None)
+
+
+def _end_alerts(db: Connection, source: Source) -> None:
+    """The source was looked at and all that was taken of it is read: it answers."""
+    open_now = _open_alerts(db, source)
+    if open_now and not any(row.feed == source.feed for row in slices.waiting(db)):
+        for alert in open_now:
+            batches.end_alert(db, alert.alert_key, f"{source.feed}: the source answers again.")
+
+
+def _open_alerts(db: Connection, source: Source) -> list[Row[Any]]:
+    return [a for a in batches.alerts(db) if a.kind == DOWN and a.alert_key.split("|")[1] == source.feed]
 
 
 @dataclass
@@ -145,6 +166,7 @@ class Slices:
             delivery = deliveries.by_claim(db, [known.claim_key]).get(known.claim_key)
             was_refused = delivery is not None and delivery.state == "refused"
             part, position = slices.settle(db, known.slice_id, slices.REFUSED if was_refused else slices.DONE)
+            _end_alerts(db, known.source)
         try:
             puller(known.source, self._catalog.bronze(known.source.feed), self._ledger).settled(part, position)
         except SourceDown as down:

@@ -267,7 +267,7 @@ def test_a_source_that_is_down_moves_nothing_and_is_said_once(
     office: Callable[..., Office], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """F76."""
-    hr = office(overlap=0)
+    hr = office(overlap=0, every=1)
     hr.hires("Anna")
     assert hr.fetched() == [["anna"]]
     hr.hires("Boris")
@@ -281,11 +281,16 @@ def test_a_source_that_is_down_moves_nothing_and_is_said_once(
         and "Owner: personnel" in told
     )
     monkeypatch.setenv("LEDGERLAKE_SOURCE_HR", hr.url)
-    assert hr.fetched() == [["boris"]]
+    assert hr.take() == 1
+    assert hr.alerts() == [told]  # it answers, and what was taken is not read yet
+    [landed] = hr.land()
+    assert (hr.alerts(), [r["staff_id"] for r in hr.bank.rows(landed)]) == ([], ["boris"])
     monkeypatch.delenv("LEDGERLAKE_SOURCE_HR")
-    hr.clock(NOON + timedelta(days=9))
-    hr.take()
-    assert "Set LEDGERLAKE_SOURCE_HR" in hr.alerts()[-1]
+    for hour in (1, 2, 3):  # again on the same day: told, and once an hour at most
+        hr.clock(NOON + timedelta(days=2, hours=hour))
+        hr.take()
+    [again] = hr.alerts()
+    assert "Set LEDGERLAKE_SOURCE_HR" in again
 
 
 def test_a_source_that_dies_while_it_is_read_is_read_again_from_the_same_position(
