@@ -193,7 +193,7 @@ def _at_each(copy: Driven, moments: Sequence[str], act: Callable[[], None]) -> l
 @pytest.mark.parametrize("service", ["spark", "postgres"])
 def test_a_server_is_killed_again_and_again(base: Base, undisturbed: dict[str, Any], service: str) -> None:
     """In the middle of a load, of a judged table and of a table that is built from history."""
-    copy = base.copy(service)
+    copy = base.copy(f"{service}_killed")
     restarts = base.seen(service).restarts
     said = _at_each(copy, MOMENTS, lambda: base.kill(service))
     assert base.seen(service).restarts == restarts + len(MOMENTS)
