@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from jobs.arrival.errors import Refused
+from jobs.contracts.column import Column
 from jobs.contracts.compact import flow
-from jobs.contracts.model import Column
 from jobs.contracts.source import Drift
 
 ALIKE = 0.6  # two names of this likeness may be one column's

@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.arrival.records import Rows
-from jobs.contracts.model import GARBLED, Table
+from jobs.contracts.column import GARBLED
+from jobs.contracts.model import Table
 
 # Hiragana, katakana and half-width katakana, without the middle dots, which stand in names of minorities; and bopomofo.
 KANA = re.compile("[\u3041-\u309f\u30a1-\u30fa\u30fc-\u30ff\u31f0-\u31ff\uff66-\uff9f]|[\u3105-\u312f\u31a0-\u31bf]")

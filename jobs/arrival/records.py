@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from jobs.arrival.errors import Cut, Refused
-from jobs.contracts.model import Column
+from jobs.contracts.column import Column
 from jobs.contracts.source import Record
 
 NUL = "the line holds a NUL character"

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from jobs.arrival.errors import Refused
 from jobs.arrival.records import Rows, joined
-from jobs.contracts.model import Column
+from jobs.contracts.column import Column
 from jobs.contracts.parse import DECIMALS, WHOLE, Way
 
 EXACT = pa.decimal128(38, DECIMALS)

@@ -5,8 +5,10 @@ databases.
 """
 
 from jobs.contracts.catalog import Catalog, load, profiles, served
+from jobs.contracts.column import Column
 from jobs.contracts.errors import ContractError
-from jobs.contracts.model import Column, Rule, Table
+from jobs.contracts.model import Table
+from jobs.contracts.rule import Rule
 from jobs.contracts.source import Source
 
 __all__ = ["Catalog", "Column", "ContractError", "Rule", "Source", "Table", "load", "profiles", "served"]

@@ -16,9 +16,10 @@ from jobs.contracts.copybook import CopybookError
 from jobs.contracts.errors import ContractError, Mistake, nearest
 from jobs.contracts.kpi import Kpi
 from jobs.contracts.mending import certain, mended
-from jobs.contracts.model import INCOMING, PREVIOUS, Rule, Table
+from jobs.contracts.model import INCOMING, PREVIOUS, Table
 from jobs.contracts.profile import Profile, Reference
 from jobs.contracts.reading import M, typed
+from jobs.contracts.rule import Rule
 from jobs.contracts.source import CopybookFile, Source
 from jobs.contracts.yaml_file import YamlFile, read_yaml
 from jobs.settings import settings

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
+from jobs.contracts.column import Column
 from jobs.contracts.fit import LOOKS_LIKE, Kind, allowed, kind_of, reads_as, shown
-from jobs.contracts.model import Column, Conform, Table
+from jobs.contracts.model import Conform, Table
 from jobs.contracts.parse import DECIMAL
 from jobs.contracts.profile import Reference
 

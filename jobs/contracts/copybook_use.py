@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from jobs.contracts.column import Column
 from jobs.contracts.copybook import Copybook, Item, Path, Picture
 from jobs.contracts.errors import Mistake
 from jobs.contracts.fit import allowed, shown
-from jobs.contracts.model import Column, Table
+from jobs.contracts.model import Table
 from jobs.contracts.parse import DECIMAL, EPOCH, FIELDS, places
 from jobs.contracts.profile import Reference
 from jobs.contracts.source import CopybookFile

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from jobs.contracts.across import absent_lists
+from jobs.contracts.base import NAME
 from jobs.contracts.catalog import Catalog
 from jobs.contracts.errors import ContractError, Mistake, nearest
 from jobs.contracts.fit import unfit
-from jobs.contracts.model import NAME, Rule, Table
+from jobs.contracts.model import Table
 from jobs.contracts.reading import typed
+from jobs.contracts.rule import Rule
 from jobs.contracts.yaml_file import YamlFile, parse_yaml, read_yaml
 
 # What mistakes call a rule that was given as text and not as a file.

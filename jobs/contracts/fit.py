@@ -8,9 +8,10 @@ from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import Any, Literal
 
+from jobs.contracts.column import Column
 from jobs.contracts.expectations import BETWEEN, BOUNDS
-from jobs.contracts.model import Column, Rule
 from jobs.contracts.profile import Reference
+from jobs.contracts.rule import Rule
 
 Kind = Literal["text", "number", "date", "timestamp", "boolean"]
 # What Spark reads as true or false.

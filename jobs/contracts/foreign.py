@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from jobs.contracts.column import CLASS, TYPE
 from jobs.contracts.expectations import KNOWN
-from jobs.contracts.model import CLASS, TYPE
 
 OURS = "ledgerlake."
 TYPES = {

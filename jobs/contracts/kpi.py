@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import Field, PrivateAttr, model_validator
 
-from jobs.contracts.model import InBoth, Strict
+from jobs.contracts.base import InBoth, Strict
 
 
 class Measure(Strict):

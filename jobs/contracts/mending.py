@@ -15,8 +15,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from jobs.contracts.base import NAME
 from jobs.contracts.errors import ContractError, Mistake, Wrong
-from jobs.contracts.model import NAME, Table
+from jobs.contracts.model import Table
 from jobs.contracts.reading import mistakes_of
 from jobs.contracts.yaml_file import Place, YamlFile
 

@@ -9,292 +9,23 @@ import re
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from jobs.contracts.base import NAME, Strict, clock_time
+from jobs.contracts.column import GARBLED, Column, ColumnMap
 from jobs.contracts.errors import Wrong, nearest
-from jobs.contracts.expectations import BETWEEN, BOUNDS, KNOWN, ON_FAIL, REQUIRED, ROW, UNIQUE, USUAL, allowed
-from jobs.contracts.parse import DECIMAL, DECIMALS, WHOLE, Way, holds_money, way
+from jobs.contracts.parse import DECIMAL, DECIMALS, WHOLE, holds_money
+from jobs.contracts.rule import Rule
 
 Layer = Literal["bronze", "silver", "gold"]
 History = Literal["append", "fact", "snapshot", "scd2"]
-TYPE = re.compile(r"^(string|date|timestamp|int|bigint|boolean|decimal\(\d{1,2},\s?\d{1,2}\)|array<.+>|struct<.+>)$")
-NAME = re.compile(r"^[a-z][a-z0-9_]*$")
 ADDRESS = re.compile(r"^(bronze|silver|gold)\.[a-z][a-z0-9_]*$")
-CLASS = re.compile(r"^C[123]/[1-5]$")
-MOST_DIGITS = 38  # of a decimal
 MONEY_REMEDY = (
     f"Sums are exact of a decimal of at most {WHOLE} digits before the point and {DECIMALS} after: decimal(18,2)"
 )
-CLOCK = re.compile(r"^([01]\d|2[0-3]):[0-5]\d$")
 # Reserved parameter names of a transform beside tables: rows of all feeds that conform; the table's own last state;
 # KPI definitions.
 INCOMING, PREVIOUS = "incoming", "previous"
-# What may be wrong with a text that somebody decoded with the wrong table before it was sent (jobs/arrival/garbled.py); a column with `text` says which.
-GARBLED = {
-    "kana": "Japanese syllables or bopomofo",
-    "lost_character": "characters that stand for a lost one, or that no table has",
-    "wrong_table": "characters of another table's reading",
-    "pinyin_gloss": "the sound of a character in its place",
-}
-# What each kind of identifier turns into, beside <column>_token and <column>_valid; `derive` picks from these.
-DERIVATIONS: dict[str, dict[str, str]] = {
-    "id_number": {"birth_date": "date", "gender": "string", "area_code": "string", "last4": "string", "kind": "string"},
-    "name": {"normal_token": "string"},
-    "phone": {"last4": "string"},
-    "email": {},
-    "card": {"last4": "string"},
-    "device": {},
-    "address": {"area_code": "string"},
-    # Not an identifier of a person: the keyed, opaque id that a party takes from its first source key (never from
-    # an ID number).
-    "source_key": {},
-}
-
-
-class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
-
-
-def _spread(value: Any) -> Any:
-    """`[type!, {options}]` or `type!` -> one mapping."""
-    if isinstance(value, Column):
-        return value
-    parts = value if isinstance(value, list) else [value]
-    kind, options = parts[0] if parts else None, parts[1] if len(parts) == 2 else {}
-    if not isinstance(kind, str) or not isinstance(options, dict) or len(parts) > 2:
-        raise ValueError("a column is `[type, {options}]`, for instance [string!, {classification: C1/2}]")
-    for twice in sorted({"type", "required"} & set(options)):
-        raise ValueError(f"{twice} stands before the options: [string!, {{...}}], where ! means never null")
-    return {"type": kind.removesuffix("!"), "required": kind.endswith("!"), **options}
-
-
-def clock_time(value: str) -> str:
-    """Raises ValueError unless it is a time of day."""
-    if not CLOCK.match(value):
-        raise ValueError(f"{value} is not a time of day such as 22:30")
-    return value
-
-
-def _in_both(texts: dict[str, str]) -> dict[str, str]:
-    for missing in sorted({"en", "zh"} - set(texts)):
-        raise ValueError(f"there is no text for {missing}; people read it in English (en) and in Chinese (zh)")
-    return texts
-
-
-# What people read: a text for each language of the reports.
-InBoth = Annotated[dict[Literal["en", "zh"], str], AfterValidator(_in_both)]
-
-
-class Column(Strict):
-    """One column. `required` means never null. `classification` is category/level (JR/T 0171 / JR/T 0197)."""
-
-    type: str
-    required: bool = False
-    classification: str
-    description: str = ""
-    unit: str | None = None
-    enum: list[Any] | str | None = Field(None, description="allowed values, or $name of a reference list")
-    references: str | None = Field(None, description="layer.table.column it points to")
-    identifies: str | None = Field(None, description="kind of identifier: the value becomes a token at arrival")
-    derive: list[str] = Field(default_factory=list, description="what to keep of an identifier beside its token")
-    parse: str | None = Field(
-        None,
-        description="how the text that bronze casts is written: a date pattern (yyyyMMdd, yyMMdd/1950), `epoch_ms`, "
-        "`epoch_s`, `implied(2)`, `trailing_minus`, `thousands`, `zoned`, `Y/N`, `null(0,99991231)`",
-    )
-    source: str | None = Field(None, alias="from", description="the field's name or JSON path in the file, if another")
-    free_text: bool = Field(
-        False,
-        alias="freeText",
-        description="people write what they like, or it is an address: identifiers found in it become tokens at arrival",
-    )
-    width: int | None = Field(None, gt=0, description="fixed width: length in bytes of the original encoding")
-    text: Literal["chinese", "chinese_or_japanese"] | None = Field(
-        None,
-        description="the language that the text is in: rows whose text was decoded with the wrong table are rejected",
-    )
-
-    @field_validator("type")
-    @classmethod
-    def _known_type(cls, value: str) -> str:
-        if value in ("float", "double"):
-            raise ValueError(f"{value} cannot hold money or keys exactly; use decimal(p,s)")
-        if not TYPE.match(value):
-            raise ValueError(f"unknown type {value}; use string, date, timestamp, int, bigint, boolean or decimal(p,s)")
-        if (digits := DECIMAL.match(value)) and not int(digits[2]) <= int(digits[1]) <= MOST_DIGITS:
-            raise ValueError(f"{value} is no decimal: at most {MOST_DIGITS} digits, of which so many are decimals")
-        return value
-
-    @field_validator("parse")
-    @classmethod
-    def _fits_the_type(cls, value: str | None, info: ValidationInfo) -> str | None:
-        if "type" in info.data:
-            way(info.data["type"], value)
-        return value
-
-    @field_validator("classification")
-    @classmethod
-    def _known_class(cls, value: str) -> str:
-        if not CLASS.match(value):
-            raise ValueError(f"classification {value} is not category/level; write for instance C2/3")
-        return value
-
-    @field_validator("enum")
-    @classmethod
-    def _list_or_name(cls, value: list[Any] | str | None) -> list[Any] | str | None:
-        if isinstance(value, str) and not value.startswith("$"):
-            raise ValueError(
-                f"enum {value} is neither a list of values nor the name of a reference list; "
-                f"write ${value} or [{value}]"
-            )
-        return value
-
-    @model_validator(mode="after")
-    def _identifier(self) -> Column:
-        if self.identifies is not None:
-            if self.identifies not in DERIVATIONS:
-                raise ValueError(f"unknown kind of identifier {self.identifies}; known: {', '.join(DERIVATIONS)}")
-            unknown = set(self.derive) - set(DERIVATIONS[self.identifies])
-            if unknown:
-                raise ValueError(f"a {self.identifies} has no {', '.join(sorted(unknown))}")
-            if self.type != "string":
-                raise ValueError("an identifying column is a string")
-            if self.parse is not None:
-                raise ValueError("an identifying column has no parse: its kind says how it is read")
-        elif self.derive:
-            raise ValueError("derive goes with identifies")
-        if self.text and (self.type != "string" or self.identifies not in (None, "name", "address")):
-            raise ValueError("text says in which language a string, a name or an address is; take it out")
-        if self.free_text and (self.type != "string" or self.identifies is not None):
-            raise ValueError("freeText is a string that identifies nobody as a whole")
-        return self
-
-    @property
-    def way(self) -> Way:
-        """How the column's text is written."""
-        return way(self.type, self.parse)
-
-    def physical(self, name: str) -> dict[str, Column]:
-        """The columns that stand in `rows` and in the lake for this one: itself, or token, validity and derivations; and what is wrong with its text, a word of
-        GARBLED, for a token does not show it any more.
-        """
-        if self.text:
-            plain = self.model_copy(update={"text": None}).physical(name)
-            return plain | {f"{name}_garbled": Column(type="string", classification="C1/2")}
-        if self.identifies is None:
-            return {name: self}
-        if self.identifies == "source_key":
-            # The key itself is the bank's own and stays; only the derived, keyed id is added.
-            return {
-                name: self.model_copy(update={"identifies": None}),
-                f"{name}_keyed": Column(type="string", classification="C1/2"),
-            }
-        plain = {
-            f"{name}_token": Column(type="string", required=self.required, classification=self.classification),
-            f"{name}_valid": Column(type="boolean", classification="C1/2"),
-        }
-        kinds = DERIVATIONS[self.identifies]
-        return plain | {
-            f"{name}_{d}": Column(
-                type=kinds[d], classification=self.classification, parse="yyyy-MM-dd" if kinds[d] == "date" else None
-            )
-            for d in self.derive
-        }
-
-
-class Rule(Strict):
-    """One promise. `expectation` and `kwargs` are Great Expectations' own."""
-
-    id: str
-    on_fail: str = Field(alias="onFail")
-    expectation: str
-    kwargs: dict[str, Any]
-    description: str = ""
-    alert: bool = Field(False, description="people are told at once when it is broken")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _one_expectation(cls, data: Any) -> Any:
-        if not isinstance(data, dict) or "expectation" in data:
-            return data
-        names = [k for k in data if k.startswith("expect_")]
-        if len(names) != 1:
-            raise ValueError("a rule has exactly one expect_... key")
-        rest = {k: v for k, v in data.items() if k != names[0]}
-        return {**rest, "expectation": names[0], "kwargs": {} if data[names[0]] is None else data[names[0]]}
-
-    @model_validator(mode="after")
-    def _allowed(self) -> Rule:
-        if self.expectation not in KNOWN:
-            raise ValueError(f"unknown expectation {self.expectation}; known: {', '.join(sorted(KNOWN))}")
-        if self.on_fail not in ON_FAIL:
-            raise ValueError(f"onFail {self.on_fail} is not one of {', '.join(sorted(ON_FAIL))}")
-        if self.on_fail == "quarantine" and not self.judges_rows:
-            raise ValueError(
-                f"{self.expectation} speaks of the whole table and cannot quarantine rows; use hold, stop or warn"
-            )
-        if not NAME.match(self.id):
-            raise ValueError(f"rule id {self.id} is not snake_case")
-        self._check_kwargs()
-        return self
-
-    def _check_kwargs(self) -> None:
-        """A misspelt or missing kwarg would leave the rule blind."""
-        given = set(self.kwargs)
-        for unknown in sorted(given - allowed(self.expectation)):
-            raise ValueError(
-                f"{self.expectation} takes no {unknown}; it takes {', '.join(sorted(allowed(self.expectation)))}"
-            )
-        for missing in sorted(REQUIRED[self.expectation] - given):
-            raise ValueError(f"{self.expectation} needs {missing}")
-        if self.expectation in BETWEEN and all(self.kwargs.get(bound) is None for bound in BOUNDS):
-            raise ValueError(f"{self.expectation} needs min_value or max_value: without a bound it checks nothing")
-        if self.expectation == "expect_table_row_count_to_be_between":
-            for bound in sorted(BOUNDS):
-                told = self.kwargs.get(bound)
-                if isinstance(told, str) and not re.fullmatch(USUAL, told):
-                    raise ValueError(
-                        f"{bound} {told!r} is neither a number nor a share of what is usual; write it as 0.5 * usual_rows"
-                    )
-        if self.on_fail == "quarantine" and "mostly" in self.kwargs:
-            raise ValueError(
-                "mostly tolerates bad rows and quarantine takes each one out: use hold, stop or warn with mostly"
-            )
-        value_set = self.kwargs.get("value_set", [])
-        if not isinstance(value_set, list) and not str(value_set).startswith("$"):
-            raise ValueError(
-                f"value_set {value_set} is neither a list of values nor the name of a reference list; "
-                f"write ${value_set} or [{value_set}]"
-            )
-
-    @property
-    def reference(self) -> str | None:
-        """The reference list that its values are told by, as it is written in a contract; None where they stand in the rule."""
-        named = self.kwargs.get("value_set")
-        return named[1:] if isinstance(named, str) and named.startswith("$") else None
-
-    @property
-    def judges_rows(self) -> bool:
-        return self.expectation in ROW or self.expectation in UNIQUE
-
-    @property
-    def is_unique(self) -> bool:
-        return self.expectation in UNIQUE
-
-    @property
-    def columns(self) -> list[str]:
-        """The columns the rule reads, in the order its kwargs name them."""
-        one = [self.kwargs[k] for k in ("column", "column_A", "column_B") if k in self.kwargs]
-        return one or list(self.kwargs.get("column_list", []))
 
 
 class Conform(Strict):
@@ -355,8 +86,6 @@ DATE_IS, IN_REACH, TOO_EARLY, TOO_LATE = "business_date_is", "in_reach", "too_ea
 # Of a correction: the column that says which of two corrections of one row is the newer, and whether the row that it corrects is there.
 CORRECTION_VERSION, ORIGINAL_FOUND = "correction_version", "original_found"
 FOUND, NOT_FOUND = "yes", "no"
-
-ColumnMap = dict[str, Annotated[Column, BeforeValidator(_spread)]]
 
 
 class Table(Strict):

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator, model_validator
 
-from jobs.contracts.model import InBoth, Strict, clock_time
+from jobs.contracts.base import InBoth, Strict, clock_time
 
 
 class Profile(Strict):

@@ -7,8 +7,9 @@ from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 from pydantic import ValidationError
 
+from jobs.contracts.base import Strict
 from jobs.contracts.errors import ContractError, Mistake, Wrong, nearest
-from jobs.contracts.model import Rule, Strict
+from jobs.contracts.rule import Rule
 from jobs.contracts.yaml_file import Place, YamlFile
 
 M = TypeVar("M", bound=Strict)

@@ -9,10 +9,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+from jobs.contracts.base import CLOCK, NAME, Strict
+from jobs.contracts.column import CLASS, DERIVATIONS, TYPE, Column
 from jobs.contracts.expectations import BETWEEN, KNOWN, ON_FAIL, REQUIRED, TABLE, allowed
 from jobs.contracts.kpi import Kpi
-from jobs.contracts.model import CLASS, CLOCK, DERIVATIONS, NAME, TYPE, Column, Rule, Strict, Table
+from jobs.contracts.model import Table
 from jobs.contracts.profile import Profile, Reference
+from jobs.contracts.rule import Rule
 from jobs.contracts.source import Source
 
 # The dialect that editors understand best.

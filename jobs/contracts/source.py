@@ -11,9 +11,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, PrivateAttr, field_validator, model_validator
 
+from jobs.contracts.base import Strict, clock_time
 from jobs.contracts.copybook import Copybook, parse_copybook
 from jobs.contracts.errors import nearest
-from jobs.contracts.model import Strict, clock_time
 
 
 class Schedule(Strict):

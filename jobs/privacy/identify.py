@@ -11,7 +11,8 @@ from datetime import date
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.contracts.model import Column, Table
+from jobs.contracts.column import Column
+from jobs.contracts.model import Table
 from jobs.privacy.free_text import without_identifiers
 from jobs.privacy.keys import Keys
 from jobs.privacy.kinds import KINDS, Identity

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import pyarrow as pa
 from psycopg import sql
 
-from jobs.contracts.model import Column, Table
+from jobs.contracts.column import Column
+from jobs.contracts.model import Table
 
 # The date by which a table's rows are replaced, the first that the table has.
 DATE_COLUMNS = ("business_date", "as_of_date", "balance_date")

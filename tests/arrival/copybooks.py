@@ -8,7 +8,7 @@ from typing import Any
 
 from jobs.arrival.encodings import encode
 from jobs.arrival.formats.copybook import Reader
-from jobs.contracts.model import Column
+from jobs.contracts.column import Column
 from jobs.contracts.source import CopybookFile
 
 

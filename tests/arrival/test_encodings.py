@@ -19,7 +19,7 @@ from jobs.arrival.errors import Cut, Refused
 from jobs.arrival.formats import format_module
 from jobs.arrival.plain import plainly
 from jobs.arrival.records import Rows
-from jobs.contracts.model import Column
+from jobs.contracts.column import Column
 from jobs.contracts.source import Delimited, JsonLines
 from tests.arrival.conftest import bronze
 

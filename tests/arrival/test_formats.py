@@ -27,7 +27,7 @@ from jobs.arrival.errors import Cut, Refused
 from jobs.arrival.formats import format_module
 from jobs.arrival.formats.delimited import Reader as Delimited
 from jobs.arrival.records import Rows
-from jobs.contracts.model import Column
+from jobs.contracts.column import Column
 from jobs.contracts.source import Delimited as DelimitedFormat
 from jobs.contracts.source import FixedWidth, JsonLines, ParquetFile
 

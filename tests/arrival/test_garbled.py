@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from jobs.arrival.garbled import fault_of, look_for_garbled
 from jobs.arrival.records import Rows
+from jobs.contracts.column import Column
 from jobs.contracts.errors import Wrong
-from jobs.contracts.model import Column, Table
+from jobs.contracts.model import Table
 from jobs.demo_bank.people import AWKWARD, GIVEN, SURNAMES, UYGHUR
 from tests.arrival.conftest import DAY, MOVEMENTS, PLAIN, TABLES, Bank, bronze, movements
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from jobs.arrival import totals
 from jobs.arrival.errors import Refused
 from jobs.arrival.totals import PLAIN, Stated, Totals, compare, stated_in_signal, stated_in_trailer, sum_of
-from jobs.contracts.model import Column
+from jobs.contracts.column import Column
 from jobs.contracts.parse import way
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from jobs.arrival.errors import Cut, Refused
 from jobs.arrival.formats.xlsx import SHEET_LINES, Reader, column_names
-from jobs.contracts.model import Column
+from jobs.contracts.column import Column
 from jobs.contracts.source import Sheets
 
 COSTS = {"element": "string", "amount": "decimal(18,2)", "booked_on": "date", "outlet": "string"}

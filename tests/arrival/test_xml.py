@@ -16,7 +16,7 @@ from jobs.arrival.errors import Cut, Refused
 from jobs.arrival.forbidden import ForbiddenColumn
 from jobs.arrival.formats import xml
 from jobs.arrival.formats.xml import Reader, column_names
-from jobs.contracts.model import Column
+from jobs.contracts.column import Column
 from jobs.contracts.source import XmlFile
 
 NAMESPACE = "urn:iso:std:iso:20022:tech:xsd:camt.053.001.08"

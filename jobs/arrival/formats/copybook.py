@@ -20,8 +20,8 @@ from jobs.arrival.cobol import Fields
 from jobs.arrival.errors import Cut, Refused
 from jobs.arrival.records import Malformed, Rows
 from jobs.arrival.text import BLOCK, clear
+from jobs.contracts.column import Column
 from jobs.contracts.copybook import Layout, Path, Place
-from jobs.contracts.model import Column
 from jobs.contracts.source import CopybookFile, Edge
 
 DESCRIPTOR = 4  # bytes of a record or block descriptor word

@@ -20,7 +20,7 @@ from jobs.arrival.encodings import line_codec_name
 from jobs.arrival.errors import Refused
 from jobs.arrival.records import NUL, Malformed, Rows, parse_record, parse_trailer, split_ends, text_array
 from jobs.arrival.text import BOM, assigned, blocks, to_utf8
-from jobs.contracts.model import Column
+from jobs.contracts.column import Column
 from jobs.contracts.source import FixedWidth
 
 NEW_LINE = 0x0A

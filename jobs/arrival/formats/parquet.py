@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from jobs.arrival.drift import fit
 from jobs.arrival.errors import Cut, Refused
 from jobs.arrival.records import NUL, Malformed, Rows
-from jobs.contracts.model import MOST_DIGITS, Column
+from jobs.contracts.column import MOST_DIGITS, Column
 from jobs.contracts.parse import DECIMAL
 from jobs.contracts.source import ParquetFile
 

@@ -22,7 +22,7 @@ from jobs.arrival.errors import Cut, Refused
 from jobs.arrival.forbidden import check_names
 from jobs.arrival.records import Rows, text_array
 from jobs.arrival.text import assigned, beginning, transcoded
-from jobs.contracts.model import Column
+from jobs.contracts.column import Column
 from jobs.contracts.source import XmlFile
 
 ROWS = 16_384
