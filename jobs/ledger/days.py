@@ -173,7 +173,7 @@ def mark_changed(db: Connection, delivery: Row[Any], dates: Iterable[date]) -> N
     """Days, released or being built, whose figures a delivery changes though its rows are of another day: those of
     originals that it reverses."""
     for day in sorted(set(dates)):
-        if newest_release(db, day) is not None or _is_open(db, day, day):
+        if newest_release(db, day) is not None or open_run(db, day, day) is not None:
             deliveries.mark_dirty(db, day, delivery, "reversal")
 
 
@@ -201,10 +201,6 @@ def before_history(db: Connection, day: date) -> bool:
     is owed for it."""
     first = db.execute(select(func.min(Release.from_date)).where(Release.cause.in_(FIRST_CAUSES))).scalar_one()
     return first is not None and day < first
-
-
-def _is_open(db: Connection, first: date, last: date) -> bool:
-    return open_run(db, first, last) is not None
 
 
 def any_open_run(db: Connection) -> Row[Any] | None:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, select, text
+from sqlalchemy import create_engine, select, text, update
 
 from infra.local.secrets import secret
 from jobs.contracts import Catalog, load
 from jobs.ledger import Ledger, batches, clock, days, deciding, deliveries, releases
-from jobs.ledger.models import Base, DirtyDate
+from jobs.ledger.models import Base, DayRun, DirtyDate
 from jobs.settings import Settings
 from tests.contracts.house import build
 from tests.postgres import installation, postgres
@@ -25,7 +25,10 @@ __all__ = ["installation", "postgres"]
 
 NUMBERS = itertools.count(1)
 DAY = date(2026, 9, 15)
+NEXT = DAY + timedelta(days=1)
+V1, V2 = f"{DAY}|v1", f"{DAY}|v2"
 HISTORY_END = date(2026, 9, 14)
+LATE = date(2026, 10, 11)  # the month of DAY is closed (`closing`)
 BRANCHES = ("b01", "b02")
 
 
@@ -181,3 +184,24 @@ def running(bank: TinyBank) -> TinyBank:
     bank.take_on()
     bank.clock(DAY, "08:00")
     return bank
+
+
+@pytest.fixture
+def closing(running: TinyBank) -> TinyBank:
+    """Its months close ten days after their end."""
+    profile = running.catalog.profile.model_copy(update={"month_closes_after": 10})
+    return replace(running, catalog=replace(running.catalog, profile=profile))
+
+
+def released(bank: TinyBank, day: date = DAY) -> None:
+    bank.whole_day(day)
+    for key in bank.decide():
+        bank.release(key)
+
+
+def minutes_later(bank: TinyBank) -> None:
+    """As if each failed run had ended five minutes ago."""
+    with bank.ledger.begin() as db:
+        db.execute(
+            update(DayRun).where(DayRun.state == "failed").values(finished_at=datetime.now(UTC) - timedelta(minutes=5))
+        )

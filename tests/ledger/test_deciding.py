@@ -1,0 +1,399 @@
+"""Which days are asked for, when, and under which version; and why others wait. Owed for a day: payments of b01 and b02, rates of HO;
+clicks are a stream."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date, timedelta
+from typing import Any
+
+from jobs.ledger import days, deciding, deliveries, releases
+from tests.ledger.conftest import DAY, HISTORY_END, LATE, NEXT, V1, V2, TinyBank, minutes_later, released, unit
+
+
+class TestFirstBuild:
+    def test_a_complete_day_is_asked_for_once(self, running: TinyBank) -> None:
+        running.arrives("payments", "b01", DAY)
+        running.arrives("rates", "HO", DAY)
+        assert running.decide() == []
+        running.arrives("payments", "b02", DAY)
+        assert running.decide() == [V1]
+        assert running.decide() == []
+        run = running.run(V1)
+        assert (run.cause, run.expected_units, run.received_units, run.missing) == ("complete", 3, 3, [])
+
+    def test_two_deciders_at_once_ask_once(self, running: TinyBank, both: Callable[..., list[Any]]) -> None:
+        running.whole_day()
+        assert sorted(both(running.decide, running.decide)) == [[], [V1]]
+
+    def test_an_incomplete_day_waits_for_its_close_by_and_is_provisional(self, running: TinyBank) -> None:
+        running.arrives("payments", "b01", DAY)
+        running.arrives("rates", "HO", DAY)
+        running.clock(DAY, "23:49")
+        assert running.decide() == []
+        running.clock(DAY, "23:50")
+        assert running.decide() == [V1]
+        run = running.run(V1)
+        assert (run.cause, run.missing, run.coverage) == (
+            "close_by",
+            [f"payments|b02|{DAY}"],
+            {"payments": [2, 1], "rates": [1, 1]},
+        )
+        running.release(V1)
+        with running.ledger.begin() as db:
+            made = releases.get(db, V1)
+            assert made is not None
+            assert (made.kind, made.expected_units, made.received_units) == ("provisional", 3, 2)
+
+    def test_what_comes_between_the_asking_and_the_start_still_counts(self, running: TinyBank) -> None:
+        running.arrives("payments", "b01", DAY)
+        running.arrives("rates", "HO", DAY)
+        running.clock(DAY, "23:50")
+        running.decide()
+        running.arrives("payments", "b02", DAY)
+        running.release(V1)
+        with running.ledger.begin() as db:
+            made = releases.get(db, V1)
+            assert made is not None
+            assert (made.kind, made.received_units) == ("final", 3)
+        assert running.decide() == []
+
+    def test_a_refused_delivery_does_not_complete_a_day(self, running: TinyBank) -> None:
+        running.whole_day()
+        delivery = running.claim("payments", "b03", DAY)
+        with running.ledger.begin() as db:
+            days.replace_units(db, [unit(b) for b in ("b01", "b02", "b03")])
+            deliveries.set_state(db, delivery, "refused", "r", reason="trailer")
+        assert running.decide() == []
+
+    def test_a_closed_branch_owes_nothing(self, running: TinyBank) -> None:
+        with running.ledger.begin() as db:
+            closed = unit("b02") | {"valid_to": DAY}
+            days.replace_units(db, [unit("b01"), closed])
+            assert days.units(db, HISTORY_END) == ["b01", "b02"]
+            assert days.units(db, DAY) == ["b01"]
+        running.arrives("payments", "b01", DAY)
+        running.arrives("rates", "HO", DAY)
+        assert running.decide() == [V1]
+
+    def test_a_stream_does_not_hold_a_day_open_nor_complete_it(self, running: TinyBank) -> None:
+        running.arrives("clicks", "app", DAY)
+        assert running.decide() == []
+        running.whole_day()
+        assert running.decide() == [V1]
+
+    def test_a_complete_day_waits_for_what_is_in_hand_but_not_beyond_its_close_by(self, running: TinyBank) -> None:
+        running.claim("payments", "b01", DAY, seq=2)
+        running.whole_day()
+        assert running.decide() == []
+        running.clock(DAY, "23:50")
+        assert running.decide() == [V1]
+
+    def test_a_complete_day_does_not_wait_for_a_feed_that_nothing_is_built_from(self, running: TinyBank) -> None:
+        """A source that dies while it is read keeps its delivery on the way for as long as it is away."""
+        running.claim("clicks", "app", DAY)
+        running.whole_day()
+        assert running.decide() == [V1]
+
+    def test_a_row_dated_in_the_future_waits_for_its_day(self, running: TinyBank) -> None:
+        running.arrives("clicks", "app", DAY, date(2099, 1, 1))
+        running.clock(DAY, "23:55")
+        assert running.decide() == []
+
+    def test_a_row_older_than_all_history_builds_its_day_alone(self, running: TinyBank) -> None:
+        old = date(2026, 8, 1)
+        running.arrives("clicks", "app", DAY, old)
+        assert running.decide() == [f"{old}|v1"]
+        run = running.start(f"{old}|v1")
+        assert (run.cause, run.expected_units, run.missing) == ("late", 0, [])
+        running.release(f"{old}|v1")
+        running.clock(NEXT, "08:00")
+        running.arrives("clicks", "app", NEXT, old)
+        assert running.decide() == [f"{old}|v2"]
+        assert running.start(f"{old}|v2").expected_units == 0
+
+    def test_a_day_of_which_nothing_came_is_built_at_its_close_by(self, running: TinyBank) -> None:
+        with running.ledger.begin() as db:
+            deciding.touch(db, running.catalog, DAY)
+        assert running.dirty() == []
+        running.clock(DAY, "23:51")
+        for _ in range(2):
+            with running.ledger.begin() as db:
+                deciding.touch(db, running.catalog, DAY)
+        assert running.dirty() == [(DAY, "close_by")]
+        assert running.decide() == [V1]
+        assert running.run(V1).received_units == 0
+        running.ends(V1, "stopped")
+        with running.ledger.begin() as db:
+            deciding.touch(db, running.catalog, DAY)
+        assert running.dirty() == []
+
+
+class TestRestatement:
+    def test_a_resend_is_version_two(self, running: TinyBank) -> None:
+        released(running)
+        running.arrives("payments", "b01", DAY)
+        assert running.decide() == [V2]
+        assert running.run(V2).cause == "resend"
+        running.release(V2)
+        with running.ledger.begin() as db:
+            made = releases.get(db, V2)
+            assert made is not None
+            assert (made.kind, made.version) == ("restated", 2)
+
+    def test_a_missing_branch_that_comes_late_makes_the_day_whole(self, running: TinyBank) -> None:
+        running.arrives("payments", "b01", DAY)
+        running.arrives("rates", "HO", DAY)
+        running.clock(DAY, "23:50")
+        [key] = running.decide()
+        running.release(key)
+        running.arrives("payments", "b02", DAY)
+        assert running.decide() == [V2]
+        run = running.run(V2)
+        assert (run.cause, run.missing) == ("late", [])
+
+    def test_while_a_run_is_open_nothing_is_asked_and_afterwards_it_is(self, running: TinyBank) -> None:
+        running.whole_day()
+        running.decide()
+        running.start(V1)
+        running.arrives("payments", "b01", DAY)
+        assert running.decide() == []
+        running.release(V1)
+        assert running.decide() == [V2]
+
+    def test_late_rows_of_a_stream_restate_at_most_once_an_hour(self, running: TinyBank) -> None:
+        released(running)
+        running.clock(DAY, "08:59")
+        running.arrives("clicks", "app", DAY)
+        assert running.decide() == []
+        running.clock(DAY, "09:00")
+        assert running.decide() == [V2]
+        assert running.run(V2).cause == "late_event"
+
+    def test_a_new_day_goes_first_and_released_days_are_told_anew_one_by_one(self, running: TinyBank) -> None:
+        released(running)
+        running.clock(NEXT, "20:00")
+        released(running, NEXT)
+        for day in (NEXT, DAY):
+            running.arrives("payments", "b01", day)
+        third = NEXT + timedelta(days=1)
+        running.clock(third, "20:00")
+        running.whole_day(third)
+        order = []
+        while asked := running.decide():
+            [key] = asked
+            assert running.decide() == []  # while one is asked for or under way, no other is
+            running.start(key)
+            assert running.decide() == []
+            running.release(key)
+            order.append(key)
+        assert order == [f"{third}|v1", V2, f"{NEXT}|v2"]
+
+    def test_a_branch_file_does_not_wait_for_the_hour(self, running: TinyBank) -> None:
+        released(running)
+        running.arrives("clicks", "app", DAY)
+        running.arrives("payments", "b02", DAY)
+        assert running.decide() == [V2]
+
+    def test_a_reversal_restates_the_day_of_its_original(self, running: TinyBank) -> None:
+        released(running)
+        running.clock(NEXT, "08:00")
+        delivery, *_ = running.whole_day(NEXT)
+        with running.ledger.begin() as db:
+            days.mark_changed(db, deliveries.get(db, delivery), [DAY, date(1990, 1, 1)])
+        # First the day on which it was booked: until then the original's day would be told without it.
+        [next_day] = running.decide()
+        assert next_day.startswith(f"{NEXT}")
+        running.start(next_day)
+        assert running.decide() == []
+        running.release(next_day)
+        assert running.decide() == [V2]
+        assert running.run(V2).cause == "reversal"
+
+    def test_a_reversal_of_a_day_that_is_being_built_is_not_forgotten(self, running: TinyBank) -> None:
+        running.whole_day()
+        running.decide()
+        running.start(V1)
+        delivery, *_ = running.whole_day(NEXT)
+        with running.ledger.begin() as db:
+            days.mark_changed(db, deliveries.get(db, delivery), [DAY])
+        running.release(V1)
+        running.clock(NEXT, "08:00")
+        [next_day] = running.decide()
+        running.start(next_day)
+        running.release(next_day)
+        assert running.decide() == [V2]
+
+    def test_a_taken_on_day_is_measured_against_its_take_on(self, running: TinyBank) -> None:
+        """Branches owed nothing of their own in those days: a late file does not make three lanes missing."""
+        running.arrives("payments", "b01", HISTORY_END)
+        [key] = running.decide()
+        run = running.start(key)
+        assert (key, run.expected_units, run.missing) == (f"{HISTORY_END}|v2", 2, [])
+
+
+class TestTakeOn:
+    def test_it_is_asked_for_when_all_feeds_have_come(self, bank: TinyBank) -> None:
+        first = date(2026, 8, 11)
+        bank.clock(HISTORY_END, "23:00")
+        bank.arrives("payments", days.TAKE_ON, HISTORY_END, first, HISTORY_END)
+        assert bank.decide() == []
+        bank.arrives("rates", days.TAKE_ON, HISTORY_END, HISTORY_END)
+        key = f"{first}..{HISTORY_END}|v1"
+        assert bank.decide() == [key]
+        assert bank.decide() == []
+        run = bank.start(key)
+        assert (run.cause, run.expected_units, run.received_units, len(run.deliveries)) == ("take_on", 2, 2, 2)
+        assert bank.dirty() == []
+
+    def test_it_waits_for_a_stream_that_is_on_its_way(self, bank: TinyBank) -> None:
+        bank.clock(HISTORY_END, "23:00")
+        clicks = bank.claim("clicks", days.TAKE_ON, HISTORY_END)
+        bank.arrives("payments", days.TAKE_ON, HISTORY_END)
+        bank.arrives("rates", days.TAKE_ON, HISTORY_END)
+        assert bank.decide() == []
+        bank.goes_live(clicks)
+        [key] = bank.decide()
+        assert len(bank.start(key).deliveries) == 3
+
+    def test_a_history_of_one_day(self, bank: TinyBank) -> None:
+        bank.clock(HISTORY_END, "23:00")
+        bank.arrives("payments", days.TAKE_ON, HISTORY_END)
+        bank.arrives("rates", days.TAKE_ON, HISTORY_END)
+        assert bank.decide() == [f"{HISTORY_END}|v1"]
+        assert bank.run(f"{HISTORY_END}|v1").cause == "take_on"
+
+    def test_its_rows_of_a_later_date_are_that_days_own(self, bank: TinyBank) -> None:
+        bank.clock(HISTORY_END, "23:00")
+        bank.arrives("payments", days.TAKE_ON, HISTORY_END, HISTORY_END, DAY)
+        bank.arrives("rates", days.TAKE_ON, HISTORY_END, HISTORY_END)
+        assert bank.decide() == [f"{HISTORY_END}|v1"]
+        bank.release(f"{HISTORY_END}|v1")
+        bank.clock(DAY, "23:50")
+        assert bank.decide() == [V1]
+
+    def test_no_later_day_is_built_before_the_history_is_released(self, bank: TinyBank) -> None:
+        with bank.ledger.begin() as db:
+            days.replace_units(db, [unit(b) for b in ("b01", "b02")])
+        bank.whole_day()
+        bank.arrives("payments", days.TAKE_ON, HISTORY_END)
+        rates = bank.claim("rates", days.TAKE_ON, HISTORY_END)
+        assert bank.decide() == []
+        bank.goes_live(rates)
+        [key] = bank.decide()
+        assert key == f"{HISTORY_END}|v1"
+        assert bank.decide() == []
+        bank.release(key)
+        assert bank.decide() == [V1]
+
+
+class TestFailures:
+    def test_a_failed_run_is_tried_again_at_most_three_times(self, running: TinyBank) -> None:
+        running.whole_day()
+        [key] = running.decide()
+        tried = [key]
+        while tried[-1:] and len(tried) < 10:
+            running.ends(tried[-1], "failed")
+            assert running.decide() == []  # not at once
+            minutes_later(running)
+            again = running.decide()
+            if not again:
+                break
+            tried += again
+        assert tried == [f"{DAY}|v{n}" for n in (1, 2, 3, 4)]
+        assert running.run(tried[-1]).cause == "complete"
+
+    def test_after_a_success_it_has_all_its_tries_again(self, running: TinyBank) -> None:
+        running.whole_day()
+        running.decide()
+        for n in (1, 2, 3):
+            running.ends(f"{DAY}|v{n}", "failed")
+            minutes_later(running)
+            running.decide()
+        running.release(f"{DAY}|v4")
+        running.arrives("payments", "b01", DAY)
+        assert running.decide() == [f"{DAY}|v5"]
+        running.ends(f"{DAY}|v5", "failed")
+        minutes_later(running)
+        assert running.decide() == [f"{DAY}|v6"]
+
+    def test_a_run_that_a_gate_stopped_is_not_tried_again_but_a_correction_is_built(self, running: TinyBank) -> None:
+        running.whole_day()
+        running.decide()
+        running.ends(V1, "stopped")
+        minutes_later(running)
+        assert running.decide() == []
+        running.arrives("payments", "b01", DAY)
+        assert running.decide() == [V2]
+
+    def test_the_second_try_builds_from_what_is_live_then(self, running: TinyBank) -> None:
+        made = running.whole_day()
+        running.decide()
+        running.ends(V1, "failed")
+        correction = running.arrives("payments", "b01", DAY)
+        minutes_later(running)
+        [key] = running.decide()
+        chosen = {c.split("/")[0] for c in running.start(key).deliveries}
+        assert (correction in chosen, made[0] in chosen) == (True, False)
+
+    def test_a_late_twin_does_not_take_a_release_back(self, running: TinyBank) -> None:
+        running.whole_day()
+        running.decide()
+        running.release(V1)
+        with running.ledger.begin() as db:
+            days.finish(db, V1, "failed", "its twin died")
+        assert running.run(V1).state == "released"
+
+
+class TestWhatWaits:
+    """Whoever asks why a day is not there gets the reason by which it is not asked for."""
+
+    def waits(self, bank: TinyBank) -> list[tuple[date, tuple[str, ...], int, tuple[str, ...], str]]:
+        with bank.ledger.begin() as db:
+            found = deciding.waiting(db, bank.catalog)
+        return [(w.business_date, w.feeds, w.deliveries, w.causes, w.why) for w in found]
+
+    def test_a_day_that_lacks_lanes_names_them_and_when_it_is_told_without(self, running: TinyBank) -> None:
+        running.arrives("payments", "b01", DAY)
+        running.arrives("clicks", "app", NEXT + timedelta(days=1))
+        assert running.decide() == []
+        today, later = self.waits(running)
+        assert today == (
+            DAY,
+            ("payments",),
+            1,
+            ("arrived",),
+            f"2 of 3 lanes are not here (payments of b02, rates of HO); at {DAY} 23:50 it is told with what is there",
+        )
+        assert (later[0], later[4]) == (NEXT + timedelta(days=1), "its day has not come")
+
+    def test_late_rows_of_a_stream_wait_for_their_hour(self, running: TinyBank) -> None:
+        released(running)
+        running.clock(DAY, "08:20")
+        running.arrives("clicks", "app", DAY)
+        assert running.decide() == []
+        [(day, feeds, _, _, why)] = self.waits(running)
+        assert (day, feeds) == (DAY, ("clicks",))
+        assert why == f"late rows of streams have a day told anew at most once an hour: not before {DAY} 09:00"
+        running.clock(DAY, "09:00")
+        assert self.waits(running)[0][4] == "nothing: the next roll-call asks for it"
+        assert running.decide() == [V2]
+        assert self.waits(running)[0][4] == f"{V2} is asked for, and goes before it"
+        running.release(V2)
+        assert self.waits(running) == []
+
+    def test_a_closed_month_waits_for_people(self, closing: TinyBank) -> None:
+        released(closing)
+        closing.clock(LATE, "00:00")
+        closing.arrives("payments", "b01", DAY)
+        [(_, _, _, causes, why)] = self.waits(closing)
+        assert causes == ("resend",)
+        assert why.startswith(f"its month is closed since {LATE}: `ledgerlake restate {DAY}")
+
+    def test_a_take_on_waits_as_one_for_its_feeds(self, bank: TinyBank) -> None:
+        bank.clock(HISTORY_END, "23:00")
+        bank.arrives("payments", days.TAKE_ON, HISTORY_END, date(2026, 9, 13), HISTORY_END)
+        assert bank.decide() == []
+        [(day, feeds, deliveries, _, why)] = self.waits(bank)
+        assert (day, feeds, deliveries) == (HISTORY_END, ("payments",), 1)
+        assert why == f"the take-on up to {HISTORY_END} lacks rates"
