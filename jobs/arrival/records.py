@@ -61,6 +61,15 @@ class Reader(Protocol):
     def __iter__(self) -> Generator[Rows]: ...
 
 
+def ends(values: pa.Array) -> np.ndarray:
+    """Where in `joined` each text of an array begins (int32), and at last where the last one ends."""
+    _, offsets, _ = values.buffers()
+    if not len(values):
+        return np.zeros(1, np.int32)
+    found = np.frombuffer(offsets, np.int32)[values.offset : values.offset + len(values) + 1]
+    return found - found[0]
+
+
 def joined(values: pa.Array) -> bytes:
     """All texts of an array one after another, as UTF-8: to look for what none of them has takes no time then."""
     _, ends, data = values.buffers()

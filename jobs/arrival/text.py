@@ -13,7 +13,7 @@ from typing import BinaryIO, NamedTuple
 import pyarrow as pa
 
 from jobs.arrival.aside import ahead
-from jobs.arrival.encodings import EBCDIC, LINE_SAFE, decode, encode
+from jobs.arrival.encodings import EBCDIC, LINE_SAFE, ONE_TO_ONE, decode, encode
 from jobs.arrival.errors import Cut, Refused
 from jobs.bursting import RATIO, bursts
 from jobs.privacy.kinds import PRIVATE_USE
@@ -258,8 +258,7 @@ def clear(stream: BinaryIO, compression: str | None, size: int) -> Iterator[byte
 def to_utf8(data: bytes, codec: str, offset: int, line: int) -> bytes:
     """Strictly decoded, as UTF-8. `offset` and `line` say where `data` begins, for the message.
 
-    Raises Refused(bad_byte), and Refused(round_trip) when encoding again does not give the same bytes: two tables of
-    one name differ.
+    Raises Refused(bad_byte), and Refused(round_trip) where a table has two codes for a character and encoding again does not give the same bytes.
     """
     if (codec in LINE_SAFE and data.isascii()) or (codec == "utf-8" and _is_utf8(data)):
         return data
@@ -267,6 +266,8 @@ def to_utf8(data: bytes, codec: str, offset: int, line: int) -> bytes:
         text = decode(data, codec)
     except UnicodeDecodeError as error:
         raise bad_byte(data, error, codec, offset, line) from error
+    if codec in ONE_TO_ONE:
+        return text.encode("utf-8")
     again = encode(text, codec)
     if again != data:
         at = next((i for i, (a, b) in enumerate(zip(data, again, strict=False)) if a != b), min(len(data), len(again)))

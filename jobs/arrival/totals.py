@@ -6,16 +6,19 @@ import re
 from dataclasses import dataclass
 from decimal import Decimal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.arrival.errors import Refused
-from jobs.arrival.records import Rows, joined
+from jobs.arrival.records import Rows, ends, joined
 from jobs.contracts.column import Column
 from jobs.contracts.parse import DECIMALS, WHOLE, Way
 
 EXACT = pa.decimal128(38, DECIMALS)
 SIGNS_AND_DIGITS = b"+-0123456789"
+POINT, ZERO = b".0"
+DIGITS_OF_A_SUM = 18  # fit into 64 bits, whatever they are
 PLAIN = Way(frozenset(), None, ())
 HASH = re.compile(r"^[0-9a-f]{64}$")
 
@@ -64,8 +67,8 @@ def sum_of(values: pa.Array, way: Way) -> tuple[Decimal, int]:
         has_form = pc.match_substring_regex(values, rewrite.form)
         plain = pc.binary_join_element_wise(rewrite.sign, pc.replace_substring_regex(values, rewrite.gone, ""), "")
         values = pc.if_else(has_form, plain, values)
-    if (exact := _plain_amounts(values, way)) is not None:
-        return _tidy((pc.sum(exact).as_py() or Decimal(0)).scaleb(-way.implied)), 0
+    if (total := _sum_at_a_glance(values, way)) is not None:
+        return _tidy(total.scaleb(-way.implied)), 0
     is_amount = pc.match_substring_regex(values, way.amount)
     unread = len(values) - values.null_count - (pc.sum(is_amount).as_py() or 0)
     if unread:
@@ -74,18 +77,48 @@ def sum_of(values: pa.Array, way: Way) -> tuple[Decimal, int]:
     return _tidy(total.scaleb(-way.implied)), unread
 
 
-def _plain_amounts(values: pa.Array, way: Way) -> pa.Array | None:
-    """The values as numbers where all of them are certain to be what `way.amount` describes, which takes far longer to ask of each; None where that is not certain."""
-    if joined(values).translate(None, SIGNS_AND_DIGITS if way.implied else SIGNS_AND_DIGITS + b"."):
-        return None
-    lengths, points = pc.binary_length(values), pc.find_substring(values, ".")
-    decimals = pc.if_else(pc.greater_equal(points, 0), pc.subtract(pc.subtract(lengths, points), 1), 0)
-    if (pc.max(lengths).as_py() or 0) > WHOLE or (pc.max(decimals).as_py() or 0) > DECIMALS:
+def _sum_at_a_glance(values: pa.Array, way: Way) -> Decimal | None:
+    """The sum where all values are certain to be what `way.amount` describes, which takes far longer to ask of each; None where that is not certain."""
+    text = joined(values)
+    if text.translate(None, SIGNS_AND_DIGITS if way.implied else SIGNS_AND_DIGITS + b"."):
         return None
     try:
-        return pc.cast(values, EXACT)  # no number is a lone sign or point, or has two of them
+        if (in_units := _sum_in_units(values, text)) is not None:
+            return in_units
+        lengths, points = pc.binary_length(values), pc.find_substring(values, ".")
+        decimals = pc.if_else(pc.greater_equal(points, 0), pc.subtract(pc.subtract(lengths, points), 1), 0)
+        if (pc.max(lengths).as_py() or 0) > WHOLE or (pc.max(decimals).as_py() or 0) > DECIMALS:
+            return None
+        return pc.sum(pc.cast(values, EXACT)).as_py() or Decimal(
+            0
+        )  # no number is a lone sign or point, or has two of them
     except pa.ArrowInvalid:
         return None
+
+
+def _sum_in_units(values: pa.Array, text: bytes) -> Decimal | None:
+    """The sum of amounts that all have as many decimals as the first, added in units of the last one: whole numbers are read several times as fast as decimals.
+    None where they have not. Raises pa.ArrowInvalid where one is no number.
+    """
+    at = ends(values)
+    decimals = int(at[1]) - 1 - text.find(b".", 0, at[1]) if len(values) else 0
+    lengths = np.diff(at)
+    if (
+        values.null_count
+        or not 0 < decimals <= DECIMALS
+        or int(lengths.min()) <= decimals
+        or text.count(b".") != len(values)
+    ):
+        return None
+    if int(lengths.max()) + len(str(len(values))) > DIGITS_OF_A_SUM:
+        return None
+    found = np.frombuffer(text, np.uint8)
+    behind = at[1:] - decimals
+    if (found[behind - 1] != POINT).any() or (found[behind] < ZERO).any():
+        return None
+    shorter = pa.py_buffer(at - np.arange(len(at), dtype=np.int32))
+    units = pa.StringArray.from_buffers(len(values), shorter, pa.py_buffer(text.translate(None, b".")))
+    return Decimal(pc.sum(pc.cast(units, pa.int64())).as_py()).scaleb(-decimals)
 
 
 def _tidy(amount: Decimal) -> Decimal:

@@ -4,14 +4,16 @@ wrong with it.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import io
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from itertools import product
 from typing import Any
 from unittest.mock import patch
 
@@ -22,7 +24,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jobs.arrival import text
-from jobs.arrival.encodings import line_codec_name
+from jobs.arrival.encodings import ONE_TO_ONE, line_codec_name
 from jobs.arrival.errors import Cut, Refused
 from jobs.arrival.formats import format_module
 from jobs.arrival.formats.delimited import Reader as Delimited
@@ -309,22 +311,30 @@ def test_utf8_halves_of_pairs_are_bytes_too_many() -> None:
 
 
 def test_round_trip_catches_an_encoding_that_is_not_the_senders() -> None:
-    assert text.to_utf8("工".encode("gb18030"), "gb18030", 0, 1) == "工".encode()
-    # Some characters have two codes in Big5, of which only one comes back.
-    two_ways = next(
-        (raw for raw in (bytes([a, b]) for a in range(0xA1, 0xFA) for b in range(0x40, 0xFF)) if _changes(raw)), None
-    )
-    if two_ways is None:
-        pytest.skip("this Python's tables are one to one")
-    with pytest.raises(Refused, match="Round trip failed at byte 12, line 3"):
-        text.to_utf8(b"\n\n" + two_ways, "big5", 10, 1)
+    with pytest.raises(Refused, match=r"Bytes 81 30.* at byte 12 \(line 3, byte 1 of the line\) are not gbk"):
+        text.to_utf8(b"\n\n" + "\u0080".encode("gb18030"), "gbk", 10, 1)
+    # A1FE and A241 are one character in Big5, of which only A241 comes back.
+    assert text.to_utf8(b"\xa2\x41", "big5", 0, 1) == b"\xa1\xfe".decode("big5").encode()
+    with pytest.raises(Refused, match="Round trip failed at byte 12, line 3: a1 fe became a2 41"):
+        text.to_utf8(b"\n\n\xa1\xfe", "big5", 10, 1)
 
 
-def _changes(raw: bytes) -> bool:
-    try:
-        return raw.decode("big5").encode("big5") != raw
-    except UnicodeError:
-        return False
+@pytest.mark.parametrize("codec", sorted({codecs.lookup(name).name for name in ONE_TO_ONE}))
+def test_each_code_of_a_table_that_is_one_to_one_comes_back(codec: str) -> None:
+    """The oracle of ONE_TO_ONE: all codes of up to two bytes, and GB18030's of four."""
+    codes = [bytes([a]) for a in range(256)] + [bytes([a, b]) for a in range(0x80, 256) for b in range(256)]
+    if codec == "gb18030":
+        high, digits = range(0x81, 0xFF), range(0x30, 0x3A)
+        codes += [bytes(code) for code in product(high, digits, high, digits)]
+    if codec == "utf-8":
+        codes = [chr(point).encode() for point in range(0x110000) if not 0xD800 <= point < 0xE000]
+    read = {}
+    for code in codes:
+        with suppress(UnicodeDecodeError):
+            read[code] = code.decode(codec)
+    assert all(character.encode(codec) == code for code, character in read.items())
+    if codec in ("gb18030", "utf-8"):  # they have all characters
+        assert sum(len(character) == 1 for character in read.values()) == 0x110000 - 0x800
 
 
 def test_an_encoding_that_cannot_be_cut_into_lines_is_refused() -> None:

@@ -44,7 +44,17 @@ def test_any_sum_is_that_of_decimals(amounts: list[Decimal]) -> None:
     assert sum_of(pa.array([f"{a:f}" for a in amounts], pa.string()), PLAIN) == (sum(amounts, Decimal(0)), 0)
 
 
-@given(st.lists(st.text("+-.0123456789", max_size=22) | st.none(), max_size=5), st.sampled_from([None, "implied(2)"]))
+@given(
+    st.lists(st.text("+-.0123456789", max_size=22) | st.none(), max_size=5)
+    | st.lists(st.from_regex(r"[+.-]?[0-9]{0,3}[+.-]?[0-9]{2}", fullmatch=True), max_size=5),
+    st.sampled_from([None, "implied(2)"]),
+)
+@example(["1.00", ".-5", "-.50"], None)
+@example([".1.", "55"], None)
+@example(["1..0", "5"], None)
+@example(["+1.00", "-2.50"], None)
+@example(["99999999999999.99"] * 9, None)
+@example(["999999999999999.99"] * 20, None)
 @example(["1.0000000"], None)
 @example(["."], None)
 @example(["-", "12"], "implied(2)")
@@ -54,7 +64,7 @@ def test_amounts_that_are_certain_at_a_glance_are_those_that_are_looked_at_one_b
     texts: list[str | None], parse: str | None
 ) -> None:
     values, written = pa.array(texts, pa.string()), way("decimal(18,2)", parse)
-    with patch.object(totals, "_plain_amounts", lambda *_: None):
+    with patch.object(totals, "_sum_at_a_glance", lambda *_: None):
         one_by_one = sum_of(values, written)
     assert sum_of(values, written) == one_by_one
 
