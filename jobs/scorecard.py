@@ -252,14 +252,12 @@ class _Look:
         return False, _states(self.lane(caught))
 
     def _cases_of(self, caught: Caught) -> list[Row[Any]]:
+        """Those of the lane's rows, and those of the day's tables: each version of a day opens its own, and the newest counts."""
         lane = {d.delivery_id for d in self.lane(caught)}
-        return [
-            case
-            for case in self.cases
-            if case.kind == "rows"
-            and case.cause in caught.causes
-            and (case.delivery_id in lane or (case.feed is None and case.business_date == caught.business_date))
-        ]
+        rows = [case for case in self.cases if case.kind == "rows" and case.cause in caught.causes]
+        of_day = [case for case in rows if case.feed is None and case.business_date == caught.business_date]
+        newest = {(case.table_name, case.cause): case for case in sorted(of_day, key=lambda case: case.case_id)}
+        return [case for case in rows if case.delivery_id in lane] + list(newest.values())
 
     def _duplicate(self, caught: Caught) -> tuple[bool, str]:
         rows = sum(d.duplicate_rows or 0 for d in self.lane(caught))

@@ -398,8 +398,11 @@ def test_nobody_approves_their_own(tiny: TinyBank, ledgerlake: Command, monkeypa
     assert own.status == 2 and "proposed by anna, and nobody approves their own" in own.err
     with tiny.ledger.begin() as db, pytest.raises(IntegrityError, match="four_eyes"), db.begin_nested():
         db.execute(text("update fixes set state = 'approved', decided_by = 'anna'"))
+    with tiny.ledger.begin() as db:  # the bank's clock hangs in Shanghai
+        db.execute(text("update fixes set proposed_at = '2026-09-15T14:05:09Z'"))
     waits = ledgerlake("quarantine", "fixes", width=200)
     assert waits.status == 1 and "direction X means credit (directions)" in waits.out
+    assert "2026-09-15 22:05" in waits.out
     monkeypatch.setattr(commands, "me", lambda: BERND)
     assert ledgerlake("quarantine", "approve", "1", "--note", "seen").status == 0
     twice = ledgerlake("quarantine", "approve", "1", width=400)
@@ -598,3 +601,15 @@ def test_what_a_day_with_an_open_case_of_silver_was_built_from_is_kept(tiny: Tin
     with tiny.ledger.begin() as db:
         kept = {d: deliveries.get(db, d).rows_uri for d in (built_from, other)}
     assert kept[other] is None and Path(str(kept[built_from])).exists()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        (Decimal("0.571234"), Decimal("0.571301"), ("0.5712", "0.5713")),
+        (Decimal("10"), Decimal("12.5"), ("10.00", "12.50")),
+        (None, Decimal("1234.5"), ("–", "1,234.50")),
+    ],
+)
+def test_a_figure_that_changed_is_told_so_that_one_sees_it(before: Any, after: Any, told: tuple[str, str]) -> None:
+    assert bench.Effect("K4", "day", DAY, "bank", "amount_share", before, after).told == told

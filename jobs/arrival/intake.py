@@ -73,11 +73,16 @@ class _Tee:
 
     def __init__(self, stream: BinaryIO, seal: SealedWriter, aside: Aside):
         self._stream, self._seal, self._hash, self._aside, self.size = stream, seal, hashlib.sha256(), aside, 0
+        self._ended = False
 
     def read(self, size: int = -1) -> bytes:
         data = self._stream.read(size)
-        self._aside.call(self._keep, data)
-        self.size += len(data)
+        if data:
+            self._aside.call(self._keep, data)
+            self.size += len(data)
+        elif not self._ended:  # the disk works while the last blocks are split
+            self._ended = True
+            self._aside.call(self._seal.settle)
         return data
 
     def drain(self) -> None:

@@ -61,6 +61,12 @@ def spark_schema(table: Table) -> dict[str, str]:
     return {field.name: SPARK[field.type] for field in schema_of(table)}
 
 
+def _one_value(value: object, kind: pa.DataType) -> pa.Array:
+    """An array of one value; of a text its dictionary, which Parquet takes as it is: to look the same text up for each row cost as much as a column of the file."""
+    one = pa.array([value], kind)
+    return one.dictionary_encode() if kind == pa.string() else one
+
+
 class RowsWriter:
     """Writes to a draft; only `close()` puts the whole file in place."""
 
@@ -70,7 +76,9 @@ class RowsWriter:
         self._draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.part")
         self._schema, self._identifier, self._keys = schema_of(table), identifier, keys
         values = (of.delivery_id, of.entity, of.received_at, of.lane_date)
-        self._of = [pa.scalar(value, kind) for value, kind in zip(values, OF_DELIVERY.values(), strict=True)]
+        self._of = [_one_value(value, kind) for value, kind in zip(values, OF_DELIVERY.values(), strict=True)]
+        for place, value in enumerate(self._of):
+            self._schema = self._schema.set(place, self._schema.field(place).with_type(value.type))
         self._aside = Aside()
         self._writer = pq.ParquetWriter(
             self._draft,
@@ -113,7 +121,8 @@ class RowsWriter:
         self._draft.unlink(missing_ok=True)
 
     def _put(self, count: int, lines: pa.Array, why: pa.Array, sealed: pa.Array, physical: dict[str, pa.Array]) -> None:
-        of = [pa.repeat(value, count) for value in self._of]
+        first = pa.repeat(pa.scalar(0, pa.int8()), count)
+        of = [value.take(first) for value in self._of]
         nothing = pa.nulls(count, pa.string())
         columns = [physical.get(name, nothing) for name in self._schema.names[len(OF_DELIVERY) + len(OF_ROW) :]]
         batch = pa.RecordBatch.from_arrays([*of, lines, why, sealed, *columns], schema=self._schema)

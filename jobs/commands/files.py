@@ -68,7 +68,12 @@ def files(
             else:
                 show_one(found, ONE)
             show(
-                events, ["at", "state", "run_id"], as_json=as_json, move=["run_id"], below=lambda event: [event["note"]]
+                events,
+                ["at", "state", "run_id"],
+                as_json=as_json,
+                clock=the_bank.catalog.profile.clock,
+                move=["run_id"],
+                below=lambda event: [event["note"]],
             )
             return
         rows = deliveries.find(

@@ -75,6 +75,7 @@ def results(
             rows,
             ["evaluated_at", "table_name", "subject", "outcome", "rules_run"],
             as_json=False,
+            clock=the_bank.catalog.profile.clock,
             move=["rules_run", "evaluated_at"],
             below=lambda row: [
                 *map(_told, row["failed"]),

@@ -63,7 +63,7 @@ def lanes(
         show(events or [], [], as_json=True)
     elif events is not None:
         _show_lane(the_bank.catalog, every[0])
-        show(events, ["at", "delivery_id", "state", "file_name"], as_json=False, move=["file_name"], below=lambda event: [event["note"]], empty="Nothing has come.")  # fmt: skip
+        show(events, ["at", "delivery_id", "state", "file_name"], as_json=False, clock=the_bank.catalog.profile.clock, move=["file_name"], below=lambda event: [event["note"]], empty="Nothing has come.")  # fmt: skip
     else:
         for one in boards:
             status = chosen[one.day]

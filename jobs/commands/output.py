@@ -57,6 +57,12 @@ HEADS = {
 }  # fmt: skip
 GAP, INDENT = "  ", "    "
 Below = Callable[[Mapping[str, Any]], Iterable[str | None]]
+Clock = Callable[[datetime], str]
+
+
+def by_utc(at: datetime) -> str:
+    """An instant where no bank's clock is at hand; it says so."""
+    return f"{at:%Y-%m-%d %H:%M}Z"
 
 
 def show(
@@ -64,11 +70,12 @@ def show(
     columns: Sequence[str],
     *,
     as_json: bool,
+    clock: Clock = by_utc,
     move: Sequence[str] = (),
     below: Below | None = None,
     empty: str = "Nothing.",
 ) -> None:
-    """Rows (mappings or named tuples) as a table of these columns, or all of each row as JSON.
+    """Rows (mappings or named tuples) as a table of these columns, or all of each row as JSON. `clock` shows times: the bank's own where there is one.
 
     On a terminal that is too narrow the columns of `move`, one after the other, go to a line below their row, where
     they have a value. Nothing is ever cut off: what a person wants to copy stands in one piece. `below` gives long
@@ -82,7 +89,7 @@ def show(
     if not listed:
         console.print(empty)
         return
-    cells = {c: [HEADS.get(c, c.replace("_", " ")), *(_text(row.get(c)) for row in listed)] for c in columns}
+    cells = {c: [HEADS.get(c, c.replace("_", " ")), *(_text(row.get(c), clock) for row in listed)] for c in columns}
     widths = {c: max(map(cell_len, texts)) for c, texts in cells.items()}
     moved = []
     for column in move:
@@ -101,11 +108,11 @@ def show(
                 _say(INDENT + part, "dim")
 
 
-def show_one(row: Any, columns: Sequence[str]) -> None:
+def show_one(row: Any, columns: Sequence[str], clock: Clock = by_utc) -> None:
     """One row, a line a value that it has."""
     names = {c: HEADS.get(c, c.replace("_", " ")) for c in columns}
     for column, name in names.items():
-        if (text := _text(row._mapping[column])) != "":
+        if (text := _text(row._mapping[column], clock)) != "":
             _say(f"{name.ljust(max(map(len, names.values())))}{GAP}{text}")
 
 
@@ -130,11 +137,11 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | Decimal) and not isinstance(value, bool)
 
 
-def _text(value: Any) -> str:
+def _text(value: Any, clock: Clock) -> str:
     if value is None:
         return ""
     if isinstance(value, datetime):
-        return f"{value:%Y-%m-%d %H:%M:%S}"
+        return clock(value)
     if isinstance(value, Decimal):
         return f"{value:,.2f}"
     if isinstance(value, list | dict):

@@ -128,7 +128,7 @@ def case(
         ]
         show([plain(told)], [], as_json=True)
         return
-    show_one(found, [*CASE, "delivery_id", "state", "opened_at", "closed_at"])
+    show_one(found, [*CASE, "delivery_id", "state", "opened_at", "closed_at"], the_bank.catalog.profile.clock)
     console.print(f"age      {age} days", highlight=False)
     console.print(found.reason, highlight=False, markup=False)
     if news:
@@ -165,6 +165,7 @@ def _show_fixes(bank: Bank, made: list[Any]) -> None:
             made,
             FIX,
             as_json=False,
+            clock=bank.catalog.profile.clock,
             move=FIX_MOVE,
             below=lambda row: [bench.said(bank, row), row["reason"], row["note"], *ends.get(row["fix_id"], [])],
         )
@@ -179,7 +180,10 @@ def _show_effects(one: Any, changed: list[Any] | None) -> None:
         )
         return
     console.print(f"\nWhat the restatement after fix {one.fix_id} changed:", style="bold")
-    shown = [{**vars(e), "period": f"{e.as_of_date} {e.period_kind}"} for e in changed[:SHOWN_EFFECTS]]
+    shown = [
+        {**vars(e), "period": f"{e.as_of_date} {e.period_kind}", "before": e.told[0], "after": e.told[1]}
+        for e in changed[:SHOWN_EFFECTS]
+    ]
     show(shown, ["kpi_id", "measure", "period", "grain", "before", "after"], as_json=False, move=["measure", "period"])
     if len(changed) > SHOWN_EFFECTS:
         console.print(f"... and {len(changed) - SHOWN_EFFECTS} more (--json).")
@@ -280,7 +284,7 @@ def fixes_waiting(bank: BankOption, as_json: JsonOption = False) -> None:
     with the_bank.ledger.begin() as db:
         found = fixes.waiting(db)
     show(
-        found, ["fix_id", "case_id", "kind", "table_name", "cause", "affected_rows", "money", "proposed_by", "proposed_at"], as_json=as_json,
+        found, ["fix_id", "case_id", "kind", "table_name", "cause", "affected_rows", "money", "proposed_by", "proposed_at"], as_json=as_json, clock=the_bank.catalog.profile.clock,
         move=["proposed_at", "money", "affected_rows", "cause", "table_name"], below=lambda row: [bench.said(the_bank, row), row["reason"]],
         empty="No fix waits for a second person.",
     )  # fmt: skip

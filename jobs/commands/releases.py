@@ -14,7 +14,7 @@ from sqlalchemy import Row
 from jobs import rollcall
 from jobs.bank import Bank, open_bank
 from jobs.commands import quarantine, watch
-from jobs.commands.output import Bad, BankOption, JsonOption, console, day_of, plain, show
+from jobs.commands.output import Bad, BankOption, Clock, JsonOption, console, day_of, plain, show
 from jobs.ledger import approvals, days, deciding
 from jobs.ledger import releases as ledger_releases
 
@@ -55,30 +55,31 @@ def releases(
             style="bold",
         )
     if waiting:
-        _show_waiting(wait, as_json=as_json)
+        _show_waiting(wait, the_bank.catalog.profile.clock, as_json=as_json)
         return
     shown = rows if as_json else [{**r._mapping, "lanes": f"{r.received_units}/{r.expected_units}"} for r in rows]
     show(
         shown,
         ["release_id", "run_key", "kind", "lanes", "released_at", "cause", "mart_published_at"],
         as_json=as_json,
+        clock=the_bank.catalog.profile.clock,
         move=["mart_published_at", "cause", "released_at"],
         below=lambda row: [row["approved_by"] and f"approved by {row['approved_by']}", row["report_path"]],
         empty="Nothing was released yet.",
     )
     if wait and not as_json:
         console.print("\nTo be told:", style="bold")
-        _show_waiting(wait, as_json=False)
+        _show_waiting(wait, the_bank.catalog.profile.clock, as_json=False)
 
 
-def _show_waiting(wait: Sequence[deciding.Waiting], *, as_json: bool) -> None:
+def _show_waiting(wait: Sequence[deciding.Waiting], clock: Clock, *, as_json: bool) -> None:
     if as_json:
         show(wait, [], as_json=True)
         return
     shown = [vars(w) | {"feeds": ", ".join(w.feeds), "causes": ", ".join(w.causes)} for w in wait]
     columns = ["business_date", "deliveries", "causes", "since", "feeds"]
     show(
-        shown, columns, as_json=False, move=["feeds", "since"], below=lambda row: [f"waits for: {row['why']}"], empty="No day waits to be told."
+        shown, columns, as_json=False, clock=clock, move=["feeds", "since"], below=lambda row: [f"waits for: {row['why']}"], empty="No day waits to be told."
     )  # fmt: skip
 
 

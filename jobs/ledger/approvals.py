@@ -48,6 +48,12 @@ def waiting(db: Connection) -> list[Row[Any]]:
     return list(db.execute(query.order_by(Approval.approval_id)))
 
 
+def decided(db: Connection, limit: int = 50) -> list[Row[Any]]:
+    """What was approved, declined or withdrawn, the newest first."""
+    query = select(*Approval.__table__.columns).where(Approval.state != "waiting")
+    return list(db.execute(query.order_by(Approval.approval_id.desc()).limit(limit)))
+
+
 def approve(db: Connection, catalog: Catalog, number: int, person: str, note: str | None) -> Row[Any]:
     """A second person agrees: the run is asked for, and stands in `run_key` of what is returned. Raises NotAllowed for what one asked for oneself, for what
     was decided, and while a run of the day is asked for or under way."""

@@ -56,10 +56,14 @@ class SealedWriter:
             at += CHUNK
         self._waiting = bytes(view[at:])
 
-    def close(self) -> None:
-        self._put(self._waiting, last=True)
+    def settle(self) -> None:
+        """What was written so far is on the disk; `close()` has little left to wait for."""
         self._file.flush()
         os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        self._put(self._waiting, last=True)
+        self.settle()
         self._file.close()
         self._draft.replace(self.path)
 

@@ -12,6 +12,8 @@ from jobs.bank import Bank
 from jobs.ledger import fixes
 from jobs.ledger.models import DayRun, DeliveryDate, Release
 
+MOST_DECIMALS = 10
+
 
 @dataclass(frozen=True)
 class Effect:
@@ -24,6 +26,17 @@ class Effect:
     measure: str
     before: Any
     after: Any
+
+    @property
+    def told(self) -> tuple[str, str]:
+        """Before and after, with as few decimals, but at least two, as show that they differ; a dash where there was no figure."""
+        for decimals in range(2, MOST_DECIMALS + 1):
+            before, after = (
+                f"{value:,.{decimals}f}" if value is not None else "–" for value in (self.before, self.after)
+            )
+            if before != after:
+                break
+        return before, after
 
 
 def restatements(db: Connection, fix: Row[Any]) -> list[Row[Any]]:

@@ -121,6 +121,7 @@ def test_a_day_of_a_closed_month_wants_a_second_person(
 ) -> None:
     """D5: asked for by one, approved by another; the releases say that the month is closed, and who approved."""
     assert ledgerlake("approvals").out == "No day waits for a second person.\n"
+    assert ledgerlake("approvals", "--decided").out == "Nothing was decided yet.\n"
     monkeypatch.setattr(quarantine, "me", lambda: "anna")
     asked = ledgerlake("restate", str(DAY), "--reason", "branch b01 was wrong")
     assert asked.status == 0
@@ -137,6 +138,7 @@ def test_a_day_of_a_closed_month_wants_a_second_person(
     done = ledgerlake("approvals", "approve", "1", "--note", "seen")
     assert done.out.startswith(f"Request 1 is approved by lihua: {V2} begins within 60 s.")
     assert V2 in rollcall.call("tiny", "r")["days"]  # beside October's days, which nobody sent anything for
+    assert (ledgerlake("approvals").status, f"built as {V2}" in ledgerlake("approvals", "--decided").out) == (0, True)
     closed.release(V2)
     said = ledgerlake("releases", str(DAY)).out
     assert ("September 2026 is closed since 2026-10-11" in said, "approved by lihua" in said) == (True, True)

@@ -42,7 +42,12 @@ def test_one_asks_and_another_approves(website: Website, request_1: int, screen:
     done = admin.post(f"/ledgerlake/approvals/{request_1}/approve?bank=demo", data={"note": "seen"})
     assert done.status_code == 303
     assert asked_for(website) == [(f"{DAY}|v1", "admin")]
-    assert "Days of closed months" not in admin.get(PAGE).text
+    decided = admin.get(PAGE).text
+    assert (f"built as {DAY}|v1" in decided, "admin, 2026-10-11 08:00: seen" in decided, ">Approve<" in decided) == (
+        True,
+        True,
+        False,
+    )
 
 
 def test_a_viewer_sees_it_and_decides_nothing(website: Website, request_1: int) -> None:

@@ -18,6 +18,7 @@ from jobs.ledger import approvals, batches, fixes
 from jobs.quarantine import NotAllowed
 
 SHOWN_EFFECTS = 40
+SHOWN_DECISIONS = 5
 Text = Annotated[str, Form()]
 
 
@@ -31,7 +32,7 @@ def _cases(request: Request, visitor: Visitor, cause: str | None = None, closed:
     bank = current_bank(visitor.bank)
     with bank.ledger.begin() as db:
         found = batches.cases(db, state=None if closed else "open")
-        waiting, asked = fixes.waiting(db), approvals.waiting(db)
+        waiting, asked, decided = fixes.waiting(db), approvals.waiting(db), approvals.decided(db, SHOWN_DECISIONS)
         ages = {one.case_id: bench.age_days(db, one) for one in found}
     causes: dict[tuple[str, str], dict[str, Any]] = {}
     for one in found:
@@ -43,8 +44,8 @@ def _cases(request: Request, visitor: Visitor, cause: str | None = None, closed:
     ranked = sorted(causes.items(), key=lambda item: (-item[1]["rows"], item[0]))
     shown = [one for one in found if cause in (None, one.cause)]
     return page(
-        request, "quarantine.html.j2", visitor, 409 if wrong else 200, title="Quarantine", wrong=wrong, asked=asked, causes=ranked, cases=shown, ages=ages, waiting=waiting, cause=cause, closed=closed,
-        said=partial(bench.said, bank), refresh=None if wrong or (asked and visitor.may_act) else 60,
+        request, "quarantine.html.j2", visitor, 409 if wrong else 200, title="Quarantine", wrong=wrong, asked=asked, decided=decided, causes=ranked, cases=shown, ages=ages, waiting=waiting, cause=cause, closed=closed,
+        said=partial(bench.said, bank), clock=bank.catalog.profile.clock, refresh=None if wrong or (asked and visitor.may_act) else 60,
     )  # fmt: skip
 
 
@@ -65,11 +66,12 @@ def _case(request: Request, visitor: Visitor, case_id: int, wrong: str | None = 
         return page(request, "refused.html.j2", visitor, 404, title="Quarantine", reason=str(error))
     table = bank.catalog.tables.get(found.table_name)
     listed = bench.list_of(table, found.cause) if table else None
+    codes = bench.codes_of(bank, found) if listed else []
     effects = {one.fix_id: bench.effects(bank, one) for one in made if one.state in ("done", "failed")}
     return page(
         request, "quarantine_case.html.j2", visitor, 409 if wrong else 200, title=f"Case {case_id}", case=found, age=age, fixes=made, replays=replays,
-        samples=bench.samples(bank, found), codes=bench.codes_of(bank, found) if listed else [], table=table, effects=effects, wrong=wrong,
-        meanings=sorted(set(bank.catalog.references[listed[1]].map.values())) if listed else [], possible=bench.kinds(bank, found), news=bench.changed_since(bank, found), said=partial(bench.said, bank),
+        samples=bench.samples(bank, found), codes=codes, unnamed=[one.code for one in codes if case_id in one.cases], table=table, effects=effects, wrong=wrong,
+        meanings=sorted(set(bank.catalog.references[listed[1]].map.values())) if listed else [], possible=bench.kinds(bank, found), news=bench.changed_since(bank, found), said=partial(bench.said, bank), clock=bank.catalog.profile.clock,
         most=SHOWN_EFFECTS, rule_columns=bench.rule_columns(table, found.cause) if table else [],
         refresh=_refresh(visitor, found, made, wrong),
     )  # fmt: skip
