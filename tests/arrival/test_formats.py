@@ -9,7 +9,7 @@ import gzip
 import io
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -288,6 +288,74 @@ def test_parquet_floats_missing_columns_and_cut_files_are_refused() -> None:
         read(ParquetFile(kind="parquet"), file.getvalue()[:-9])
     with pytest.raises(Refused, match="does not begin with PAR1"):
         read(ParquetFile(kind="parquet"), b"a|b")
+
+
+def parquet(table: pa.Table) -> bytes:
+    file = io.BytesIO()
+    pq.write_table(table, file)
+    return file.getvalue()
+
+
+def test_parquet_text_that_is_no_utf8_is_refused_with_its_bytes_and_row() -> None:
+    """A2: no library looks, and whoever reads it next would replace what it cannot read."""
+    plain = pa.array([b"ok", None, "张三".encode("gbk")]).view(pa.string())
+    for texts in (plain, plain.dictionary_encode()):
+        with pytest.raises(
+            Refused, match=r"Bytes d5 c5 at byte 0 of the Parquet column a in row 3 are not utf-8"
+        ) as no:
+            read(ParquetFile(kind="parquet"), parquet(pa.table({"a": texts})), columns(a={}))
+        assert no.value.cause == "bad_byte"
+
+
+def test_a_parquet_column_that_is_named_twice_is_refused() -> None:
+    twice = pa.table([pa.array(["1"]), pa.array(["2"])], names=["a", "a"])
+    with pytest.raises(Refused, match="names the column 'a' twice"):
+        read(ParquetFile(kind="parquet"), parquet(twice), columns(a={}))
+
+
+@quick
+@given(
+    table=st.lists(
+        st.tuples(
+            st.none() | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=5),
+            st.none() | st.decimals(-(10**15), 10**15, places=2, allow_nan=False),
+            st.none() | st.dates(),
+        ),
+        max_size=8,
+    ),
+    by_word=st.booleans(),
+)
+def test_parquet_reads_back(table: list[tuple[Any, ...]], by_word: bool) -> None:
+    texts, amounts, dates = zip(*table, strict=True) if table else ((), (), ())
+    a = pa.array(texts, pa.string())
+    content = parquet(
+        pa.table(
+            {
+                "a": a.dictionary_encode() if by_word else a,
+                "b": pa.array(amounts, pa.decimal128(18, 2)),
+                "c": pa.array(dates, pa.date32()),
+            }
+        )
+    )
+    good, bad, _ = read(ParquetFile(kind="parquet"), content)
+    shown = [(t, None if b is None else f"{b:.2f}", None if d is None else d.isoformat()) for t, b, d in table]
+    assert (bad, good) == ([], [(n, *row) for n, row in enumerate(shown, 1)])
+
+
+WHOLE_PARQUET = parquet(pa.table({"a": ["张三", None] * 20, "b": ["x"] * 40, "c": pa.array(range(40))}))
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(4, len(WHOLE_PARQUET) - 5), st.integers(0, 255)), max_size=6), st.binary(max_size=40)
+)
+def test_parquet_that_is_damaged_or_none_never_crashes(damage: list[tuple[int, int]], content: bytes) -> None:
+    broken = bytearray(WHOLE_PARQUET)
+    for at, byte in damage:
+        broken[at] = byte
+    for one in (bytes(broken), content, b"PAR1" + content + b"PAR1"):
+        with suppress(Refused):
+            read(ParquetFile(kind="parquet"), one)
 
 
 @given(st.binary(max_size=60))
