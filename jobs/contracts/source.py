@@ -14,6 +14,7 @@ from pydantic import AfterValidator, Field, PrivateAttr, field_validator, model_
 from jobs.contracts.copybook import Copybook, parse_copybook
 from jobs.contracts.errors import nearest
 from jobs.contracts.model import Strict, clock_time
+from jobs.contracts.parse import DECIMALS, WHOLE, Way, way
 
 
 class Schedule(Strict):
@@ -59,6 +60,7 @@ class Files(Strict):
 
 # Mainframe encodings that Python has no codec of and arrival has a table of.
 OWN_ENCODINGS = ("ibm1388",)
+SUM = f"decimal({WHOLE + DECIMALS},{DECIMALS})"  # the type of a stated sum
 KNOWN_FIELDS = ("system", "entity", "business_date", "created_at", "record_count", "amount_sum")
 
 
@@ -85,6 +87,14 @@ class Record(Strict):
 
     tag: str
     fields: list[str]
+    widths: list[Annotated[int, Field(gt=0)]] | None = Field(
+        None,
+        description="fixed width: bytes of each field, which follow the tag and each other without a separator",
+    )
+    parse: str | None = Field(
+        None,
+        description="how `amount_sum` is written, in the words of a column: `implied(2)` for fen; with its decimals when nothing is said",
+    )
 
     @field_validator("fields")
     @classmethod
@@ -97,6 +107,20 @@ class Record(Strict):
                     f"field {name} is compared with nothing. Did you mean {near[0]}? Another name for what is not compared"
                 )
         return names
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Record:
+        if self.widths is not None and len(self.widths) != len(self.fields):
+            raise ValueError(f"{len(self.widths)} widths for {len(self.fields)} fields; write one for each")
+        if self.parse is not None and "amount_sum" not in self.fields:
+            raise ValueError("parse says how amount_sum is written, and there is no such field")
+        self.sum_way  # noqa: B018 - raises for words that are not known
+        return self
+
+    @property
+    def sum_way(self) -> Way | None:
+        """How `amount_sum` is written, where the source says it."""
+        return way(SUM, self.parse) if self.parse is not None else None
 
 
 class Drift(Strict):
@@ -129,6 +153,12 @@ class Delimited(Strict):
     drift: Drift = Field(default_factory=Drift)
 
     @model_validator(mode="after")
+    def _edges_have_separators(self) -> Delimited:
+        if any(edge is not None and edge.widths is not None for edge in (self.header, self.trailer)):
+            raise ValueError("widths are of fixed_width; here the separator parts the fields of header and trailer")
+        return self
+
+    @model_validator(mode="after")
     def _only_names_drift(self) -> Delimited:
         if not self.column_line and self.drift != Drift():
             raise ValueError("drift speaks of names of columns, and without columnLine the file has none")
@@ -149,7 +179,9 @@ class FixedWidth(Strict):
     compression: Literal["gzip"] | None = None
     header: Record | None = None
     trailer: Record | None = None
-    record_separator: str = Field("|", alias="recordSeparator", description="separator inside header and trailer lines")
+    record_separator: str = Field(
+        "|", alias="recordSeparator", description="separator inside header and trailer lines that have no `widths`"
+    )
 
 
 class JsonLines(Strict):

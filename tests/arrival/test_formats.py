@@ -209,6 +209,47 @@ def test_f09_a_column_that_ends_inside_a_character_costs_its_line_only() -> None
     ]
 
 
+EDGED = FixedWidth.model_validate(
+    {
+        "kind": "fixed_width",
+        "encoding": "gb18030",
+        "header": {"tag": "HDR", "fields": ["entity", "business_date", "name"], "widths": [4, 8, 8]},
+        "trailer": {"tag": "9", "fields": ["record_count", "amount_sum"], "widths": [6, 12]},
+    }
+)
+
+
+@quick
+@given(st.lists(CELL, max_size=6), st.integers(1, 40), st.sampled_from(["\n", "\r\n"]), st.sampled_from(["", "   "]))
+def test_header_and_trailer_may_have_widths_too(cells: list[str], block: int, end: str, behind: str) -> None:
+    """Bytes here too: a name of Chinese characters stands between fields."""
+    lines = [f"HDRb01 20260915张三    {behind}".encode("gb18030")]
+    lines += [cell.encode("gb18030").ljust(24) for cell in cells]
+    lines.append(f"9{len(cells):06d}{12345:012d}{behind}".encode())
+    with blocks_of(block):
+        good, bad, reader = read(EDGED, b"".join(line + end.encode() for line in lines), columns(a={"width": 24}))
+    assert (bad, [a for _, a in good]) == ([], [cell.strip(" ") or None for cell in cells])
+    assert reader.header == {"entity": "b01", "business_date": "20260915", "name": "张三"}
+    assert reader.trailer == {"record_count": f"{len(cells):06d}", "amount_sum": "000000012345"}
+
+
+@pytest.mark.parametrize(
+    ("header", "trailer", "cause", "told"),
+    [
+        ("HDRb01 20260915Anna    ", "9000001000000", "truncated", "Line 3 begins with '9' and has 13 bytes. Expected the trailer record 9 of 19"),
+        ("HDRb01 20260915Anna    ", "", "truncated", "Line 2 begins with 'a' and has 3 bytes"),
+        ("HDRb01 20260915", "9000001000000012345", "no_header", "Line 1 begins with 'HDR' and has 15 bytes. Expected the header record HDR of 23"),
+        ("H01b01 20260915Anna    ", "9000001000000012345", "no_header", "Line 1 begins with 'H01'"),
+        ("HDRb01 20260915Anna    ", "9000001000000012345CNY", "no_trailer", "The trailer in line 3 has 22 bytes. Expected 19"),
+    ],
+)  # fmt: skip
+def test_a_header_or_trailer_of_another_width_is_told(header: str, trailer: str, cause: str, told: str) -> None:
+    content = "\n".join([header, "abc", *([trailer] if trailer else [])])
+    with pytest.raises(Refused) as refusal:
+        read(EDGED, content.encode(), columns(a={"width": 3}))
+    assert (refusal.value.cause, told in refusal.value.reason) == (cause, True), refusal.value.reason
+
+
 JSON = st.recursive(
     st.none()
     | st.booleans()
