@@ -13,9 +13,10 @@ from typing import BinaryIO, NamedTuple
 import pyarrow as pa
 
 from jobs.arrival.aside import ahead
-from jobs.arrival.encodings import EBCDIC, LINE_SAFE, decode, encode
+from jobs.arrival.encodings import decode, encode
 from jobs.arrival.errors import Cut, Refused
 from jobs.bursting import RATIO, bursts
+from jobs.contracts.encodings import EBCDIC, LINE_SAFE
 from jobs.privacy.kinds import PRIVATE_USE
 
 BLOCK = 8 << 20  # bytes; large enough that the parser works at full speed

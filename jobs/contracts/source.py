@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import codecs
 import re
 from datetime import date
 from difflib import get_close_matches
@@ -12,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, PrivateAttr, field_validator, model_validator
 
 from jobs.contracts.copybook import Copybook, parse_copybook
+from jobs.contracts.encodings import KNOWN, LINE_SAFE, codec_of
 from jobs.contracts.errors import nearest
 from jobs.contracts.model import Strict, clock_time
 from jobs.contracts.parse import DECIMALS, WHOLE, Way, way
@@ -58,21 +58,14 @@ class Files(Strict):
         return value
 
 
-# Mainframe encodings that Python has no codec of and arrival has a table of.
-OWN_ENCODINGS = ("ibm1388",)
 SUM = f"decimal({WHOLE + DECIMALS},{DECIMALS})"  # the type of a stated sum
 KNOWN_FIELDS = ("system", "entity", "business_date", "created_at", "record_count", "amount_sum")
 
 
 def _known_encoding(name: str) -> str:
-    if name not in OWN_ENCODINGS:
-        try:
-            codecs.lookup(name)
-        except LookupError as error:
-            usual = ("utf-8", "utf-8-sig", "utf-16", "gb18030", "gbk", "big5", "cp037", *OWN_ENCODINGS)
-            raise ValueError(
-                f"there is no encoding {name}. {nearest(name, usual)} Usual ones: {', '.join(usual)}"
-            ) from error
+    if codec_of(name) is None:
+        known = sorted(KNOWN | {"utf-8-sig"})
+        raise ValueError(f"there is no encoding {name}. {nearest(name, known)} (known are {', '.join(known)})")
     return name
 
 
@@ -182,6 +175,15 @@ class FixedWidth(Strict):
     record_separator: str = Field(
         "|", alias="recordSeparator", description="separator inside header and trailer lines that have no `widths`"
     )
+
+    @field_validator("encoding")
+    @classmethod
+    def _has_lines(cls, value: str) -> str:
+        if codec_of(value) not in LINE_SAFE:
+            raise ValueError(
+                f"lines of {value} do not end with the byte 0A. Records of one length without line ends are read by `kind: copybook`"
+            )
+        return value
 
 
 class JsonLines(Strict):

@@ -62,6 +62,8 @@ IN_ONE_FILE = {
     "unknown key in a rule": ("bronze/payments.yaml", "id: not_empty,", "id: not_empty, severity: high,", "unknown key rules.1.severity"),
     "unknown key in a format": ("sources/tiny/payments.yaml", 'separator: "|"', 'seperator: "|"', "unknown key format.delimited.seperator"),
     "unknown encoding": ("sources/tiny/payments.yaml", 'separator: "|"', 'separator: "|", encoding: gbkk', "there is no encoding gbkk. Did you mean gbk?"),
+    "an encoding that arrival does not read": ("sources/tiny/payments.yaml", 'separator: "|"', 'separator: "|", encoding: shift_jis', "there is no encoding shift_jis"),
+    "fixed width without line ends": ("sources/tiny/payments.yaml", 'format: {kind: delimited, separator: "|"}', 'format: {kind: fixed_width, encoding: utf-16}', "lines of utf-16 do not end with the byte 0A"),
     "misspelt field of a trailer": ("sources/tiny/payments.yaml", 'separator: "|"', 'separator: "|", trailer: {tag: T, fields: [record_cnt]}', "Did you mean record_count?"),
     "widths beside a separator": ("sources/tiny/payments.yaml", 'separator: "|"', 'separator: "|", trailer: {tag: T, fields: [record_count], widths: [8]}', "widths are of fixed_width"),
     "a width too few": ("sources/tiny/payments.yaml", 'separator: "|"', 'separator: "|", trailer: {tag: T, fields: [record_count, amount_sum], widths: [8]}', "1 widths for 2 fields"),
