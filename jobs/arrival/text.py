@@ -148,6 +148,12 @@ def _decoded(pieces: Iterator[bytes], codec: str) -> Iterator[bytes]:
             text = decoder.decode(piece)
         except UnicodeDecodeError as error:
             raise bad_byte(begun + piece, error, codec, offset - len(begun), line) from error
+        except UnicodeError as error:  # the only one that UTF-16's decoder raises beside: which order of bytes is it?
+            raise Refused(
+                "no_byte_order",
+                f"The file begins with {(begun + piece)[:2].hex(' ')}, which is no byte order mark (ff fe or fe ff) of {codec}. Expected one; declare utf-16-le or utf-16-be where "
+                "the sender writes none.",
+            ) from error
         data = text.encode()
         if not codec.startswith("utf") and not data.isascii():
             whole = begun + piece

@@ -122,6 +122,12 @@ def test_json_lines_in_utf_16() -> None:
     assert rows == [(1, "张", None), (2, None, "12.50")]
 
 
+def test_utf_16_without_its_mark_is_refused_and_not_guessed() -> None:
+    with pytest.raises(Refused, match=r"begins with 61 00, which is no byte order mark .* declare utf-16-le or"):
+        read(delimited("utf-16"), "a|b\n".encode("utf-16-le"))
+    assert read(delimited("utf-16-le"), "a|b\n".encode("utf-16-le"))[0] == [(1, "a", "b")]
+
+
 def test_half_a_character_is_a_cut_file_and_a_half_of_a_pair_a_bad_byte() -> None:
     content = "a|b\nc|d\n".encode("utf-16-le")
     with pytest.raises(Cut, match=r"ends within a character \(byte 15\)"):
