@@ -9,12 +9,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.arrival.encodings import EBCDIC, codec_name, decode, decode_wide
+from jobs.arrival.encodings import codec_name, decode, decode_wide
 from jobs.arrival.text import assigned
 from jobs.contracts.copybook import Picture
+from jobs.contracts.encodings import EBCDIC
 
 PADDING = " \0"
-SINGLE = {"ascii", "cp1250", "cp1252", "iso8859-1", "iso8859-2", "latin-1"}  # one byte a character
+SINGLE = {"ascii", "cp1250", "cp1252", "iso8859-1", "iso8859-2"}  # one byte a character
 
 
 class Fields:

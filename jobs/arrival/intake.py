@@ -30,6 +30,8 @@ from jobs.arrival.rows import Of, RowsWriter
 from jobs.arrival.text import MARKED
 from jobs.arrival.totals import Counter, Stated, Totals, stated_in_trailer
 from jobs.contracts.model import Table
+from jobs.contracts.parse import Way
+from jobs.contracts.source import Format, Record
 from jobs.privacy import pgp
 from jobs.privacy.identify import Identifier
 from jobs.privacy.keys import Keys
@@ -203,7 +205,9 @@ def _read(
             if not header_checked:
                 check.header(reader.header)
             _check_any_row_fits(counter.totals, reasons)
-            intake.stated = stated_in_trailer(reader.trailer, table.columns[summed] if summed else None)
+            intake.stated = stated_in_trailer(
+                reader.trailer, table.columns[summed] if summed else None, _sum_way(lane.source.format)
+            )
         except ForbiddenColumn:
             raise
         except Refused as refusal:
@@ -223,6 +227,12 @@ def _read(
     if intake.refusal:
         writer.discard()
     return intake
+
+
+def _sum_way(fmt: Format) -> Way | None:
+    """How the trailer writes its sum, where the source says it."""
+    trailer = getattr(fmt, "trailer", None)
+    return trailer.sum_way if isinstance(trailer, Record) else None
 
 
 def _characters(values: pa.Array) -> int:

@@ -63,10 +63,11 @@ def _narrow(name: str, values: pa.Array, notes: Counter[str]) -> pa.Array:
 
 def _unzoned(values: pa.Array) -> pa.Array:
     """What is no zoned number stays as it is, and is rejected where it is read."""
-    return pa.array([_of_zoned(text) for text in values.to_pylist()], pa.string())
+    return pa.array([of_zoned(text) for text in values.to_pylist()], pa.string())
 
 
-def _of_zoned(text: str | None) -> str | None:
+def of_zoned(text: str | None) -> str | None:
+    """Sign and digits of a zoned number; any other text as it is."""
     bare = text.strip() if text else ""
     if not bare or not all(c in DIGITS for c in bare[:-1]):
         return text

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO, ClassVar, NamedTuple, Protocol
+from itertools import accumulate, pairwise
+from typing import Any, BinaryIO, ClassVar, Literal, NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -103,6 +104,30 @@ def parse_record(line: str, record: Record, separator: str, what: str, number: i
             "send the file again.",
         )
     return dict(zip(record.fields, parts[1:], strict=False))
+
+
+def parse_cut(
+    line: bytes, record: Record, codec: str, what: Literal["header", "trailer"], number: int
+) -> dict[str, str]:
+    """A header or trailer line whose fields have widths -> its fields by name. Blanks behind the last one are no part of it.
+
+    Raises Cut for a trailer that is another line or ends too early, Refused(no_header, no_trailer) otherwise.
+    """
+    tag = record.tag.encode(codec)
+    ends = list(accumulate(record.widths or [], initial=len(tag)))
+    if not line.startswith(tag) or len(line) < ends[-1]:
+        begins = line[: len(tag)].decode(codec, errors="replace")
+        found = f"Line {number} begins with {begins!r} and has {len(line)} bytes. Expected the {what} record {record.tag} of {ends[-1]} bytes"
+        if what == "trailer":
+            raise Cut(f"{found}, last; send the whole file again.", last_whole_line=number - 1)
+        raise Refused("no_header", f"{found}; send the file again with it.")
+    if line[ends[-1] :].strip():
+        raise Refused(
+            f"no_{what}",
+            f"The {what} in line {number} has {len(line)} bytes. Expected {ends[-1]} ({', '.join(record.fields)}); send the file again, or correct the widths in the source.",
+        )
+    cut = [line[start:end].decode(codec, errors="replace").strip() for start, end in pairwise(ends)]
+    return dict(zip(record.fields, cut, strict=True))
 
 
 def split_ends(

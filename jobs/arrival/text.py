@@ -13,9 +13,10 @@ from typing import BinaryIO, NamedTuple
 import pyarrow as pa
 
 from jobs.arrival.aside import ahead
-from jobs.arrival.encodings import EBCDIC, LINE_SAFE, ONE_TO_ONE, decode, encode
+from jobs.arrival.encodings import decode, encode
 from jobs.arrival.errors import Cut, Refused
 from jobs.bursting import RATIO, bursts
+from jobs.contracts.encodings import EBCDIC, LINE_SAFE, ONE_TO_ONE
 from jobs.privacy.kinds import PRIVATE_USE
 
 BLOCK = 8 << 20  # bytes; large enough that the parser works at full speed
@@ -147,6 +148,12 @@ def _decoded(pieces: Iterator[bytes], codec: str) -> Iterator[bytes]:
             text = decoder.decode(piece)
         except UnicodeDecodeError as error:
             raise bad_byte(begun + piece, error, codec, offset - len(begun), line) from error
+        except UnicodeError as error:  # the only one that UTF-16's decoder raises beside: which order of bytes is it?
+            raise Refused(
+                "no_byte_order",
+                f"The file begins with {(begun + piece)[:2].hex(' ')}, which is no byte order mark (ff fe or fe ff) of {codec}. Expected one; declare utf-16-le or utf-16-be where "
+                "the sender writes none.",
+            ) from error
         data = text.encode()
         if not codec.startswith("utf") and not data.isascii():
             whole = begun + piece

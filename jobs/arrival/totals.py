@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.arrival.errors import Refused
+from jobs.arrival.plain import of_zoned
 from jobs.arrival.records import Rows, ends, joined
 from jobs.contracts.column import Column
 from jobs.contracts.parse import DECIMALS, WHOLE, Way
@@ -159,12 +161,13 @@ def stated_in_signal(text: str, file_name: str) -> Stated:
     )
 
 
-def stated_in_trailer(trailer: dict[str, str], summed: Column | None = None) -> Stated:
-    """`summed`: the column whose sum is stated. It may be written as the column's amounts are (`12.00-`), decimals not implied."""
-    way = Way(summed.way.how, None, ()) if summed is not None and not summed.way.implied else PLAIN
-    return Stated(
-        _count(trailer.get("record_count", ""), "trailer"), _money(trailer.get("amount_sum", ""), "trailer", way)
-    )
+def stated_in_trailer(trailer: dict[str, str], summed: Column | None = None, declared: Way | None = None) -> Stated:
+    """`summed`: the column whose sum is stated. It may be written as the column's amounts are (`12.00-`), decimals not implied, unless the source says how (`declared`)."""
+    text = trailer.get("amount_sum", "")
+    ways = [PLAIN, *([Way(summed.way.how, None, ())] if summed is not None and not summed.way.implied else [])]
+    if declared is not None:
+        ways, text = [declared], of_zoned(text) or "" if declared.is_zoned else text
+    return Stated(_count(trailer.get("record_count", ""), "trailer"), _money(text, "trailer", ways))
 
 
 def compare(totals: Totals, stated: Stated, where: str) -> None:
@@ -202,18 +205,18 @@ def _count(text: str, where: str) -> int | None:
     return int(text)
 
 
-def _money(text: str, where: str, way: Way = PLAIN) -> Decimal | None:
+def _money(text: str, where: str, ways: Sequence[Way] = (PLAIN,)) -> Decimal | None:
+    """The amount, in the first of the ways in which it can be read."""
     if not text:
         return None
-    amount, unread = sum_of(pa.array([text.strip()]), PLAIN)
-    if unread:
+    for way in ways:
         amount, unread = sum_of(pa.array([text.strip()]), way)
-    if unread:
-        raise Refused(
-            f"{where}_unreadable",
-            f"The {where} states the sum {text[:40]!r}. Expected an amount such as 1234.56; send the file again.",
-        )
-    return amount
+        if not unread:
+            return amount
+    example = "digits without a point" if ways[0].implied else "an amount such as 1234.56"
+    raise Refused(
+        f"{where}_unreadable", f"The {where} states the sum {text[:40]!r}. Expected {example}; send the file again."
+    )
 
 
 def _names(lines: list[list[str]]) -> str:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import codecs
 import re
 from datetime import date
 from difflib import get_close_matches
@@ -13,7 +12,9 @@ from pydantic import AfterValidator, Field, PrivateAttr, field_validator, model_
 
 from jobs.contracts.base import Strict, clock_time
 from jobs.contracts.copybook import Copybook, parse_copybook
+from jobs.contracts.encodings import KNOWN, LINE_SAFE, codec_of
 from jobs.contracts.errors import nearest
+from jobs.contracts.parse import DECIMALS, WHOLE, Way, way
 
 
 class Schedule(Strict):
@@ -57,20 +58,14 @@ class Files(Strict):
         return value
 
 
-# Mainframe encodings that Python has no codec of and arrival has a table of.
-OWN_ENCODINGS = ("ibm1388",)
+SUM = f"decimal({WHOLE + DECIMALS},{DECIMALS})"  # the type of a stated sum
 KNOWN_FIELDS = ("system", "entity", "business_date", "created_at", "record_count", "amount_sum")
 
 
 def _known_encoding(name: str) -> str:
-    if name not in OWN_ENCODINGS:
-        try:
-            codecs.lookup(name)
-        except LookupError as error:
-            usual = ("utf-8", "utf-8-sig", "utf-16", "gb18030", "gbk", "big5", "cp037", *OWN_ENCODINGS)
-            raise ValueError(
-                f"there is no encoding {name}. {nearest(name, usual)} Usual ones: {', '.join(usual)}"
-            ) from error
+    if codec_of(name) is None:
+        known = sorted(KNOWN | {"utf-8-sig"})
+        raise ValueError(f"there is no encoding {name}. {nearest(name, known)} (known are {', '.join(known)})")
     return name
 
 
@@ -85,6 +80,14 @@ class Record(Strict):
 
     tag: str
     fields: list[str]
+    widths: list[Annotated[int, Field(gt=0)]] | None = Field(
+        None,
+        description="fixed width: bytes of each field, which follow the tag and each other without a separator",
+    )
+    parse: str | None = Field(
+        None,
+        description="how `amount_sum` is written, in the words of a column: `implied(2)` for fen; with its decimals when nothing is said",
+    )
 
     @field_validator("fields")
     @classmethod
@@ -97,6 +100,20 @@ class Record(Strict):
                     f"field {name} is compared with nothing. Did you mean {near[0]}? Another name for what is not compared"
                 )
         return names
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Record:
+        if self.widths is not None and len(self.widths) != len(self.fields):
+            raise ValueError(f"{len(self.widths)} widths for {len(self.fields)} fields; write one for each")
+        if self.parse is not None and "amount_sum" not in self.fields:
+            raise ValueError("parse says how amount_sum is written, and there is no such field")
+        self.sum_way  # noqa: B018 - raises for words that are not known
+        return self
+
+    @property
+    def sum_way(self) -> Way | None:
+        """How `amount_sum` is written, where the source says it."""
+        return way(SUM, self.parse) if self.parse is not None else None
 
 
 class Drift(Strict):
@@ -129,6 +146,12 @@ class Delimited(Strict):
     drift: Drift = Field(default_factory=Drift)
 
     @model_validator(mode="after")
+    def _edges_have_separators(self) -> Delimited:
+        if any(edge is not None and edge.widths is not None for edge in (self.header, self.trailer)):
+            raise ValueError("widths are of fixed_width; here the separator parts the fields of header and trailer")
+        return self
+
+    @model_validator(mode="after")
     def _only_names_drift(self) -> Delimited:
         if not self.column_line and self.drift != Drift():
             raise ValueError("drift speaks of names of columns, and without columnLine the file has none")
@@ -149,7 +172,18 @@ class FixedWidth(Strict):
     compression: Literal["gzip"] | None = None
     header: Record | None = None
     trailer: Record | None = None
-    record_separator: str = Field("|", alias="recordSeparator", description="separator inside header and trailer lines")
+    record_separator: str = Field(
+        "|", alias="recordSeparator", description="separator inside header and trailer lines that have no `widths`"
+    )
+
+    @field_validator("encoding")
+    @classmethod
+    def _has_lines(cls, value: str) -> str:
+        if codec_of(value) not in LINE_SAFE:
+            raise ValueError(
+                f"lines of {value} do not end with the byte 0A. Records of one length without line ends are read by `kind: copybook`"
+            )
+        return value
 
 
 class JsonLines(Strict):

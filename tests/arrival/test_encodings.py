@@ -20,6 +20,7 @@ from jobs.arrival.formats import format_module
 from jobs.arrival.plain import plainly
 from jobs.arrival.records import Rows
 from jobs.contracts.column import Column
+from jobs.contracts.encodings import EBCDIC, KNOWN, LINE_SAFE
 from jobs.contracts.source import Delimited, JsonLines
 from tests.arrival.conftest import bronze
 
@@ -70,9 +71,61 @@ def test_lines_of_a_mainframe_are_read_back(table: list[tuple[str, str]], end: b
     assert rows == [(n, a or None, b or None) for n, (a, b) in enumerate(table, 1)]
 
 
+# Characters whose second byte is | or \ among them; 碁, 恒 and 裏 are in the Big5 of Windows and of Hong Kong only, 嘅 is in that of Hong Kong.
+TAIWAN = {
+    "big5": "香港功許育",
+    "cp950": "香港功許育碁恒裏",
+    "big5hkscs": "香港功許育碁恒裏嘅",
+    "gbk": "张三億誠",
+    "gb2312": "张三",
+}
+
+
+@pytest.mark.parametrize("encoding", TAIWAN)
+@given(data=st.data(), block=st.integers(1, 40))
+def test_chinese_of_each_encoding_is_read_back(encoding: str, data: st.DataObject, block: int) -> None:
+    words = st.text(st.sampled_from(TAIWAN[encoding] + "AB0\\"), max_size=5)
+    table = data.draw(st.lists(st.tuples(words, words), min_size=1, max_size=8))
+    content = "".join(f"{a}|{b}\n" for a, b in table).encode(encoding)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(text, "BLOCK", block)
+        rows, _ = read(delimited(encoding), content)
+    assert rows == [(n, a or None, b or None) for n, (a, b) in enumerate(table, 1)]
+
+
+def test_characters_of_big5_have_second_bytes_that_look_like_separators() -> None:
+    assert ("功".encode("big5")[1:], "育".encode("big5")[1:]) == (b"\\", b"|")
+    with pytest.raises(Refused, match="are not big5"):
+        read(delimited("big5"), "恒|生\n".encode("cp950"))
+
+
+@pytest.mark.parametrize("encoding", sorted(LINE_SAFE))
+def test_the_byte_0a_is_a_line_end_and_never_part_of_a_character(encoding: str) -> None:
+    for first in range(0x80, 0x100):
+        for before in (b"", b"\x81\x30"):  # of four bytes in GB18030, too
+            shown = (before + bytes([first]) + b"\n").decode(encoding, errors="replace")
+            assert shown.endswith("\n"), (encoding, first)
+
+
+@pytest.mark.parametrize("encoding", sorted(KNOWN))
+def test_each_encoding_that_may_be_declared_is_read(encoding: str) -> None:
+    end = b"\x25" if encoding in EBCDIC else b""
+    content = b"".join(encode(f"A{n};B{n}" + ("" if end else "\n"), encoding) + end for n in (1, 2))
+    if encoding == "utf-16":
+        content = "A1;B1\nA2;B2\n".encode(encoding)
+    rows, _ = read(delimited(encoding, separator=";"), content)
+    assert rows == [(1, "A1", "B1"), (2, "A2", "B2")]
+
+
 def test_json_lines_in_utf_16() -> None:
     rows, _ = read(JsonLines(kind="json_lines", encoding="utf-16"), '{"a":"张"}\n{"b":12.50}\n'.encode("utf-16"))
     assert rows == [(1, "张", None), (2, None, "12.50")]
+
+
+def test_utf_16_without_its_mark_is_refused_and_not_guessed() -> None:
+    with pytest.raises(Refused, match=r"begins with 61 00, which is no byte order mark .* declare utf-16-le or"):
+        read(delimited("utf-16"), "a|b\n".encode("utf-16-le"))
+    assert read(delimited("utf-16-le"), "a|b\n".encode("utf-16-le"))[0] == [(1, "a", "b")]
 
 
 def test_half_a_character_is_a_cut_file_and_a_half_of_a_pair_a_bad_byte() -> None:

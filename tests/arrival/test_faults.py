@@ -22,7 +22,7 @@ import pytest
 from jobs.arrival.doorbell import waiting_count
 from jobs.arrival.forbidden import NAMES, may_hide_a_secret
 from jobs.arrival.land import Landed
-from jobs.contracts.source import Control
+from jobs.contracts.source import Control, FixedWidth
 from jobs.ledger import deliveries
 from jobs.privacy.seal import open_bytes, open_sealed
 from tests.arrival.conftest import DAY, DELIMITED, Bank, movements
@@ -416,6 +416,29 @@ def test_a_signal_that_stays_empty_is_refused(bank: Bank) -> None:
     path.with_name(f"{NAME}.ok").write_text("")
     (landed,) = bank.land(settle_seconds=0.0)
     assert (landed.state, landed.cause) == ("refused", "signal_unreadable")
+
+
+@pytest.mark.parametrize(("fen", "cause"), [("1250", None), ("1251", "trailer_sum")])
+def test_a_file_of_fixed_widths_from_its_first_byte_to_its_last(bank: Bank, fen: str, cause: str | None) -> None:
+    """As a mainframe prints it: no separator anywhere, amounts and their sum in fen."""
+    edges = {
+        "header": {"tag": "H", "fields": ["entity", "business_date"], "widths": [6, 8]},
+        "trailer": {"tag": "T", "fields": ["record_count", "amount_sum"], "widths": [8, 12], "parse": "implied(2)"},
+    }
+    fixed = bank.with_source(
+        "balances", format=FixedWidth.model_validate({"kind": "fixed_width", "encoding": "gb18030", **edges})
+    )
+    lines = [f"Hb01   {DAY}", "A00001张三    0000001000", "A00002李四    0000000250", f"T00000002{fen:>012}"]
+    fixed.send("balances", "\r\n".join(lines).encode("gb18030"), f"CORE_b01_BAL_{DAY}_1.dat")
+    (landed,) = fixed.land()
+    assert landed.cause == cause
+    if cause is None:
+        assert [(r["name"], r["balance"]) for r in bank.rows(landed)] == [
+            ("张三", "0000001000"),
+            ("李四", "0000000250"),
+        ]
+    else:
+        assert "states a sum of 12.51, the amounts add up to 12.50" in str(landed.reason)
 
 
 def test_a_sum_that_cannot_be_compared_is_said(bank: Bank) -> None:

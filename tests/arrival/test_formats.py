@@ -22,16 +22,18 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
 from jobs.arrival import text
-from jobs.arrival.encodings import ONE_TO_ONE, line_codec_name
+from jobs.arrival.encodings import line_codec_name
 from jobs.arrival.errors import Cut, Refused
 from jobs.arrival.formats import format_module
 from jobs.arrival.formats.delimited import Reader as Delimited
 from jobs.arrival.records import Rows
 from jobs.contracts.column import Column
+from jobs.contracts.encodings import KNOWN, LINE_SAFE, ONE_TO_ONE
 from jobs.contracts.source import Delimited as DelimitedFormat
-from jobs.contracts.source import FixedWidth, JsonLines, ParquetFile
+from jobs.contracts.source import FixedWidth, Format, JsonLines, ParquetFile
 
 quick = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 HAN = "张三億誠工资利息\u3007"
@@ -211,6 +213,47 @@ def test_f09_a_column_that_ends_inside_a_character_costs_its_line_only() -> None
     ]
 
 
+EDGED = FixedWidth.model_validate(
+    {
+        "kind": "fixed_width",
+        "encoding": "gb18030",
+        "header": {"tag": "HDR", "fields": ["entity", "business_date", "name"], "widths": [4, 8, 8]},
+        "trailer": {"tag": "9", "fields": ["record_count", "amount_sum"], "widths": [6, 12]},
+    }
+)
+
+
+@quick
+@given(st.lists(CELL, max_size=6), st.integers(1, 40), st.sampled_from(["\n", "\r\n"]), st.sampled_from(["", "   "]))
+def test_header_and_trailer_may_have_widths_too(cells: list[str], block: int, end: str, behind: str) -> None:
+    """Bytes here too: a name of Chinese characters stands between fields."""
+    lines = [f"HDRb01 20260915张三    {behind}".encode("gb18030")]
+    lines += [cell.encode("gb18030").ljust(24) for cell in cells]
+    lines.append(f"9{len(cells):06d}{12345:012d}{behind}".encode())
+    with blocks_of(block):
+        good, bad, reader = read(EDGED, b"".join(line + end.encode() for line in lines), columns(a={"width": 24}))
+    assert (bad, [a for _, a in good]) == ([], [cell.strip(" ") or None for cell in cells])
+    assert reader.header == {"entity": "b01", "business_date": "20260915", "name": "张三"}
+    assert reader.trailer == {"record_count": f"{len(cells):06d}", "amount_sum": "000000012345"}
+
+
+@pytest.mark.parametrize(
+    ("header", "trailer", "cause", "told"),
+    [
+        ("HDRb01 20260915Anna    ", "9000001000000", "truncated", "Line 3 begins with '9' and has 13 bytes. Expected the trailer record 9 of 19"),
+        ("HDRb01 20260915Anna    ", "", "truncated", "Line 2 begins with 'a' and has 3 bytes"),
+        ("HDRb01 20260915", "9000001000000012345", "no_header", "Line 1 begins with 'HDR' and has 15 bytes. Expected the header record HDR of 23"),
+        ("H01b01 20260915Anna    ", "9000001000000012345", "no_header", "Line 1 begins with 'H01'"),
+        ("HDRb01 20260915Anna    ", "9000001000000012345CNY", "no_trailer", "The trailer in line 3 has 22 bytes. Expected 19"),
+    ],
+)  # fmt: skip
+def test_a_header_or_trailer_of_another_width_is_told(header: str, trailer: str, cause: str, told: str) -> None:
+    content = "\n".join([header, "abc", *([trailer] if trailer else [])])
+    with pytest.raises(Refused) as refusal:
+        read(EDGED, content.encode(), columns(a={"width": 3}))
+    assert (refusal.value.cause, told in refusal.value.reason) == (cause, True), refusal.value.reason
+
+
 JSON = st.recursive(
     st.none()
     | st.booleans()
@@ -290,6 +333,119 @@ def test_parquet_floats_missing_columns_and_cut_files_are_refused() -> None:
         read(ParquetFile(kind="parquet"), file.getvalue()[:-9])
     with pytest.raises(Refused, match="does not begin with PAR1"):
         read(ParquetFile(kind="parquet"), b"a|b")
+
+
+ODD = st.binary(max_size=60) | st.text(
+    st.sampled_from('ab1,|"#HT{}[]:\\n\r\0\n\\\x0e\x0f\x15\x25\x81\xfe\x30'), max_size=60
+).map(lambda t: t.encode("latin-1"))
+EDGES = {"header": {"tag": "H", "fields": ["system"]}, "trailer": {"tag": "T", "fields": ["record_count"]}}
+OF_LINES = [
+    {"kind": "delimited", "separator": "|"},
+    {"kind": "delimited", "separator": "|+|", "comment": "#"},
+    {"kind": "delimited", "quote": '"', "columnLine": True},
+    {"kind": "delimited", "separator": "||", "quote": '"', **EDGES},
+    {"kind": "fixed_width"},
+    {"kind": "fixed_width", **EDGES},
+    {"kind": "json_lines"},
+]
+
+
+@settings(max_examples=600, deadline=None)
+@given(
+    content=ODD,
+    how=st.sampled_from(OF_LINES),
+    encoding=st.sampled_from(sorted(KNOWN)),
+    packed=st.sampled_from([None, "gzip", "as it is"]),
+    block=st.integers(1, 40),
+)
+def test_random_bytes_never_crash_it(
+    content: bytes, how: dict[str, Any], encoding: str, packed: str | None, block: int
+) -> None:
+    """Whatever comes: the file is refused, or each of its texts is one and each line stands once among the rows or apart."""
+    if how["kind"] == "fixed_width" and encoding not in LINE_SAFE:
+        encoding = "gbk"
+    fmt: Any = TypeAdapter(Format).validate_python(
+        {**how, "encoding": encoding, "compression": "gzip" if packed else None}
+    )
+    content = gzip.compress(content) if packed == "gzip" else content
+    wanted = columns(a={"width": 2}, b={"width": 3}, c={"width": 1})
+    lines: list[int] = []
+    with blocks_of(block), suppress(Refused):
+        format_module(fmt.kind).column_names(io.BytesIO(content), fmt)
+        for rows in format_module(fmt.kind).Reader(io.BytesIO(content), fmt, wanted):
+            for texts in rows.columns.values():
+                texts.validate(full=True)
+                assert len(texts) == len(rows.lines)
+            lines += [*rows.lines.to_pylist(), *(m.line for m in rows.malformed)]
+    assert len(lines) == len(set(lines))
+
+
+def parquet(table: pa.Table) -> bytes:
+    file = io.BytesIO()
+    pq.write_table(table, file)
+    return file.getvalue()
+
+
+def test_parquet_text_that_is_no_utf8_is_refused_with_its_bytes_and_row() -> None:
+    """A2: no library looks, and whoever reads it next would replace what it cannot read."""
+    plain = pa.array([b"ok", None, "张三".encode("gbk")]).view(pa.string())
+    for texts in (plain, plain.dictionary_encode()):
+        with pytest.raises(
+            Refused, match=r"Bytes d5 c5 at byte 0 of the Parquet column a in row 3 are not utf-8"
+        ) as no:
+            read(ParquetFile(kind="parquet"), parquet(pa.table({"a": texts})), columns(a={}))
+        assert no.value.cause == "bad_byte"
+
+
+def test_a_parquet_column_that_is_named_twice_is_refused() -> None:
+    twice = pa.table([pa.array(["1"]), pa.array(["2"])], names=["a", "a"])
+    with pytest.raises(Refused, match="names the column 'a' twice"):
+        read(ParquetFile(kind="parquet"), parquet(twice), columns(a={}))
+
+
+@quick
+@given(
+    table=st.lists(
+        st.tuples(
+            st.none() | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=5),
+            st.none() | st.decimals(-(10**15), 10**15, places=2, allow_nan=False),
+            st.none() | st.dates(),
+        ),
+        max_size=8,
+    ),
+    by_word=st.booleans(),
+)
+def test_parquet_reads_back(table: list[tuple[Any, ...]], by_word: bool) -> None:
+    texts, amounts, dates = zip(*table, strict=True) if table else ((), (), ())
+    a = pa.array(texts, pa.string())
+    content = parquet(
+        pa.table(
+            {
+                "a": a.dictionary_encode() if by_word else a,
+                "b": pa.array(amounts, pa.decimal128(18, 2)),
+                "c": pa.array(dates, pa.date32()),
+            }
+        )
+    )
+    good, bad, _ = read(ParquetFile(kind="parquet"), content)
+    shown = [(t, None if b is None else f"{b:.2f}", None if d is None else d.isoformat()) for t, b, d in table]
+    assert (bad, good) == ([], [(n, *row) for n, row in enumerate(shown, 1)])
+
+
+WHOLE_PARQUET = parquet(pa.table({"a": ["张三", None] * 20, "b": ["x"] * 40, "c": pa.array(range(40))}))
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(4, len(WHOLE_PARQUET) - 5), st.integers(0, 255)), max_size=6), st.binary(max_size=40)
+)
+def test_parquet_that_is_damaged_or_none_never_crashes(damage: list[tuple[int, int]], content: bytes) -> None:
+    broken = bytearray(WHOLE_PARQUET)
+    for at, byte in damage:
+        broken[at] = byte
+    for one in (bytes(broken), content, b"PAR1" + content + b"PAR1"):
+        with suppress(Refused):
+            read(ParquetFile(kind="parquet"), one)
 
 
 @given(st.binary(max_size=60))

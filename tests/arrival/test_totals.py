@@ -15,6 +15,7 @@ from jobs.arrival.errors import Refused
 from jobs.arrival.totals import PLAIN, Stated, Totals, compare, stated_in_signal, stated_in_trailer, sum_of
 from jobs.contracts.column import Column
 from jobs.contracts.parse import way
+from jobs.contracts.source import Record
 
 
 @pytest.mark.parametrize(
@@ -101,3 +102,21 @@ def test_a_stated_sum_may_be_written_as_the_amounts_are() -> None:
     assert stated_in_trailer({"amount_sum": "-515.00"}, column).money == Decimal("-515.00")
     with pytest.raises(Refused, match=r"states the sum '515\.00-'"):
         stated_in_trailer({"amount_sum": "515.00-"})
+
+
+@pytest.mark.parametrize(
+    ("written", "parse", "money"),
+    [
+        ("000001250", "implied(2)", "12.50"),
+        ("1250-", "implied(2) trailing_minus", "-12.50"),
+        ("00125}", "zoned implied(2)", "-12.50"),
+        ("1,250.00", "thousands", "1250.00"),
+    ],
+)
+def test_a_stated_sum_is_written_as_the_source_says(written: str, parse: str, money: str) -> None:
+    """B5: a sender of fen states fen, and of nothing else than what was declared."""
+    record = Record.model_validate({"tag": "T", "fields": ["amount_sum"], "parse": parse})
+    assert stated_in_trailer({"amount_sum": written}, None, record.sum_way).money == Decimal(money)
+    if "implied" in parse:
+        with pytest.raises(Refused, match=r"states the sum '12\.50'\. Expected digits without a point"):
+            stated_in_trailer({"amount_sum": "12.50"}, None, record.sum_way)

@@ -1,4 +1,4 @@
-"""Encodings that senders declare: which of them may be cut into lines before they are decoded, and mainframe code pages.
+"""Encodings that senders declare, decoded and encoded (which there are: jobs/contracts/encodings.py).
 
 Python has no codec of IBM's code page 1388 (simplified Chinese of a mainframe: single bytes, and double bytes between the
 bytes shift-out 0E and shift-in 0F). Its table is ibm1388.csv.gz, made by `make_table.py` from glibc's.
@@ -6,7 +6,6 @@ bytes shift-out 0E and shift-in 0F). Its table is ibm1388.csv.gz, made by `make_
 
 from __future__ import annotations
 
-import codecs
 import csv
 import gzip
 from functools import cache
@@ -14,43 +13,22 @@ from importlib.resources import files
 from typing import NamedTuple
 
 from jobs.arrival.errors import Refused
+from jobs.contracts.encodings import EBCDIC, KNOWN, LINE_SAFE, codec_of
 
-# Only in these does a byte 0x0A always mean the end of a line, so that lines can be cut before they are decoded.
-LINE_SAFE = {
-    "ascii",
-    "utf-8",
-    "gbk",
-    "gb18030",
-    "gb2312",
-    "big5",
-    "cp1250",
-    "cp1252",
-    "cp936",
-    "iso8859-1",
-    "iso8859-2",
-    "latin-1",
-}
-# In these each character has one code, and each code that is read is that one: a test asks for every code there is. What was decoded strictly
-# needs no encoding again to show that nothing was changed.
-ONE_TO_ONE = LINE_SAFE - {"big5"}
-UTF_16 = {"utf-16", "utf-16-le", "utf-16-be"}
-# Code pages of mainframes; a digit is F0 to F9 in all of them.
-EBCDIC = {"cp037", "cp1140", "cp273", "cp500", "cp1026", "ibm1388"}
 SHIFT_OUT, SHIFT_IN = 0x0E, 0x0F
-IDEOGRAPHIC_SPACE = "\u3000"
 
 
 def codec_name(encoding: str) -> str:
     """Python's name of an encoding that text comes in. Raises Refused for one that nobody here knows."""
-    name = _name(encoding)
-    if name not in LINE_SAFE | UTF_16 | EBCDIC:
-        raise _unknown(encoding, LINE_SAFE | UTF_16 | EBCDIC)
+    name = codec_of(encoding)
+    if name is None:
+        raise _unknown(encoding, KNOWN)
     return name
 
 
 def line_codec_name(encoding: str) -> str:
     """The same for text whose lines are measured in bytes: raises Refused where a line end is not the byte 0A."""
-    name = _name(encoding)
+    name = codec_of(encoding)
     if name not in LINE_SAFE:
         raise _unknown(encoding, LINE_SAFE)
     return name
@@ -136,17 +114,6 @@ def _ibm1388_encode(text: str) -> bytes:
     if wide:
         data.append(SHIFT_IN)
     return bytes(data)
-
-
-def _name(encoding: str) -> str:
-    plain = encoding.lower().replace("_", "-")
-    if plain in ("ibm1388", "cp1388", "ibm-1388"):
-        return "ibm1388"
-    try:
-        name = codecs.lookup(encoding).name
-    except LookupError:
-        return ""
-    return "utf-8" if name == "utf-8-sig" else name
 
 
 def _unknown(encoding: str, known: set[str]) -> Refused:

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from jobs.arrival.encodings import line_codec_name
 from jobs.arrival.errors import Refused
-from jobs.arrival.records import NUL, Malformed, Rows, parse_record, parse_trailer, split_ends, text_array
+from jobs.arrival.records import NUL, Malformed, Rows, parse_cut, parse_record, parse_trailer, split_ends, text_array
 from jobs.arrival.text import BOM, assigned, blocks, to_utf8
 from jobs.contracts.column import Column
 from jobs.contracts.source import FixedWidth
@@ -53,10 +53,16 @@ class Reader:
             )
             if head is not None and fmt.header:
                 text = to_utf8(head, self._codec, 0, 1).decode().strip("\r\n")
-                self.header = parse_record(text, fmt.header, fmt.record_separator, "header", 1)
+                if fmt.header.widths is None:
+                    self.header = parse_record(text, fmt.header, fmt.record_separator, "header", 1)
+                else:
+                    self.header = parse_cut(head.strip(b"\r\n"), fmt.header, self._codec, "header", 1)
                 line += 1
             if tail is not None and fmt.trailer:
-                self.trailer = parse_trailer(tail, fmt.trailer, fmt.record_separator, block.last_line)
+                if fmt.trailer.widths is None:
+                    self.trailer = parse_trailer(tail, fmt.trailer, fmt.record_separator, block.last_line)
+                else:
+                    self.trailer = parse_cut(tail, fmt.trailer, self._codec, "trailer", block.last_line)
             if data:
                 yield self._split(data.replace(b"\r\n", b"\n"), line)
 

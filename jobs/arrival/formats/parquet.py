@@ -39,6 +39,7 @@ class Reader:
     def __iter__(self) -> Generator[Rows]:
         file = _open(self._stream)
         names = file.schema_arrow.names
+        _check_once_each(names)
         found = fit(self._wanted, self._columns, names, self._fmt.drift, "The Parquet schema")
         self.extra, self.lacking = found.added, found.lacking
         wanted = {name: source for name, source in self._wanted.items() if name not in self.lacking}
@@ -47,7 +48,7 @@ class Reader:
         row = 1
         try:
             for batch in file.iter_batches(ROWS, columns=list(wanted.values()), use_threads=False):
-                columns = {name: _text(name, batch.column(source)) for name, source in wanted.items()}
+                columns = {name: _text(name, batch.column(source), row) for name, source in wanted.items()}
                 columns |= {name: pa.nulls(batch.num_rows, pa.string()) for name in self.lacking}
                 yield _without_nul(pa.array(np.arange(row, row + batch.num_rows, dtype=np.int64)), columns)
                 row += batch.num_rows
@@ -102,6 +103,15 @@ def _open(stream: BinaryIO) -> pq.ParquetFile:
         ) from error
 
 
+def _check_once_each(names: list[str]) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise Refused(
+                "column_twice",
+                f"The Parquet schema names the column {name!r} twice. Expected each once; correct the file and send it again.",
+            )
+
+
 def _check_types(wanted: Mapping[str, str], columns: Mapping[str, Column], schema: pa.Schema) -> None:
     """Raises Refused(column_narrowed) for a type that cannot hold what the contract's holds. A wider one is read value by value."""
     narrow = []
@@ -122,7 +132,8 @@ def _check_types(wanted: Mapping[str, str], columns: Mapping[str, Column], schem
         )
 
 
-def _text(name: str, values: pa.Array) -> pa.Array:
+def _text(name: str, values: pa.Array, row: int) -> pa.Array:
+    """`row`: the number of the first."""
     kind = values.type
     if pa.types.is_floating(kind):
         # Money in binary floating point is wrong before it arrives: refuse instead of writing digits that nobody sent.
@@ -141,4 +152,24 @@ def _text(name: str, values: pa.Array) -> pa.Array:
             f"The Parquet column {name} is {kind}. Expected a flat column of text, numbers or dates; agree the type "
             "with the sender.",
         )
-    return pc.cast(values, pa.string())
+    texts = pc.cast(values, pa.string())
+    try:
+        texts.validate(full=True)
+    except pa.ArrowInvalid:
+        raise _bad_byte(name, texts, row) from None
+    return texts
+
+
+def _bad_byte(name: str, texts: pa.Array, row: int) -> Refused:
+    """Parquet's texts are UTF-8 by definition, and no library looks whether they are."""
+    for at, raw in enumerate(texts.view(pa.binary()).to_pylist(), row):
+        try:
+            (raw or b"").decode("utf-8")
+        except UnicodeDecodeError as error:
+            found = raw[error.start : error.end + 1].hex(" ")
+            return Refused(
+                "bad_byte",
+                f"Bytes {found} at byte {error.start} of the Parquet column {name} in row {at} are not utf-8. Expected text in UTF-8, as Parquet has no other; ask the "
+                "sender to write it so.",
+            )
+    raise AssertionError("texts that do not validate decode all the same")
