@@ -94,6 +94,7 @@ IN_ONE_FILE = {
     "rule without a bound": ("bronze/payments.yaml", "{column: amount, min_value: 0}", "{column: amount}", "without a bound it checks nothing"),
     "rule without its column": ("bronze/payments.yaml", "{column: amount, min_value: 0}", "{min_value: 0}", "needs column"),
     "tolerance of a quarantine": ("bronze/payments.yaml", "min_value: 0}", "min_value: 0, mostly: 0.9}", "mostly tolerates bad rows"),
+    "usual rows of a day": ("gold/daily.yaml", "sla: {", "rules:\n  - {id: many, onFail: warn, expect_table_row_count_to_be_between: {min_value: 0.5 * usual_rows}}\nsla: {", "min_value is told in usual_rows, which deliveries have, and gold.daily is judged by business day"),
     "rule id twice": ("bronze/payments.yaml", "id: not_empty", "id: amount_positive", "rule id amount_positive is given twice"),
     "primary key": ("gold/daily.yaml", "primaryKey: [business_date]", "primaryKey: [day]", "primaryKey names day"),
     "money": ("silver/movements.yaml", "money: amount", "money: sum", "money names sum"),
@@ -106,7 +107,7 @@ IN_ONE_FILE = {
 }  # fmt: skip
 
 # Lines between the change and where it is told: the block, the file, or the place where YAML gives up.
-OFF = {"list with neither values nor map": -3, "not YAML": 1, "conforms without a required column": -4, "conforms with a column too many": 1, "trailer sum of a text": 1}  # fmt: skip
+OFF = {"usual rows of a day": -1, "list with neither values nor map": -3, "not YAML": 1, "conforms without a required column": -4, "conforms with a column too many": 1, "trailer sum of a text": 1}  # fmt: skip
 
 
 @pytest.mark.parametrize("case", IN_ONE_FILE)
