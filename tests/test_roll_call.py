@@ -3,6 +3,7 @@
 # ruff: noqa: F811 - fixtures are imported by name
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 from jobs import rollcall
@@ -117,6 +118,24 @@ def test_a_provisional_day_is_watched_until_all_has_come(running: TinyBank) -> N
     assert [one for one in heard(running) if "2026-09-15" in one] == [
         "payments of b02 for 2026-09-15 came 3 days 21 hours late (D0000005)."
     ]
+
+
+def test_what_no_day_waits_for_is_told_though_the_day_is_final(running: TinyBank) -> None:
+    rates = running.catalog.sources["rates"]
+    unneeded = rates.model_copy(update={"schedule": rates.schedule.model_copy(update={"required": False, "owed": True})})  # fmt: skip
+    bank = TinyBank(running.ledger, replace(running.catalog, sources={**running.catalog.sources, "rates": unneeded}))
+    for branch in ("b01", "b02"):
+        bank.arrives("payments", branch, DAY)
+    [key] = bank.decide()
+    bank.release(key)
+    assert heard(bank) == []
+    bank.clock(DAY, "22:12")
+    assert [heard(bank), heard(bank)] == [
+        ["rates of HO for 2026-09-15 was due at 2026-09-15 22:00 and has not come. Owner: treasury."], [],
+    ]  # fmt: skip
+    bank.arrives("rates", "HO", DAY)
+    assert [one.split(" (")[0] for one in heard(bank)] == ["rates of HO for 2026-09-15 came 12 minutes late"]
+    assert still_open(bank) == []
 
 
 def test_a_branch_that_turns_out_to_be_closed_ends_its_alert(running: TinyBank) -> None:
