@@ -4,9 +4,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
+
+import pytest
 
 from jobs import rollcall
+from jobs.contracts import ContractError
+from jobs.contracts.calendar import CalendarDay
 from jobs.ledger import batches, days, deliveries
 from tests.ledger.conftest import (  # noqa: F401
     DAY,
@@ -104,6 +108,28 @@ def test_a_file_refused_for_a_day_that_is_long_complete_is_told_too(running: Tin
     assert [one for one in heard(running) if "2026-09-15" in one] == [
         f"payments of b02 for 2026-09-15 was refused ({delivery}): no trailer. Owner: branch accounting."
     ]
+
+
+def test_a_refused_file_that_is_dated_beyond_the_calendar_is_told_and_stops_nobody(running: TinyBank) -> None:
+    """The calendar ends with the year. Of a day that has begun it must know more than nothing."""
+    far = date(2062, 9, 15)
+    known = {DAY + timedelta(days=n): CalendarDay(DAY + timedelta(days=n), True) for n in range(-10, 20)}
+    payments = running.catalog.sources["payments"]
+    by_calendar = payments.model_copy(update={"schedule": payments.schedule.model_copy(update={"calendar": "cn"})})
+    sources = {**running.catalog.sources, "payments": by_calendar}
+    bank = TinyBank(running.ledger, replace(running.catalog, calendars={"cn": known}, sources=sources))
+    all_but_b02(bank)
+    delivery = bank.claim("payments", "b02", far)
+    with bank.ledger.begin() as db:
+        deliveries.set_state(db, delivery, "refused", "r", reason="the header says 2026-09-15")
+    assert heard(bank) == [
+        f"payments of b02 for 2062-09-15 was refused ({delivery}): the header says 2026-09-15. Owner: branch accounting."
+    ]
+    bank.clock(DAY, "22:31")
+    assert heard(bank) == [MISSING]
+    bank.clock(DAY + timedelta(days=20), "08:00")
+    with pytest.raises(ContractError, match="the calendar cn does not cover 2026-10-05"):
+        heard(bank)
 
 
 def test_a_provisional_day_is_watched_until_all_has_come(running: TinyBank) -> None:

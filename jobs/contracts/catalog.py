@@ -88,6 +88,10 @@ class Catalog:
             )
         return days[day]
 
+    def covers(self, day: date, calendar: str) -> bool:
+        """Whether a calendar says anything of a day."""
+        return calendar == EVERY_DAY or day in self.calendars.get(calendar, {})
+
     def is_due_on(self, day: date, schedule: Schedule) -> bool:
         """Whether a lane of the day is owed. Raises ContractError when the calendar does not cover the day or, of what comes once a month, the days before."""
         if not self.is_business_day(day, schedule.calendar):

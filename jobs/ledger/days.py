@@ -118,16 +118,23 @@ def owed_lanes(db: Connection, catalog: Catalog, day: date) -> list[Lane]:
     """All lanes that people are told of when they are not here in time: the required ones, and those that no day waits for."""
     branches = units(db, day)
     lanes = []
-    for source in owing(catalog):
+    for source in owing(catalog, known_on(db, catalog, day)):
         if catalog.is_due_on(day, source.schedule):
             senders = branches if source.sender == "branch" else head_office(source)
             lanes += [Lane(source.feed, entity, day) for entity in senders]
     return lanes
 
 
-def owing(catalog: Catalog) -> list[Source]:
-    """Sources of which somebody owes lanes."""
-    return [s for s in catalog.sources.values() if s.sender in ("branch", "head_office") and s.schedule.is_owed]
+def owing(catalog: Catalog, is_known: Callable[[str], bool] = lambda calendar: True) -> list[Source]:
+    """Sources of which somebody owes lanes, by calendars that are known."""
+    owed = [s for s in catalog.sources.values() if s.sender in ("branch", "head_office") and s.schedule.is_owed]
+    return [source for source in owed if is_known(source.schedule.calendar)]
+
+
+def known_on(db: Connection, catalog: Catalog, day: date) -> Callable[[str], bool]:
+    """Whether a calendar can be asked of a day. Of one that has begun it must be, and says so when it cannot; that a file is dated years ahead stops nobody."""
+    has_begun = day <= catalog.profile.today(clock.now(db))
+    return lambda calendar: has_begun or catalog.covers(day, calendar)
 
 
 def head_office(source: Source) -> list[str]:

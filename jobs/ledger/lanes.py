@@ -109,7 +109,7 @@ def _of_day(db: Connection, catalog: Catalog, day: date) -> Iterator[LaneStatus]
     seen = {(row.feed, row.entity): row for row in sightings.of_day(db, day)}
     history = days.branches(db)
     owed = {(lane.feed, lane.entity) for lane in days.owed_lanes(db, catalog, day)}
-    for source in days.owing(catalog):
+    for source in days.owing(catalog, days.known_on(db, catalog, day)):
         for entity, branch in _senders(source, history, day):
             lane = (source.feed, entity)
             rows = came.pop(lane, [])
