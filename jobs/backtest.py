@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -26,6 +26,7 @@ from jobs.lake.tables import Stamp, business_date_column, empty, judged_table
 from jobs.ledger import days, deliveries, releases
 from jobs.load import ORDER, UNIQUE_WITHIN
 from jobs.quality.trial import BRANCH, DAY, QUARANTINE, SUBJECT, Subject, Trial
+from jobs.quality.usual import is_told_in_usual
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -86,17 +87,25 @@ def backtest(bank: Bank, table: Table, rule: Rule, count: int, progress: Progres
     _must_be_in_the_lake(bank, table, rule.columns)
     progress(f"Reading {choice.sentence}.")
     within, order = uniqueness(table)
+    subjects = _with_usual_rows(bank, choice.subjects) if is_told_in_usual([rule]) else choice.subjects
     with session(choice.rows) as spark, _scratch(bank) as folder, _told(table, rule):
         progress(f"Judging them by {rule.id}.")
-        trials = tried(
-            choice.read(spark), table, [rule], choice.subjects, folder / "judged", within=within, order=order
-        )
+        trials = tried(choice.read(spark), table, [rule], subjects, folder / "judged", within=within, order=order)
     if not trials:
         raise NothingToTry(
             f"These days of {table.table} came as one delivery, the history that was taken on, of which {rule.id} is not asked: it speaks of a whole "
             "delivery. Try it when days have come by themselves."
         )
     return Backtest(table, rule, choice.days, sorted(trials, key=lambda t: (t.subject.day, t.subject.name)))
+
+
+def _with_usual_rows(bank: Bank, subjects: Sequence[Subject]) -> list[Subject]:
+    """Each delivery with what its lane usually had before it, as its gate would have asked (jobs/load.py)."""
+    with bank.ledger.begin() as db:
+        return [
+            replace(s, usual_rows=deliveries.usual_rows(db, deliveries.get(db, s.name))) if s.is_whole else s
+            for s in subjects
+        ]
 
 
 @dataclass(frozen=True)

@@ -58,16 +58,18 @@ def _look(bank: Bank) -> list[dict[str, Any]] | None:
 
 
 def watched_days(db: Connection, catalog: Catalog) -> list[date]:
-    """Days that have begun and lack something: not released, or released without all their lanes; at most a week back. None before the first release."""
+    """Days that have begun and lack something: not released, or released without all that is owed; at most a week back. None before the first release."""
     if days.last_released_day(db) is None:
         return []
     today = catalog.profile.today(clock.now(db))
-    return [day for day in days.days_between(today - WATCHED, today) if _lacks_something(db, day)]
+    return [day for day in days.days_between(today - WATCHED, today) if _lacks_something(db, catalog, day)]
 
 
-def _lacks_something(db: Connection, day: date) -> bool:
+def _lacks_something(db: Connection, catalog: Catalog, day: date) -> bool:
     made = days.newest_release(db, day)
-    return bool(made.missing) if made else not days.is_history(db, day)
+    if made is None:
+        return not days.is_history(db, day)
+    return bool(made.missing) or days.is_lacking(db, catalog, day)
 
 
 def say(db: Connection, catalog: Catalog, watched: Sequence[date]) -> None:

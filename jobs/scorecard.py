@@ -316,9 +316,22 @@ class _Look:
         return False, f"{caught.restates} was not told anew; {_states(self.lane(caught))}"
 
     def _expected(self, caught: Caught) -> tuple[bool, str]:
-        owed = days.expected_lanes(self.db, self.bank.catalog, caught.business_date)
-        is_working = self.bank.catalog.is_business_day(caught.business_date, self.bank.catalog.profile.calendar)
-        return bool(owed) and is_working, f"{caught.business_date:%A}: {len(owed)} lanes owed"
+        """Feeds that go by the official calendar owe that day, and have come; movements within opening hours are within them."""
+        day, catalog = caught.business_date, self.bank.catalog
+        by_calendar = [
+            lane
+            for lane in days.owed_lanes(self.db, catalog, day)
+            if catalog.sources[lane.feed].schedule.calendar == catalog.profile.calendar
+        ]
+        absent = [
+            lane
+            for lane in by_calendar
+            if not deliveries.find(self.db, feed=lane.feed, entity=lane.entity, business_date=day, states=LIVE_STATES)
+        ]
+        within = self._rows_where("silver.transactions", f"business_date = date '{day}' and not is_out_of_hours")
+        owed = ", ".join(map(str, by_calendar)) or "nothing"
+        found = f"{day:%A}: by the calendar {owed} owed" + (f", not here {', '.join(map(str, absent))}" if absent else "")  # fmt: skip
+        return bool(by_calendar) and not absent and within > 0, f"{found}; {within} movements within opening hours"  # fmt: skip
 
     def _unchanged(self, caught: Caught) -> tuple[bool, str]:
         """Each file was claimed once, and of each delivery that counts the lake holds just the rows that the ledger counted."""
@@ -355,16 +368,23 @@ class _Look:
         """What the lake holds instead of what it should."""
         if not self.bank.lake.exists(proof.table):
             return f"{proof.table} does not exist"
-        where = f"__verdict = 'accepted' and {proof.where}"
+        where = proof.where
         if proof.table.startswith("bronze."):
             live = [f"'{d.delivery_id}'" for d in self.lane(caught) if d.state in LIVE_STATES]
             where += f" and __delivery_id in ({', '.join(live) or 'null'})"
-        with duckdb.connect() as engine:
-            engine.register("t", self.bank.lake.dataset(proof.table))
-            [(rows,)] = engine.execute(
-                f"select count(*) from ({self._counted(proof.table)} from t where {where})"
-            ).fetchall()
+        rows = self._rows_where(proof.table, where)
         return None if rows == proof.rows else f"{rows} rows of {proof.table} where {proof.where}, not {proof.rows}"
+
+    def _rows_where(self, table: str, where: str) -> int:
+        """Accepted rows; none of a table that is not there."""
+        if not self.bank.lake.exists(table):
+            return 0
+        with duckdb.connect() as engine:
+            engine.register("t", self.bank.lake.dataset(table))
+            [(rows,)] = engine.execute(
+                f"select count(*) from ({self._counted(table)} from t where __verdict = 'accepted' and {where})"
+            ).fetchall()
+        return int(rows)
 
     def _counted(self, table: str) -> str:
         """Rows by one; of what is fetched by a watermark equal ones once, for the overlap of two looks is read twice."""

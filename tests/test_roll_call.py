@@ -3,9 +3,14 @@
 # ruff: noqa: F811 - fixtures are imported by name
 from __future__ import annotations
 
-from datetime import timedelta
+from dataclasses import replace
+from datetime import date, timedelta
+
+import pytest
 
 from jobs import rollcall
+from jobs.contracts import ContractError
+from jobs.contracts.calendar import CalendarDay
 from jobs.ledger import batches, days, deliveries
 from tests.ledger.conftest import (  # noqa: F401
     DAY,
@@ -105,6 +110,28 @@ def test_a_file_refused_for_a_day_that_is_long_complete_is_told_too(running: Tin
     ]
 
 
+def test_a_refused_file_that_is_dated_beyond_the_calendar_is_told_and_stops_nobody(running: TinyBank) -> None:
+    """The calendar ends with the year. Of a day that has begun it must know more than nothing."""
+    far = date(2062, 9, 15)
+    known = {DAY + timedelta(days=n): CalendarDay(DAY + timedelta(days=n), True) for n in range(-10, 20)}
+    payments = running.catalog.sources["payments"]
+    by_calendar = payments.model_copy(update={"schedule": payments.schedule.model_copy(update={"calendar": "cn"})})
+    sources = {**running.catalog.sources, "payments": by_calendar}
+    bank = TinyBank(running.ledger, replace(running.catalog, calendars={"cn": known}, sources=sources))
+    all_but_b02(bank)
+    delivery = bank.claim("payments", "b02", far)
+    with bank.ledger.begin() as db:
+        deliveries.set_state(db, delivery, "refused", "r", reason="the header says 2026-09-15")
+    assert heard(bank) == [
+        f"payments of b02 for 2062-09-15 was refused ({delivery}): the header says 2026-09-15. Owner: branch accounting."
+    ]
+    bank.clock(DAY, "22:31")
+    assert heard(bank) == [MISSING]
+    bank.clock(DAY + timedelta(days=20), "08:00")
+    with pytest.raises(ContractError, match="the calendar cn does not cover 2026-10-05"):
+        heard(bank)
+
+
 def test_a_provisional_day_is_watched_until_all_has_come(running: TinyBank) -> None:
     """F21: the file comes four days later."""
     all_but_b02(running)
@@ -117,6 +144,24 @@ def test_a_provisional_day_is_watched_until_all_has_come(running: TinyBank) -> N
     assert [one for one in heard(running) if "2026-09-15" in one] == [
         "payments of b02 for 2026-09-15 came 3 days 21 hours late (D0000005)."
     ]
+
+
+def test_what_no_day_waits_for_is_told_though_the_day_is_final(running: TinyBank) -> None:
+    rates = running.catalog.sources["rates"]
+    unneeded = rates.model_copy(update={"schedule": rates.schedule.model_copy(update={"required": False, "owed": True})})  # fmt: skip
+    bank = TinyBank(running.ledger, replace(running.catalog, sources={**running.catalog.sources, "rates": unneeded}))
+    for branch in ("b01", "b02"):
+        bank.arrives("payments", branch, DAY)
+    [key] = bank.decide()
+    bank.release(key)
+    assert heard(bank) == []
+    bank.clock(DAY, "22:12")
+    assert [heard(bank), heard(bank)] == [
+        ["rates of HO for 2026-09-15 was due at 2026-09-15 22:00 and has not come. Owner: treasury."], [],
+    ]  # fmt: skip
+    bank.arrives("rates", "HO", DAY)
+    assert [one.split(" (")[0] for one in heard(bank)] == ["rates of HO for 2026-09-15 came 12 minutes late"]
+    assert still_open(bank) == []
 
 
 def test_a_branch_that_turns_out_to_be_closed_ends_its_alert(running: TinyBank) -> None:

@@ -142,7 +142,7 @@ class _Landing:
         """
         claimed: list[tuple[Arrived, str]] = []
         with self.ledger.begin() as db:
-            today = clock.now(db).date()
+            today = self.catalog.profile.today(clock.now(db))
             known = deliveries.by_claim(db, [claim_key(a) for a in waiting])
             for arrived in waiting:
                 key = claim_key(arrived)

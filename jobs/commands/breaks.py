@@ -34,7 +34,7 @@ def breaks(
     the_bank = open_bank(bank)
     with the_bank.ledger.begin() as db:
         wanted = day_of(day) if day else days.last_released_day(db)
-        today = clock.now(db).date()
+        today = the_bank.catalog.profile.today(clock.now(db))
     rows = of_day(the_bank, wanted, today) if wanted else []
     rows = [row for row in rows if kind in (None, row["kind"])]
     show(

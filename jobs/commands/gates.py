@@ -18,6 +18,7 @@ from jobs.bank import open_bank
 from jobs.commands.output import Bad, BankOption, JsonOption, console, errors, plain, show
 from jobs.contracts.draft import is_rule_id, proposed_rule, table_named, table_of_rule, with_draft
 from jobs.ledger import batches
+from jobs.quality.balance import Balance
 from jobs.quality.data_docs import index
 from jobs.quality.proposals import in_contract_form
 from jobs.quality.trial import QUARANTINE, Trial
@@ -58,15 +59,21 @@ def results(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Gate results, newest first: outcome, rules run, rules broken and the page with the details. A stop among them gives exit status 1."""
+    """Gate results, newest first: outcome, rules run, rules broken, what came in and where it went, and the page with the details. A stop among them gives exit status 1."""
     the_bank = open_bank(bank)
     with the_bank.ledger.begin() as db:
         rows = batches.gates(db, table=table, outcome=outcome, limit=last)
+        balances = batches.balances(db, {row.batch_id for row in rows})
     if as_json:
         for row in rows:
+            balance = balances.get((row.batch_id, row.subject))
             print(
                 json.dumps(
-                    {**{k: str(v) for k, v in row._mapping.items() if k != "result"}, "result": row.result},
+                    {
+                        **{k: str(v) for k, v in row._mapping.items() if k != "result"},
+                        "balance": plain(dict(balance._mapping)) if balance else None,
+                        "result": row.result,
+                    },
                     ensure_ascii=False,
                 )
             )
@@ -79,6 +86,7 @@ def results(
             move=["rules_run", "evaluated_at"],
             below=lambda row: [
                 *map(_told, row["failed"]),
+                _balanced(balances.get((row["batch_id"], row["subject"]))),
                 row["docs_path"],
             ],
             empty="No gate has spoken yet.",
@@ -265,6 +273,11 @@ def _of_money(found: Backtest, outcome: str) -> str:
 def _count(number: int, what: str) -> str:
     plural = f"{what[:-1]}ies" if what.endswith("y") and not what.endswith("ay") else f"{what}s"
     return f"{number:,} {what if number == 1 else plural}"
+
+
+def _balanced(record: Any) -> str | None:
+    """What came in and where it went; None of a table that no feed comes into."""
+    return Balance.of_record(record).sentence() if record else None
 
 
 def _told(failed: dict[str, Any]) -> str:

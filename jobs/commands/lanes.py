@@ -82,7 +82,7 @@ def _is_asked_for(lane: LaneStatus, feed: str | None, entity: str | None) -> boo
 
 
 def _title(one: DayBoard) -> str:
-    coverage = f", {one.coverage} lanes live" if one.owed else ""
+    coverage = f", {one.coverage} lanes live" if one.required else ""
     return f"{one.day} {one.day:%A}, {one.calendar}: {one.standing}{coverage}"
 
 
@@ -111,7 +111,7 @@ def mark(lane: LaneStatus | None, short: int = 0) -> str:
     """What stands on the board for a lane, in words or (1) in short."""
     if lane is None:
         return ""
-    is_known_by_state = lane.word == "arrived" or (lane.word == "expected" and lane.state is not None)
+    is_known_by_state = lane.word == "arrived" or (lane.word == "expected" and lane.state == "arriving")
     return MARKS[lane.state if is_known_by_state and lane.state else lane.word][short]
 
 

@@ -116,7 +116,7 @@ def _source(
     file: YamlFile, source: Source, tables: Tables, sources: Sources, references: References
 ) -> Iterator[Mistake]:
     if isinstance(source.format, ArchiveFile):
-        if source.schedule.required:
+        if source.schedule.is_owed:
             found = f"{source.feed} is an archive, which owes nothing: its members do"
             yield _say(
                 file,
@@ -225,7 +225,7 @@ def _correction(
             f"{source.feed} is of the system {source.system}, what it corrects of {sources[corrected.name][1].system}"
         )
         yield _say(file, ("system",), found, "Name the same system: it is part of the keys")
-    if source.schedule.required:
+    if source.schedule.is_owed:
         yield _say(
             file,
             ("schedule",),

@@ -20,7 +20,7 @@ from jobs.contracts.model import INCOMING, PREVIOUS, Table
 from jobs.contracts.profile import Profile, Reference
 from jobs.contracts.reading import M, typed
 from jobs.contracts.rule import Rule
-from jobs.contracts.source import CopybookFile, Source
+from jobs.contracts.source import CopybookFile, Schedule, Source
 from jobs.contracts.yaml_file import YamlFile, read_yaml
 from jobs.settings import settings
 
@@ -88,6 +88,19 @@ class Catalog:
                 [Mistake(path, 1, f"the calendar {name} does not cover {day}", f"Add the official days of {day.year}")]
             )
         return days[day]
+
+    def covers(self, day: date, calendar: str) -> bool:
+        """Whether a calendar says anything of a day."""
+        return calendar == EVERY_DAY or day in self.calendars.get(calendar, {})
+
+    def is_due_on(self, day: date, schedule: Schedule) -> bool:
+        """Whether a lane of the day is owed. Raises ContractError when the calendar does not cover the day or, of what comes once a month, the days before."""
+        if not self.is_business_day(day, schedule.calendar):
+            return False
+        month = (day.replace(day=n) for n in range(1, day.day + 1))
+        return schedule.working_day is None or schedule.working_day == sum(
+            self.is_business_day(one, schedule.calendar) for one in month
+        )
 
     def build_order(self) -> list[Table]:
         """Silver and gold tables, each after all it reads."""

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from jobs.contracts.base import NAME, Strict, clock_time
 from jobs.contracts.column import GARBLED, Column, ColumnMap
 from jobs.contracts.errors import Wrong, nearest
+from jobs.contracts.expectations import BOUNDS, USUAL
 from jobs.contracts.parse import DECIMAL, DECIMALS, WHOLE, holds_money
 from jobs.contracts.rule import Rule
 
@@ -250,12 +251,19 @@ class Table(Strict):
         return self
 
     def misnamed(self, rule: Rule) -> list[tuple[str, str]]:
-        """What a rule names that is no column here, and the remedy."""
+        """What a rule names that is not here, and the remedy: a column, or what is usual where no delivery is judged."""
         physical = self.physical_columns
+        of_days = self.layer != "bronze" and [b for b in sorted(BOUNDS) if re.fullmatch(USUAL, str(rule.kwargs.get(b)))]
         return [
             (f"rule {rule.id} names {c}, which is not a column of {self.table}", nearest(c, physical))
             for c in rule.columns
             if c not in physical
+        ] + [
+            (
+                f"rule {rule.id}: {bound} is told in usual_rows, which deliveries have, and {self.table} is judged by business day",
+                "Write a number of rows, or let the rule stand in the contract of the bronze table",
+            )
+            for bound in of_days or ()
         ]
 
     @property

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field, PrivateAttr, field_validator, model_
 from jobs.contracts.base import Strict, clock_time
 from jobs.contracts.copybook import Copybook, parse_copybook
 from jobs.contracts.encodings import KNOWN, LINE_SAFE, codec_of
-from jobs.contracts.errors import nearest
+from jobs.contracts.errors import Wrong, nearest
 from jobs.contracts.parse import DECIMALS, WHOLE, Way, way
 
 
@@ -24,12 +24,41 @@ class Schedule(Strict):
     cut_off: str = Field("17:30", alias="cutOff")
     due: str = "22:00"
     day: int = Field(0, ge=0, le=5)
+    working_day: int | None = Field(
+        None,
+        alias="workingDay",
+        ge=1,
+        le=20,
+        description="owed once a month: on so manieth working day of it by the calendar",
+    )
+    batches: int = Field(
+        1, ge=1, le=99, description="files a day, each with a number of its own; the lane is here when all of them are"
+    )
+    entities: list[str] = Field(
+        default_factory=list, description="who owes it, where head office is not the one that sends it"
+    )
     required: bool = Field(True, description="a business day waits for it (streams never hold a day open)")
+    owed: bool | None = Field(
+        None,
+        description="people are told when it is not here by its due time; as `required` says, when nothing is said",
+    )
 
     @field_validator("cut_off", "due")
     @classmethod
     def _clock(cls, value: str) -> str:
         return clock_time(value)
+
+    @model_validator(mode="after")
+    def _waits_for_what_is_owed(self) -> Schedule:
+        if self.required and self.owed is False:
+            raise ValueError("a business day waits for what is required, so somebody owes it: take out owed: false")
+        if self.required and self.working_day is not None:
+            raise ValueError("what comes once a month holds no business day open: write required: false")
+        return self
+
+    @property
+    def is_owed(self) -> bool:
+        return self.required if self.owed is None else self.owed
 
 
 class Files(Strict):
@@ -439,6 +468,18 @@ class Source(Strict):
     pull: Pull | None = Field(None, description="where it is fetched from, when nobody sends it")
     control: Control = Field(default_factory=Control)
     synthetic: bool = Field(False, description="the data are invented or de-identified")
+
+    @model_validator(mode="after")
+    def _somebody_owes(self) -> Source:
+        wrong: list[tuple[tuple[str | int, ...], str, str]] = []
+        if self.sender in ("stream", "configuration") and self.schedule.owed:
+            wrong.append((("schedule", "owed"), f"a {self.sender} is owed by nobody", "Take out owed"))
+        if self.schedule.entities and self.sender != "head_office":
+            found = f"entities name who sends a feed in the place of head office, and the sender is {self.sender}"
+            wrong.append((("schedule", "entities"), found, "Take them out, or write sender: head_office"))
+        if wrong:
+            raise Wrong(wrong)
+        return self
 
     @model_validator(mode="before")
     @classmethod

@@ -279,6 +279,7 @@ FEEDS: dict[str, Feed] = {
             other_systems.clearing_entries,
             other_systems.clearing_row,
             lambda entry: entry[1],
+            is_silent=True,
         ),
         Feed(
             "branch_costs",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import calendar
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
+from functools import cache
 from typing import NamedTuple
 
 from jobs.demo_bank.activity import rng_of
@@ -127,7 +128,9 @@ def market_row(people: Population, rate: tuple[str, str, int], day: date) -> Row
 
 
 def clearing_entries(people: Population, day: Day, entity: str) -> Sequence[tuple[int, int, str, date, str]]:
-    """(number, fen, direction, value date, remark) of each."""
+    """(number, fen, direction, value date, remark) of each. The clearing house works when banks do, on a working weekend too."""
+    if day.date not in working_days():
+        return []
     rng = rng_of(people.seed, "clearing", day.date)
     return [
         (
@@ -181,9 +184,13 @@ def cost_row(people: Population, cost: tuple[str, str, int, date], day: date) ->
 
 
 def is_fifth_working_day(day: date) -> bool:
-    from jobs.demo_bank.feeds import calendar_days
-
-    working = {d for d, is_working, _, _ in calendar_days() if is_working == "true"}
     first = day.replace(day=1)
     month = [first + timedelta(days=n) for n in range(calendar.monthrange(day.year, day.month)[1])]
-    return [d for d in month if d.isoformat() in working][4:5] == [day]
+    return [d for d in month if d in working_days()][4:5] == [day]
+
+
+@cache
+def working_days() -> frozenset[date]:
+    from jobs.demo_bank.feeds import calendar_days
+
+    return frozenset(date.fromisoformat(d) for d, is_working, _, _ in calendar_days() if is_working == "true")

@@ -301,6 +301,12 @@ def gates(db: Connection, *, table: str | None = None, outcome: str | None = Non
     return list(db.execute(query))
 
 
+def balances(db: Connection, batch_ids: Collection[int]) -> dict[tuple[int, str], Row[Any]]:
+    """What came in and where it went, by batch and subject."""
+    query = select(*Balance.__table__.columns).where(Balance.batch_id.in_(batch_ids))
+    return {(row.batch_id, row.subject): row for row in db.execute(query)}
+
+
 def cases(db: Connection, *, state: str | None = "open") -> list[Row[Any]]:
     query = select(*Case.__table__.columns).order_by(Case.case_id)
     return list(db.execute(query.where(Case.state == state) if state else query))

@@ -110,21 +110,41 @@ def replace_units(db: Connection, rows: Sequence[dict[str, Any]]) -> None:
 
 
 def expected_lanes(db: Connection, catalog: Catalog, day: date) -> list[Lane]:
-    """Required lanes of a day: feeds x (branches valid that day, or head office) x calendar. Streams and
-    configuration owe nothing."""
+    """Required lanes of a day, which it waits for: feeds x (branches valid that day, or head office) x calendar. Streams and configuration owe nothing."""
+    return [lane for lane in owed_lanes(db, catalog, day) if catalog.sources[lane.feed].schedule.required]
+
+
+def owed_lanes(db: Connection, catalog: Catalog, day: date) -> list[Lane]:
+    """All lanes that people are told of when they are not here in time: the required ones, and those that no day waits for."""
     branches = units(db, day)
     lanes = []
-    for source in owing(catalog):
-        if not catalog.is_business_day(day, source.schedule.calendar):
-            continue
-        senders = branches if source.sender == "branch" else [HEAD_OFFICE]
-        lanes += [Lane(source.feed, entity, day) for entity in senders]
+    for source in owing(catalog, known_on(db, catalog, day)):
+        if catalog.is_due_on(day, source.schedule):
+            senders = branches if source.sender == "branch" else head_office(source)
+            lanes += [Lane(source.feed, entity, day) for entity in senders]
     return lanes
 
 
-def owing(catalog: Catalog) -> list[Source]:
-    """Sources of which somebody owes a lane a day."""
-    return [s for s in catalog.sources.values() if s.sender in ("branch", "head_office") and s.schedule.required]
+def owing(catalog: Catalog, is_known: Callable[[str], bool] = lambda calendar: True) -> list[Source]:
+    """Sources of which somebody owes lanes, by calendars that are known."""
+    owed = [s for s in catalog.sources.values() if s.sender in ("branch", "head_office") and s.schedule.is_owed]
+    return [source for source in owed if is_known(source.schedule.calendar)]
+
+
+def known_on(db: Connection, catalog: Catalog, day: date) -> Callable[[str], bool]:
+    """Whether a calendar can be asked of a day. Of one that has begun it must be, and says so when it cannot; that a file is dated years ahead stops nobody."""
+    has_begun = day <= catalog.profile.today(clock.now(db))
+    return lambda calendar: has_begun or catalog.covers(day, calendar)
+
+
+def head_office(source: Source) -> list[str]:
+    """Who sends a feed that is not the branches': head office, or those that send it in its place."""
+    return source.schedule.entities or [HEAD_OFFICE]
+
+
+def is_lacking(db: Connection, catalog: Catalog, day: date) -> bool:
+    """An owed lane of the day is not live."""
+    return not is_history(db, day) and not _covered(db, catalog, owed_lanes(db, catalog, day), day).is_complete
 
 
 def is_history(db: Connection, day: date) -> bool:
@@ -141,7 +161,7 @@ def coverage(db: Connection, catalog: Catalog, day: date) -> Coverage:
     if before_history(db, day):
         return Coverage((), ())
     last = _taken_on(db, day)
-    return take_on_coverage(db, catalog, last) if last else _covered(db, expected_lanes(db, catalog, day), day)
+    return take_on_coverage(db, catalog, last) if last else _covered(db, catalog, expected_lanes(db, catalog, day), day)
 
 
 def _taken_on(db: Connection, day: date) -> date | None:
@@ -156,17 +176,22 @@ def take_on_coverage(db: Connection, catalog: Catalog, last: date) -> Coverage:
     """Of a take-on up to `last`: one lane a required feed. A stream may have no history to give; configuration is
     needed from the first day on."""
     feeds = [s.feed for s in catalog.sources.values() if s.schedule.required and s.sender != "stream"]
-    return _covered(db, [Lane(feed, TAKE_ON, last) for feed in feeds], last)
+    return _covered(db, catalog, [Lane(feed, TAKE_ON, last) for feed in feeds], last)
 
 
-def _covered(db: Connection, lanes: Sequence[Lane], day: date) -> Coverage:
-    rows = db.execute(
-        select(Delivery.feed, Delivery.entity)
+def _covered(db: Connection, catalog: Catalog, lanes: Sequence[Lane], day: date) -> Coverage:
+    batches_of = (
+        select(Delivery.feed, Delivery.entity, func.count(Delivery.seq.distinct()).label("batches"))
         .where(Delivery.business_date == day, Delivery.state.in_(LIVE_STATES))
-        .distinct()
+        .group_by(Delivery.feed, Delivery.entity)
     )
-    live = {(row.feed, row.entity) for row in rows}
-    return Coverage(tuple(lanes), tuple(lane for lane in lanes if (lane.feed, lane.entity) not in live))
+    live = {(row.feed, row.entity): row.batches for row in db.execute(batches_of)}
+
+    def is_live(lane: Lane) -> bool:
+        wanted = 1 if lane.entity == TAKE_ON else catalog.sources[lane.feed].schedule.batches
+        return live.get((lane.feed, lane.entity), 0) >= wanted
+
+    return Coverage(tuple(lanes), tuple(lane for lane in lanes if not is_live(lane)))
 
 
 def mark_changed(db: Connection, delivery: Row[Any], dates: Iterable[date]) -> None:

@@ -54,7 +54,8 @@ class LaneStatus:
     owner: str
     name: str | None = None  # of the branch
     is_owed: bool = True
-    is_live: bool = False  # a delivery of it counts
+    is_required: bool = True  # its day waits for it
+    is_live: bool = False  # its deliveries count
     state: str | None = None  # of the delivery that answers it
     delivery_id: str | None = None
     reason: str | None = None
@@ -107,26 +108,26 @@ def _of_day(db: Connection, catalog: Catalog, day: date) -> Iterator[LaneStatus]
         came.setdefault((row.feed, row.entity), []).append(row)
     seen = {(row.feed, row.entity): row for row in sightings.of_day(db, day)}
     history = days.branches(db)
-    owed = {(lane.feed, lane.entity) for lane in days.expected_lanes(db, catalog, day)}
-    for source in days.owing(catalog):
+    owed = {(lane.feed, lane.entity) for lane in days.owed_lanes(db, catalog, day)}
+    for source in days.owing(catalog, days.known_on(db, catalog, day)):
         for entity, branch in _senders(source, history, day):
             lane = (source.feed, entity)
             rows = came.pop(lane, [])
             if lane in owed:
                 yield _owed(catalog, source, entity, branch, day, at, rows, seen.get(lane))
-            elif rows or _is_remembered(branch, day):
+            elif rows or (_is_remembered(branch, day) and source.schedule.working_day is None):
                 yield _closed(catalog, source, entity, branch, day, rows)
     for (feed, entity), rows in came.items():
         if (answer := _answer(rows)) is not None and entity != days.TAKE_ON:
             owner = catalog.sources[feed].owner if feed in catalog.sources else "-"
             word = _word(answer, None)
-            yield LaneStatus(feed, entity, day, word, owner, is_owed=False, **_told_of(answer, rows))
+            yield LaneStatus(feed, entity, day, word, owner, is_owed=False, is_required=False, **_told_of(answer, rows))
 
 
 def _senders(source: Source, history: Sequence[Row[Any]], day: date) -> Iterator[tuple[str, Row[Any] | None]]:
     """Who sends a feed, with what the branch history says of each on a day: its row of that day, else the nearest one."""
     if source.sender != "branch":
-        yield days.HEAD_OFFICE, None
+        yield from ((entity, None) for entity in days.head_office(source))
         return
     known: dict[str, Row[Any]] = {}
     for branch in history:
@@ -146,18 +147,22 @@ def _owed(
     sighting: Row[Any] | None,
 ) -> LaneStatus:
     cut_off, due = due_times(catalog, source, branch.cut_off if branch else None, day)
-    first = next((r.received_at for r in rows if r.state not in ("refused", "arriving", "ignored_duplicate")), None)
-    late = int(((first or at) - due).total_seconds() // 60)
+    came = _batches_came(rows)
+    wanted = source.schedule.batches
+    whole = came[wanted - 1] if len(came) >= wanted else None
+    late = int(((whole or at) - due).total_seconds() // 60)
     minutes_late = late if late > 0 else None
     answer = _answer(rows)
     word: Word = "missing" if at > due else "expected"
-    told = _told_of(answer, rows)
+    told = _told_of(answer, rows, wanted)
     if answer is not None and answer.state == "arriving":
         told["reason"] = f"not whole yet, since {catalog.profile.clock(answer.received_at)}"
         if datetime.now(UTC) - answer.claimed_at < TAKING_IN:
             word = "expected"
-    elif answer is not None:
+    elif answer is not None and (whole or answer.state in ("refused", "held")):
         word = _word(answer, minutes_late)
+    elif answer is not None:
+        told["reason"] = f"{len(came)} of {wanted} files are here"
     elif sighting is not None:
         told["reason"] = f"{SEEN[sighting.kind]}, since {catalog.profile.clock(sighting.since)}"
     return LaneStatus(
@@ -167,12 +172,22 @@ def _owed(
         word,
         source.owner,
         name=branch.name if branch else None,
+        is_required=source.schedule.required,
         due=due,
         cut_off=cut_off,
         cut_off_of="branch" if branch and branch.cut_off else "feed",
         minutes_late=minutes_late,
         **told,
     )
+
+
+def _batches_came(rows: Sequence[Row[Any]]) -> list[datetime]:
+    """When each batch number first came, in order."""
+    first: dict[int, datetime] = {}
+    for row in rows:
+        if row.state not in ("refused", "arriving", "ignored_duplicate"):
+            first[row.seq] = min(row.received_at, first.get(row.seq, row.received_at))
+    return sorted(first.values())
 
 
 def due_times(catalog: Catalog, source: Source, own_cut_off: str | None, day: date) -> tuple[datetime, datetime]:
@@ -188,7 +203,8 @@ def _closed(
     catalog: Catalog, source: Source, entity: str, branch: Row[Any] | None, day: date, rows: Sequence[Row[Any]]
 ) -> LaneStatus:
     calendar = catalog.calendar_day(day, source.schedule.calendar)
-    why = _why_closed(branch, day) or calendar.told
+    monthly = f"owed on working day {source.schedule.working_day} of a month" if source.schedule.working_day else None
+    why = _why_closed(branch, day) or monthly or calendar.told
     answer = _answer(rows)
     told = _told_of(answer, rows)
     told["reason"] = why if answer is None else f"{why}; a file came all the same" + (f": {answer.reason}" if answer.reason else "")  # fmt: skip
@@ -231,8 +247,8 @@ def _word(answer: Row[Any], minutes_late: int | None) -> Word:
     return "late" if minutes_late else "arrived"
 
 
-def _told_of(answer: Row[Any] | None, rows: Sequence[Row[Any]]) -> dict[str, Any]:
-    is_live = any(row.state in LIVE_STATES for row in rows)
+def _told_of(answer: Row[Any] | None, rows: Sequence[Row[Any]], wanted: int = 1) -> dict[str, Any]:
+    is_live = len({row.seq for row in rows if row.state in LIVE_STATES}) >= wanted
     if answer is None:
         return {"is_live": is_live}
     return {
@@ -295,13 +311,18 @@ class DayBoard:
         return [lane for lane in self.lanes if lane.is_owed]
 
     @property
+    def required(self) -> list[LaneStatus]:
+        """What the day waits for."""
+        return [lane for lane in self.owed if lane.is_required]
+
+    @property
     def not_live(self) -> list[LaneStatus]:
-        """Owed, and nothing of it counts: what coverage lacks."""
-        return [lane for lane in self.owed if not lane.is_live]
+        """Required, and nothing of it counts, or not all: what coverage lacks."""
+        return [lane for lane in self.required if not lane.is_live]
 
     @property
     def coverage(self) -> str:
-        return f"{len(self.owed) - len(self.not_live)} of {len(self.owed)}"
+        return f"{len(self.required) - len(self.not_live)} of {len(self.required)}"
 
 
 def boards(db: Connection, catalog: Catalog, last: date, number: int = 1) -> list[DayBoard]:

@@ -1,8 +1,9 @@
 """Identifiers in what people write and in addresses of pages: identity card numbers, phones, payment cards. Each becomes a token of its kind before a row is
 written, the text around it stays (G7).
 
-Found by form and check digit, in ASCII and full-width digits, with a space or hyphen between groups. What only looks like one stays: a card number without a
-right Luhn digit, an identity number without its check character.
+Found by form and check digit, in ASCII and full-width digits, with a space or hyphen between groups, of whichever width and as an address of a page writes them
+(`+`, `%20`, `%2D`); a number may follow such an escape at once. What only looks like one stays: a card number without a right Luhn digit, an identity number
+without its check character.
 """
 
 from __future__ import annotations
@@ -17,16 +18,20 @@ import pyarrow.compute as pc
 from jobs.privacy.kinds import KINDS, Identity
 
 PLAIN_DIGITS = {0xFF10 + n: str(n) for n in range(10)}
+# What may stand between groups of digits.
+BETWEEN = "(?:[ +\\-\u00a0\u3000\u2010-\u2015]|%20|%2[Dd])?"
 # Eleven digits or more, somehow grouped: all that follows looks only into these texts.
-MAY_HOLD = "[0-9０-９](?:[ \\-]?[0-9０-９]){10,}"
+MAY_HOLD = f"[0-9０-９](?:{BETWEEN}[0-9０-９]){{10,}}"
+ESCAPED = "(?<=%[0-9A-Fa-f]{2})"
 FORMS = re.compile(
-    r"""
-    (?<![0-9A-Za-z])(?P<id_number>\d{17}[\dXx])(?![0-9A-Za-z])
-    | (?<![0-9])(?P<card>[3-6]\d{3}(?:[ -]?\d{4}){3}(?:[ -]?\d{1,3})?)(?![0-9])
-    | (?<![0-9])(?:(?:\+|%2B|00)?86[ -]?)?(?P<phone>1[3-9]\d[ -]?\d{4}[ -]?\d{4})(?![0-9])
+    rf"""
+    (?:(?<![0-9A-Za-z])|{ESCAPED})(?P<id_number>\d{{6}}{BETWEEN}\d{{8}}{BETWEEN}\d{{3}}[\dXx])(?![0-9A-Za-z])
+    | (?:(?<![0-9])|{ESCAPED})(?P<card>[3-6]\d{{3}}(?:{BETWEEN}\d{{4}}){{3}}(?:{BETWEEN}\d{{1,3}})?)(?![0-9])
+    | (?:(?<![0-9])|{ESCAPED})(?:(?:\+|%2B|00)?86{BETWEEN})?(?P<phone>1[3-9]\d{BETWEEN}\d{{4}}{BETWEEN}\d{{4}})(?![0-9])
     """,
     re.VERBOSE,
 )
+GROUPED = re.compile(BETWEEN.removesuffix("?"))
 
 Found = tuple[str, Identity]  # kind, value
 Tokens = Callable[[str, Collection[str]], dict[str, str]]
@@ -61,7 +66,7 @@ def _identifiers(text: str, as_of: date) -> Iterable[tuple[int, int, Found]]:
     while match := FORMS.search(plain, at):
         kind = str(match.lastgroup)
         at = match.end()
-        identity = KINDS[kind](match[kind], as_of)
+        identity = KINDS[kind](GROUPED.sub("", match[kind]), as_of)
         if not identity.valid and kind == "id_number" and match[kind].isdigit():
             kind, identity = "card", KINDS["card"](match[kind], as_of)
         if identity.valid:

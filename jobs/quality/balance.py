@@ -40,6 +40,12 @@ class Balance:
             parts["corrected"] = (0, -corrected_money)
         return cls(received_rows or 0, received_money, parts)
 
+    @classmethod
+    def of_record(cls, record: Any) -> Balance:
+        """As the ledger keeps it (a row of `balances`)."""
+        parts = {name: (int(part["rows"]), Decimal(part["money"])) for name, part in record.parts.items()}
+        return cls(record.received_rows, record.received_money, parts)
+
     @property
     def rows(self) -> int:
         return sum(rows for rows, _ in self.parts.values())

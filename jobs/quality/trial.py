@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from jobs.contracts import Rule, Table
 from jobs.quality.gate import evaluate
 from jobs.quality.metrics import measure, nothing
+from jobs.quality.usual import with_bounds
 from jobs.quality.verdicts import judge
 
 if TYPE_CHECKING:
@@ -30,13 +31,14 @@ class Subject:
     """What a gate judges at a time: a delivery, or a business day of a table of silver or gold. `branch`: who sent it.
 
     `is_whole` is false of history that was taken on: a delivery of many days, of which each day is a subject here. A rule about a whole delivery is not asked
-    of a part of one.
+    of a part of one. `usual_rows`: how many rows the lane usually has, of a delivery whose rule tells its bounds in that.
     """
 
     day: date
     name: str
     branch: str | None = None
     is_whole: bool = True
+    usual_rows: float | None = None
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ def _trial(
     if rule.judges_rows and not rows:
         # No gate can say anything but that a promise that no row breaks is kept; asking it some thousand times takes minutes.
         return Trial(rule.id, subject, "pass", judged, 0, None, (), "")
-    gate = evaluate(table, [rule], metrics, subject=subject.name)
+    gate = evaluate(table, with_bounds([rule], subject.usual_rows), metrics, subject=subject.name)
     whose = {str(part[BRANCH]) for part in by_branch if part[BRANCH] is not None and _breaking(rule, part)}
     outcome = QUARANTINE if rule.on_fail == QUARANTINE and rows else gate.outcome
     if outcome in ("hold", "stop"):

@@ -31,7 +31,7 @@ def transform(
     moved = booked.where("is_financial")
     parts = [
         _subjects(gl_balances, account_balances, day),
-        _account_days(moved, account_balances.where(F.col("currency") == day.currency), accounts, day),
+        _account_days(moved, account_balances, accounts, day),
         _transfers(moved, accounts),
         _reversals(booked, sales, reversals),
         _registrations(booked, sales),
@@ -77,36 +77,51 @@ def _subjects(gl_balances: DataFrame, balances: DataFrame, day: Day) -> DataFram
 
 
 def _account_days(moved: DataFrame, balances: DataFrame, accounts: DataFrame, day: Day) -> DataFrame:
-    """Opening balance and movements against the closing balance. An account that was opened on the day opens with 0;
-    one whose balance of the day before did not come is not tested.
+    """Opening balance and movements against the closing balance, in the account's currency. An account that was opened on the day opens with 0; one whose
+    balance of the day before did not come is not tested, nor one in foreign currency that was moved in another.
     """
-    signed = F.when(F.col("direction") == "credit", F.col("amount")).otherwise(-F.col("amount"))
-    movements = moved.groupBy("account_id", "business_date").agg(F.sum(signed).alias("movement"))
+    sign = F.when(F.col("direction") == "credit", F.lit(1)).otherwise(F.lit(-1))
+    movements = moved.groupBy("account_id", "business_date").agg(
+        F.sum(sign * F.col("amount")).alias("in_reporting"),
+        F.sum(sign * F.col("amount_original")).alias("in_original"),
+        F.min("currency").alias("moved_in"),
+        F.max("currency").alias("and_in"),
+    )
     sent = F.broadcast(moved.select("branch_id", "business_date").distinct())
     opening = balances.select(
-        "account_id", F.date_add("business_date", 1).alias("business_date"), F.col("balance").alias("before")
+        "account_id",
+        F.date_add("business_date", 1).alias("business_date"),
+        "currency",
+        F.col("balance_original").alias("before"),
+    )
+    is_of_one = (F.col("moved_in") == F.col("currency")) & (F.col("and_in") == F.col("currency"))
+    movement = (
+        F.when(F.col("moved_in").isNull(), F.lit(0))
+        .when(F.col("currency") == day.currency, F.col("in_reporting"))
+        .when(is_of_one, F.col("in_original"))
     )
     opened = accounts.groupBy("account_id").agg(F.min("opened_on").alias("opened_on"))
     tested = (
         balances.where(F.col("business_date").between(F.lit(day.from_date), F.lit(day.to_date)))
         .join(sent, on=["branch_id", "business_date"], how="left_semi")
-        .join(opening, on=["account_id", "business_date"], how="left")
+        .join(opening, on=["account_id", "business_date", "currency"], how="left")
         .join(movements, on=["account_id", "business_date"], how="left")
         .join(opened, on="account_id", how="left")
         .withColumn(
             "opening",
             F.coalesce(F.col("before"), F.when(F.col("opened_on") == F.col("business_date"), F.lit(0).cast(SUM))),
         )
-        .where(F.col("opening").isNotNull())
-        .where(F.col("movement").isNotNull() | (F.col("opening") != F.col("balance")))
+        .withColumn("movement", movement)
+        .where(F.col("opening").isNotNull() & F.col("movement").isNotNull())
+        .where(F.col("moved_in").isNotNull() | (F.col("opening") != F.col("balance_original")))
     )
     return _side_by_side(
         tested,
         "account_day",
         subject=F.col("account_id"),
         branch=F.col("branch_id"),
-        left=F.col("opening") + F.coalesce("movement", F.lit(0)),
-        right=F.col("balance"),
+        left=F.col("opening") + F.col("movement"),
+        right=F.col("balance_original"),
     )
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from jobs.ledger import clock
 from jobs.privacy.seal import open_sealed
 from tests.arrival.conftest import DAY, Bank, gz, movements
 
@@ -118,6 +119,15 @@ def test_a_file_no_source_knows_is_refused_and_kept_sealed(bank: Bank) -> None:
     assert bank.stored() == [f"{landed.delivery_id}.sealed"]
     with open_sealed(Path(bank.delivery(landed).raw_uri), bank.keys) as raw:
         assert raw.read() == b"what is this"
+
+
+def test_a_file_no_source_knows_is_of_the_banks_day(bank: Bank) -> None:
+    """In the morning the day before is not over in UTC."""
+    with bank.ledger.begin() as db:
+        clock.set_now(db, datetime(2026, 9, 14, 23, 30, tzinfo=UTC))
+    bank.send("movements", b"what is this", "report.docx", signal=None)
+    (landed,) = bank.land()
+    assert bank.delivery(landed).business_date == date(2026, 9, 15)
 
 
 def test_take_on_brings_many_branches_and_dates(bank: Bank) -> None:

@@ -13,13 +13,13 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from jobs.bank import open_bank
 from jobs.lake.log import schema
 from jobs.lake.tables import judged_table, schema_of
 from jobs.ledger import batches, days, deliveries, releases
-from jobs.ledger.models import Base
+from jobs.ledger.models import Base, Delivery
 from jobs.settings import settings
 from tests.commands.conftest import Said
 from tests.contracts.house import change
@@ -151,6 +151,19 @@ def test_a_rule_about_a_delivery_says_of_which_days_it_was_asked(filled: Filled,
         "On the 5 released days from 2026-09-12 to 2026-09-16 two would have stopped 2 deliveries on 2 days with 2 rows (730.25 in amount); "
         "branches: b01, b02. It was asked of 2 of these days: "
     )
+
+
+def test_a_bound_told_in_what_is_usual_is_asked_of_each_delivery(filled: Filled, ledgerlake: Command) -> None:
+    """b01 had 40 rows the day before, and now has one. Of b02 there was one, and fewer than 30 tell nothing."""
+    with filled.bank.ledger.begin() as db:
+        db.execute(update(Delivery).where(Delivery.delivery_id == filled.names[DAY, "b01"]).values(accepted_rows=40))
+    rule = "{id: usual, onFail: hold, expect_table_row_count_to_be_between: {min_value: 0.5 * usual_rows}}"
+    said = ledgerlake("gates", "backtest", rule, "--table", "bronze.payments", "--days", "2", "--json")
+    *trials, totals = map(json.loads, said.out.splitlines())
+    spoke = [(t["day"], t["subject"], t["outcome"], t["rows"]) for t in trials if t["outcome"] != "pass"]
+    assert spoke == [(str(NEXT), filled.names[NEXT, "b01"], "hold", 1)]
+    assert "there must be at least 20 rows; found 1" in next(t["sentence"] for t in trials if t["outcome"] == "hold")
+    assert (totals["days_held"], totals["branches"], said.status) == ([str(NEXT)], ["b01"], 1)
 
 
 def test_only_the_last_days_are_read(filled: Filled, ledgerlake: Command) -> None:

@@ -36,14 +36,14 @@ def told(
 
 @pytest.fixture
 def kept(running: TinyBank) -> TinyBank:
-    """On the last day of history, read a day later."""
+    """On the last day of history, read on the morning after it: in UTC that day is not over."""
     rows = [
         told("account_day", "core:1", "10.00", "9.00", since=HISTORY_END),
         told("account_day", "core:2", "10.00", "10.00", since=HISTORY_END, agrees=True),
         told("reversal", "core:b01:2026-09-14:7:1", "5.00", None, since=date(2026, 9, 10)),
     ]
     write_deltalake(open_bank("tiny").lake.path(TABLE), pa.Table.from_pylist(rows, SCHEMA))
-    running.clock(DAY, "09:00")
+    running.clock(DAY, "07:30")
     return running
 
 

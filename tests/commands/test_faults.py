@@ -8,7 +8,9 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
+import pyarrow as pa
 import pytest
+from deltalake import write_deltalake
 
 from jobs import scorecard
 from jobs.bank import open_bank
@@ -164,6 +166,35 @@ def test_a_day_that_is_told_anew_is_seen_by_its_release(running: TinyBank, ledge
     running.release(again)
     findings, _ = told(ledgerlake("faults", "--json"))
     assert findings["F21"]["verdict"] == "caught" and again in findings["F21"]["found"]
+
+
+def test_a_working_weekend_is_caught_when_what_goes_by_the_calendar_came_and_opening_hours_are_kept(
+    running: TinyBank, ledgerlake: Command
+) -> None:
+    """F46. All lanes of the tiny bank go by its calendar."""
+
+    def said() -> tuple[str, str]:
+        finding = told(ledgerlake("faults", "--json"))[0]["F46"]
+        return finding["verdict"], finding["found"]
+
+    note(injected("F46")._replace(feed=None, entity=None))
+    running.arrives("payments", "b01", DAY)
+    running.arrives("rates", "HO", DAY)
+    schema = pa.schema([("business_date", pa.date32()), ("is_out_of_hours", pa.bool_()), ("__verdict", pa.string())])
+    place = open_bank("tiny").lake.path("silver.transactions")
+
+    def movement(is_out_of_hours: bool) -> None:
+        write_deltalake(place, pa.table([[DAY], [is_out_of_hours], ["accepted"]], schema=schema), mode="append")
+
+    movement(False)
+    verdict, found = said()
+    assert verdict == "not caught" and f"not here payments|b02|{DAY}" in found
+    running.arrives("payments", "b02", DAY)
+    assert said()[0] == "caught"
+    movement(True)
+    assert said()[1].endswith("; 1 movements within opening hours")
+    write_deltalake(place, pa.table([[DAY], [True], ["accepted"]], schema=schema), mode="overwrite")
+    assert said()[0] == "not caught", "to the platform the whole day lies out of hours"
 
 
 def test_controls_that_do_not_exist_yet_are_named(running: TinyBank, ledgerlake: Command) -> None:

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 
+from sqlalchemy import select
+
 from jobs.bank import open_bank
+from jobs.ledger import batches
+from jobs.ledger.models import GateResult
+from jobs.quality.balance import Balance
 from tests.commands.conftest import Said
 from tests.commands.test_tables import HISTORY, full
 from tests.ledger.conftest import TinyBank
@@ -29,3 +35,29 @@ def test_with_json_the_output_stays_json(full: TinyBank, ledgerlake: Callable[..
     said = ledgerlake("gates", "--docs", "--json")
     assert [json.loads(line)["table_name"] for line in said.out.splitlines()] == ["gold.customer_360_daily"]
     assert said.err == f"All of these: {open_bank('tiny').docs / 'index.html'}\n"
+
+
+def test_what_came_in_and_where_it_went_stands_below_the_result(
+    full: TinyBank, ledgerlake: Callable[..., Said]
+) -> None:
+    """Ten rows came in: seven count, two were kept aside, one was a copy. Of a hundred and two that a named rule leaves out one is lost."""
+    went = {"accepted_rows": 7, "accepted_money": Decimal("70.00"), "rejected_rows": 2, "rejected_money": Decimal("-1.50")}  # fmt: skip
+    went |= {"duplicate_rows": 1, "duplicate_money": Decimal("10.00")}
+    for received, filtered, said in (
+        (10, {}, "Received 10 rows with 78.50; all accounted for: accepted 7 rows with 70.00, rejected 2 rows with -1.50, duplicate 1 rows with 10.00."),
+        (102, {"filtered:is_person": [91, "0.00"]}, "filtered:is_person 91 rows with 0.00: off by -1 rows."),
+    ):  # fmt: skip
+        balance = Balance.from_metrics(went | filtered, received_rows=received, received_money=Decimal("78.50"))
+        with full.ledger.begin() as db:
+            gate = db.execute(select(GateResult.batch_id, GateResult.subject)).one()
+            batches.record_balance(
+                db,
+                batch_id=gate.batch_id,
+                table="gold.customer_360_daily",
+                subject=gate.subject,
+                **balance.as_record(),
+            )
+        assert said in ledgerlake("gates", width=300).out
+        [told] = [json.loads(line)["balance"] for line in ledgerlake("gates", "--json").out.splitlines()]
+        assert (told["received_rows"], told["is_balanced"]) == (received, not filtered)
+        assert told["parts"]["rejected"] == {"rows": 2, "money": "-1.50"}

@@ -100,6 +100,11 @@ IN_ONE_FILE = {
     "rule without a bound": ("bronze/payments.yaml", "{column: amount, min_value: 0}", "{column: amount}", "without a bound it checks nothing"),
     "rule without its column": ("bronze/payments.yaml", "{column: amount, min_value: 0}", "{min_value: 0}", "needs column"),
     "tolerance of a quarantine": ("bronze/payments.yaml", "min_value: 0}", "min_value: 0, mostly: 0.9}", "mostly tolerates bad rows"),
+    "usual rows of a day": ("gold/daily.yaml", "sla: {", "rules:\n  - {id: many, onFail: warn, expect_table_row_count_to_be_between: {min_value: 0.5 * usual_rows}}\nsla: {", "min_value is told in usual_rows, which deliveries have, and gold.daily is judged by business day"),
+    "owed by nobody": ("sources/tiny/clicks.yaml", "kind: events", "kind: events\nschedule: {required: false, owed: true}", "a stream is owed by nobody"),
+    "required and not owed": ("sources/tiny/payments.yaml", 'due: "22:30"', 'due: "22:30", owed: false', "waits for what is required, so somebody owes it"),
+    "required once a month": ("sources/tiny/payments.yaml", 'due: "22:30"', 'due: "22:30", workingDay: 5', "what comes once a month holds no business day open"),
+    "entities of branches": ("sources/tiny/payments.yaml", 'due: "22:30"', 'due: "22:30", entities: [b07]', "entities name who sends a feed in the place of head office"),
     "rule id twice": ("bronze/payments.yaml", "id: not_empty", "id: amount_positive", "rule id amount_positive is given twice"),
     "primary key": ("gold/daily.yaml", "primaryKey: [business_date]", "primaryKey: [day]", "primaryKey names day"),
     "money": ("silver/movements.yaml", "money: amount", "money: sum", "money names sum"),
@@ -112,7 +117,7 @@ IN_ONE_FILE = {
 }  # fmt: skip
 
 # Lines between the change and where it is told: the block, the file, or the place where YAML gives up.
-OFF = {"list with neither values nor map": -3, "not YAML": 1, "conforms without a required column": -4, "conforms with a column too many": 1, "trailer sum of a text": 1}  # fmt: skip
+OFF = {"usual rows of a day": -1, "list with neither values nor map": -3, "not YAML": 1, "conforms without a required column": -4, "conforms with a column too many": 1, "trailer sum of a text": 1}  # fmt: skip
 
 
 @pytest.mark.parametrize("case", IN_ONE_FILE)

@@ -144,6 +144,14 @@ def test_every_file_reads_back(small_bank: DemoBank) -> None:
             assert _records(sent) == sent.rows, sent.path
 
 
+def test_the_clearing_house_works_when_banks_do(small_bank: DemoBank) -> None:
+    """Saturday 19 September 2026 is none of its days; on Sunday, a working weekend, it tells its statement."""
+    bank = DemoBank(seed=small_bank.seed, scale="XS")
+    sent = {day: {s.feed for s in bank.day_files(date(2026, 9, day))} for day in (18, 19, 20)}
+    assert {day: "clearing_statements" in feeds for day, feeds in sent.items()} == {18: True, 19: False, 20: True}
+    assert sent[18] - sent[19] == {"clearing_statements"}
+
+
 def _records(sent: Sent) -> int:
     """How many there are, counted without any of the project's readers."""
     if sent.feed == "core_legacy":

@@ -13,7 +13,7 @@ from jobs.contracts.calendar import CalendarDay
 from jobs.ledger import days, deliveries, lanes, sightings
 from jobs.ledger.lanes import DayBoard, LaneStatus
 from jobs.ledger.models import Delivery
-from tests.ledger.conftest import DAY, TinyBank, at, unit
+from tests.ledger.conftest import BRANCHES, DAY, TinyBank, at, unit
 
 PAYMENTS = "payments"
 
@@ -226,6 +226,71 @@ class TestClosed:
         closed = lane(running)
         assert (closed.word, closed.state) == ("closed", "loaded")
         assert closed.reason == "branch closed since 2026-09-15; a file came all the same"
+
+
+def scheduled(bank: TinyBank, feed: str, **schedule: Any) -> TinyBank:
+    """The tiny bank with another schedule of a feed."""
+    source = bank.catalog.sources[feed]
+    changed = source.model_copy(update={"schedule": source.schedule.model_copy(update=schedule)})
+    return TinyBank(bank.ledger, replace(bank.catalog, sources={**bank.catalog.sources, feed: changed}))
+
+
+class TestWhatIsOwed:
+    def test_what_no_day_waits_for_is_missed_all_the_same(self, running: TinyBank) -> None:
+        bank = scheduled(running, "rates", required=False, owed=True)
+        for branch in BRANCHES:
+            bank.arrives(PAYMENTS, branch, DAY)
+        assert (lane(bank, "rates", "HO").word, board(bank).coverage) == ("expected", "2 of 2")
+        assert bank.decide() == [f"{DAY}|v1"], "the day does not wait for it"
+        bank.clock(DAY, "22:42")
+        assert (lane(bank, "rates", "HO").word, lane(bank, "rates", "HO").minutes_late) == ("missing", 42)
+        assert board(bank).not_live == []
+
+    def test_a_lane_of_two_files_is_here_with_the_second(self, running: TinyBank) -> None:
+        bank = scheduled(running, PAYMENTS, batches=2)
+        for entity, seqs in {"b01": (1, 2), "b02": (1,)}.items():
+            for seq in seqs:
+                bank.arrives(PAYMENTS, entity, DAY, seq=seq)
+        bank.arrives("rates", "HO", DAY)
+        half = lane(bank)
+        assert (half.word, half.reason, half.is_live) == ("expected", "1 of 2 files are here", False)
+        assert (lane(bank, entity="b01").word, board(bank).coverage, bank.decide()) == ("arrived", "2 of 3", [])
+        bank.clock(DAY, "22:45")
+        assert lanes.told(bank.catalog, lane(bank)) == (
+            "payments of b02 for 2026-09-15 was due at 2026-09-15 22:30 and has not come: 1 of 2 files are here. Owner: branch accounting."
+        )
+        bank.clock(DAY, "23:12")
+        bank.arrives(PAYMENTS, "b02", DAY, seq=2)
+        whole = lane(bank)
+        assert (whole.word, whole.minutes_late, whole.is_live, bank.decide()) == ("late", 42, True, [f"{DAY}|v1"])
+
+    def test_the_first_file_again_is_no_second(self, running: TinyBank) -> None:
+        bank = scheduled(running, PAYMENTS, batches=2)
+        for _ in range(2):
+            bank.arrives(PAYMENTS, "b02", DAY, seq=1)
+        assert (lane(bank).word, lane(bank).reason) == ("expected", "1 of 2 files are here")
+
+    def test_provinces_owe_a_feed_in_the_place_of_head_office(self, running: TinyBank) -> None:
+        bank = scheduled(running, "rates", entities=["11", "37"])
+        bank.arrives("rates", "37", DAY)
+        bank.clock(DAY, "22:12")
+        assert {e: lane(bank, "rates", e).word for e in ("11", "37")} == {"11": "missing", "37": "arrived"}
+        assert board(bank).coverage == "1 of 4"
+
+    def test_once_a_month_on_a_working_day(self, running: TinyBank) -> None:
+        """The first of September is a Tuesday: the fifth working day is Monday the 7th. No lane is shown on other days, unless something came."""
+        september = [date(2026, 9, n) for n in range(1, 31)]
+        cn = {day: CalendarDay(day, day.weekday() < 5) for day in september}
+        bank = scheduled(running, "rates", calendar="cn", working_day=5, required=False, owed=True)
+        bank = TinyBank(bank.ledger, replace(bank.catalog, calendars={"cn": cn}))
+        with bank.ledger.begin() as db:
+            owed = [day.day for day in september if ("rates", "HO") in {(o.feed, o.entity) for o in days.owed_lanes(db, bank.catalog, day)}]  # fmt: skip
+        assert owed == [7]
+        assert "rates" not in {one.feed for one in board(bank).lanes}
+        bank.arrives("rates", "HO", DAY)
+        assert (lane(bank, "rates", "HO").word, lane(bank, "rates", "HO").reason) == (
+            "closed", "owed on working day 5 of a month; a file came all the same",
+        )  # fmt: skip
 
 
 class TestDay:

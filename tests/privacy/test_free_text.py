@@ -34,6 +34,11 @@ FOUND = {
     "身份证９９１１０１１９９００３０７１２３X的客户": f"身份证<id_number:token of {ID}>的客户",
     f"call {PHONE}, or 139 0000 0001": "call <phone:token of +8613900000001>, or <phone:token of +8613900000001>",
     f"?tel=%2B86{PHONE}": "?tel=<phone:token of +8613900000001>",
+    f"/go?to=%2Fpay%3Fid%3D{ID}%26tab%3D1": f"/go?to=%2Fpay%3Fid%3D<id_number:token of {ID}>%26tab%3D1",
+    f"?q=%20{PHONE}": "?q=%20<phone:token of +8613900000001>",
+    "?tel=139%2D0000%2D0001&or=139+0000+0001": "?tel=<phone:token of +8613900000001>&or=<phone:token of +8613900000001>",
+    "电话139\u00a00000\u20130001": "电话<phone:token of +8613900000001>",
+    f"{ID[:6]} {ID[6:14]} {ID[14:]}": f"<id_number:token of {ID}>",
     f"card {luhn_number()}.": f"card <card:token of {luhn_number()}>.",
     f"{PHONE} {ID}": f"<phone:token of +8613900000001> <id_number:token of {ID}>",
 }

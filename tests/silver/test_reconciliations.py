@@ -54,6 +54,43 @@ def test_an_account_day_that_does_not_close_is_named_with_its_difference(run):
     ]
 
 
+def test_an_account_in_foreign_currency_closes_in_its_own(run):
+    """The rate went from 7 to 8, which moves nothing: `dollars` closes in USD, `lacks` does not, by a debit of 5 USD. `mixed` was moved in EUR too, at a rate that
+    nobody tells; an account in CNY takes foreign money at the day's rate."""
+    made = run(
+        "silver.reconciliations",
+        """
+        silver.accounts
+        account_id | opened_on
+        dollars    | 2020-01-01
+        lacks      | 2020-01-01
+        mixed      | 2020-01-01
+        at_home    | 2020-01-01
+        silver.account_balances
+        account_id | branch_id | business_date | currency | balance_original | balance
+        dollars    | b1        | 2026-09-14    | USD      | 100.00           | 700.00
+        dollars    | b1        | 2026-09-15    | USD      | 110.00           | 880.00
+        lacks      | b1        | 2026-09-14    | USD      | 50.00            | 350.00
+        lacks      | b1        | 2026-09-15    | USD      | 45.00            | 360.00
+        mixed      | b1        | 2026-09-14    | USD      | 1.00             | 7.00
+        mixed      | b1        | 2026-09-15    | USD      | 9.00             | 72.00
+        at_home    | b1        | 2026-09-14    | CNY      | 0.00             | 0.00
+        at_home    | b1        | 2026-09-15    | CNY      | 80.00            | 80.00
+        silver.transactions
+        transaction_id | account_id | direction | currency | amount_original | amount | status  | is_financial
+        t1             | dollars    | credit    | USD      | 10.00           | 80.00  | success | true
+        t2             | mixed      | credit    | USD      | 4.00            | 32.00  | success | true
+        t3             | mixed      | credit    | EUR      | 3.00            | 27.00  | success | true
+        t4             | at_home    | credit    | USD      | 10.00           | 80.00  | success | true
+    """,
+    )
+    assert of(made, "account_day") == [
+        ("at_home", "80.00", "80.00", "0.00", ""),
+        ("dollars", "110.00", "110.00", "0.00", ""),
+        ("lacks", "50.00", "45.00", "5.00", "account_day"),
+    ]
+
+
 def test_the_ledger_is_compared_with_the_accounts_that_are_published(run):
     """One account of subject 2012 was rejected: 3.00 of the ledger have no account. 3001 has none at all, and yesterday is not looked at."""
     made = run(

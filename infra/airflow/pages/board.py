@@ -68,7 +68,7 @@ def board(
     branch_feeds = [s.feed for s in bank.catalog.sources.values() if s.sender == "branch"]
 
     def cell(lane: LaneStatus) -> Cell:
-        is_known_by_state = lane.word == "arrived" or (lane.word == "expected" and lane.state)
+        is_known_by_state = lane.word == "arrived" or (lane.word == "expected" and lane.state == "arriving")
         word = lane.state if is_known_by_state and lane.state else lane.word
         mark, kind = MARKS[word]
         return Cell(lane, mark, word.replace("_", " "), kind, lanes.told(bank.catalog, lane))

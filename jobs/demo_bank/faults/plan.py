@@ -130,7 +130,7 @@ NEAR = 7  # days: so long a working weekend is waited for
 def spread(
     first: date, feeds: Sequence[str], is_working: Callable[[date], bool], is_makeup: Callable[[date], bool]
 ) -> dict[date, list[str]]:
-    """Every fault that can be committed, by day from `first` on, so that no two spoil one file: on working days, for on others nothing is owed. The days
+    """Every fault that can be committed, by day from `first` on, so that no two spoil one file: on working days, for on others not all is sent. The days
     between are clean, and so are the last ones, on which what is late comes.
     """
     calendar = [first + timedelta(days=n) for n in range(30)]
