@@ -14,7 +14,7 @@ from jobs.arrival.text import assigned
 from jobs.contracts.copybook import Picture
 from jobs.contracts.encodings import EBCDIC
 
-PADDING = " \0"
+PADDING = " \0\u3000"  # the blank of double bytes too: 4040 in code page 1388
 SINGLE = {"ascii", "cp1250", "cp1252", "iso8859-1", "iso8859-2"}  # one byte a character
 
 

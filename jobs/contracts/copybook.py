@@ -60,6 +60,10 @@ NOISE = {
     "EXTERNAL",
     "ARE",
 }
+# Name what a table is searched by: nothing of the bytes. The words between them and the names.
+SEARCH, OF_SEARCH = {"INDEXED", "ASCENDING", "DESCENDING"}, {"BY", "KEY", "IS"}
+# Lines that are for the printer of the listing.
+LISTING = {"EJECT", "SKIP1", "SKIP2", "SKIP3"}
 MOST_DIGITS = 38
 WORD = re.compile(r"""'[^']*'|"[^"]*"|[^\s]+""")
 REPEATED = re.compile(r"(CR|DB|.)\((\d+)\)")
@@ -208,6 +212,8 @@ def _sentences(text: str) -> Iterator[tuple[int, list[str]]]:
             code = "" if line.lstrip().startswith("*") else line
         else:
             code = "" if line[6:7] in ("*", "/") else line[6:72]
+        if code.strip().rstrip(".").upper() in LISTING:
+            continue
         for word in WORD.findall(code.split("*>")[0]):
             if not words:
                 begun = number
@@ -234,6 +240,7 @@ def _item(line: int, words: list[str]) -> Item | None:
         raise CopybookError(line, f"level {level} is not read", "Levels are 01 to 49; take RENAMES out of the copybook")
     rest = words[1:]
     starts = {"PIC", "PICTURE", "USAGE", "OCCURS", "REDEFINES", "VALUE", "SIGN", *USAGES}
+    clauses = starts | NOISE | SEARCH | {"DEPENDING", "LEADING", "TRAILING", "SEPARATE", "SYNC", "SYNCHRONIZED"}
     name = "FILLER" if not rest or rest[0].upper() in starts else rest.pop(0)
     upper = [w.upper() for w in rest]
     picture: str | None = None
@@ -271,6 +278,11 @@ def _item(line: int, words: list[str]) -> Item | None:
             raise CopybookError(line, f"{name} is SYNCHRONIZED", "Replace it by the FILLER bytes that it stands for")
         elif word in ("VALUE", "VALUES"):
             while at + 1 < len(upper) and upper[at + 1] not in starts - {"VALUE"}:
+                at += 1
+        elif word in SEARCH:
+            while at + 1 < len(upper) and upper[at + 1] in OF_SEARCH:
+                at += 1
+            while at + 1 < len(upper) and upper[at + 1] not in clauses:
                 at += 1
         elif word not in NOISE:
             raise CopybookError(

@@ -53,7 +53,7 @@ def never(picture: Picture, text: str) -> bool:
     """Whether a field of the picture, decoded, is never this text."""
     if picture.kind in ("text", "wide"):
         width = picture.length // 2 if picture.kind == "wide" else picture.length
-        return len(text) > width or text != text.strip(" \0")
+        return len(text) > width or text != text.strip(" \0\u3000")
     whole, point, decimals = text.removeprefix("-").partition(".")
     if not (whole + decimals).isdigit():
         return True

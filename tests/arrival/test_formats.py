@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from itertools import product
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -515,6 +516,23 @@ def test_memory_does_not_grow_with_the_file() -> None:
     seen = [len(rows) for rows in Delimited(io.BytesIO(b"1,2,3\n" * 4_000_000), DelimitedFormat(kind="delimited"), ABC)]
     assert sum(seen) == 4_000_000
     assert max(seen) * 6 <= text.BLOCK + 6
+
+
+def test_memory_does_not_grow_with_a_parquet_files_row_groups(tmp_path: Path) -> None:
+    """Some senders write one row group, whatever the size."""
+    import tracemalloc
+
+    number, path = 600_000, tmp_path / "one_group.parquet"
+    texts = pa.array([f"{n * 7919:032d}" for n in range(number)])
+    table = pa.table({"a": texts, "b": texts})
+    pq.write_table(table, path, row_group_size=number, use_dictionary=False, compression="none")
+    with path.open("rb", buffering=0) as stream:
+        reader = format_module("parquet").Reader(stream, ParquetFile(kind="parquet"), columns(a={}, b={}))
+        tracemalloc.start()
+        assert sum(len(rows) for rows in reader) == number
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert peak < path.stat().st_size / 8
 
 
 def test_rows_know_their_length() -> None:

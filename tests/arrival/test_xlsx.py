@@ -127,6 +127,16 @@ def test_cells_that_cannot_be_trusted_are_named() -> None:
     ]
 
 
+def test_an_account_number_that_excel_took_for_a_number_is_named() -> None:
+    """Of 6222021234567890123 it keeps 622202123456789 and writes zeros behind: the account of somebody else."""
+    made = book(b01=[[6222021234567890123, 1, None], ["6222021234567890123", 2, None], [622202123456789, 3, None]])
+    good, bad, _ = read(raw(made))
+    assert [row[1] for row in good] == ["6222021234567890123", "622202123456789"]
+    assert bad == [
+        (2, "sheet b01, cell A2 holds a number of more than 15 digits, of which Excel keeps no more: type it as text")
+    ]
+
+
 def test_a_table_that_begins_elsewhere() -> None:
     made = openpyxl.Workbook()
     made.active.title = "b01"

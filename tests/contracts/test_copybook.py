@@ -26,6 +26,7 @@ from tests.arrival.copybooks import FAMILY, ORDERS
         ("05 A PIC 9(40).", "Numbers have 1 to 38 digits"),
         ("05 A PIC X", "does not end with a point"),
         ("A PIC X.", "A is no level number"),
+        ("05 A OCCURS 3 INDEXED BY IX SYNC PIC X.", "A is SYNCHRONIZED"),
     ],
 )
 def test_what_cannot_be_read_of_a_copybook_is_told_with_its_line(entry: str, told: str) -> None:
@@ -46,3 +47,20 @@ def test_free_lines_and_old_ones_are_the_same_copybook() -> None:
     free = "01 R.\n05 A PIC X(3). *> a comment\n05 B PIC 9(2).\n"
     old = "000100 01 R.                                                            CHANGE01\n000200     05 A PIC X(3).\n      * note\n000300     05 B PIC 9(2).\n"
     assert parse_copybook(free).layout().length == parse_copybook(old).layout().length == 5
+
+
+def test_how_a_table_is_searched_and_listed_says_nothing_of_its_bytes() -> None:
+    written = """       01 R.
+           EJECT
+          05 N PIC 9.
+          05 T OCCURS 1 TO 3 TIMES DEPENDING ON N
+             ASCENDING KEY IS K, L DESCENDING KEY M
+             INDEXED BY IX JX.
+             10 K PIC X.
+             10 L PIC X.
+           SKIP2
+             10 M PIC X.
+          05 F OCCURS 2 INDEXED IX2 PIC X.
+"""
+    plain = parse_copybook(written)
+    assert (plain.layout().length, plain.addresses) == (1 + 3 * 3 + 2, ["f", "k", "l", "m", "n", "t"])

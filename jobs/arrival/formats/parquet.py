@@ -19,6 +19,7 @@ from jobs.contracts.parse import DECIMAL
 from jobs.contracts.source import ParquetFile
 
 ROWS = 65_536
+READ = 1 << 20  # bytes of a column at once
 MAGIC = b"PAR1"
 
 
@@ -96,7 +97,8 @@ def _open(stream: BinaryIO) -> pq.ParquetFile:
         )
     stream.seek(0)
     try:
-        return pq.ParquetFile(stream)
+        # Read ahead, a whole row group would lie in memory, which may be the whole file.
+        return pq.ParquetFile(stream, buffer_size=READ, pre_buffer=False)
     except (OSError, pa.ArrowInvalid) as error:
         raise Refused(
             "bad_parquet", f"The Parquet footer does not read: {error}. Expected a whole file; send it again."

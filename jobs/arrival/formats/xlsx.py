@@ -99,7 +99,9 @@ class Reader:
                     self._below(sheet, at, last)
                     break
                 continue
-            why = next((w for c in cells.values() if c is not None and (w := _wrong(c, written, here))), "")
+            why = next(
+                (w for n, c in cells.items() if c is not None and (w := _wrong(c, self._columns[n], written, here))), ""
+            )
             texts = [
                 _text(c.value, self._columns[name], epoch)
                 if c is not None
@@ -225,7 +227,7 @@ def _column(letters: bytes) -> int:
     return number
 
 
-def _wrong(cell: Any, written: Any, areas: Sequence[Any]) -> str:
+def _wrong(cell: Any, column: Column, written: Any, areas: Sequence[Any]) -> str:
     """What is wrong with a cell, by its name. `areas`: merged ones of its row."""
     area = next((one for one in areas if one.min_col <= cell.column <= one.max_col), None)
     if area:
@@ -234,6 +236,8 @@ def _wrong(cell: Any, written: Any, areas: Sequence[Any]) -> str:
         return f"cell {cell.coordinate} shows {cell.value}"
     if cell.value is None and written.cell(cell.row, cell.column).data_type == "f":
         return f"cell {cell.coordinate} holds a formula without a value: open and save the workbook in Excel"
+    if column.type == "string" and isinstance(cell.value, float) and abs(cell.value) >= 10**DIGITS:
+        return f"cell {cell.coordinate} holds a number of more than {DIGITS} digits, of which Excel keeps no more: type it as text"
     return ""
 
 
