@@ -556,11 +556,15 @@ def test_rows_of_a_case_are_shown_without_identifiers(tiny: TinyBank, ledgerlake
     assert machine["samples"][0]["values"]["account"] == "9999999999992233" and machine["age_days"] == 0
 
 
-def test_a_case_grows_old_by_the_banks_clock(tiny: TinyBank) -> None:
+def test_a_case_grows_old_by_the_banks_clock(tiny: TinyBank, ledgerlake: Command) -> None:
     send("p1|X|1.00|6200001|")
     with tiny.ledger.begin() as db:
         clock.set_now(db, at(DAY.replace(day=20), "21:00"))
         assert bench.age_days(db, case_of("direction_known")) == 5
+    [listed] = map(json.loads, ledgerlake("quarantine", "--json").out.splitlines())
+    [cause] = map(json.loads, ledgerlake("quarantine", "--by-cause", "--json").out.splitlines())
+    assert (listed["age_days"], cause["oldest_days"]) == (5, 5)
+    assert " age " in ledgerlake("quarantine").out.splitlines()[0]
 
 
 def test_what_arrived_is_kept_while_a_case_is_open(tiny: TinyBank) -> None:

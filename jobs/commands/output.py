@@ -52,7 +52,7 @@ def plain(value: Any) -> Any:
 HEADS = {
     "delivery_id": "delivery", "business_date": "date", "received_rows": "received", "accepted_rows": "accepted",
     "rejected_rows": "rejected", "duplicate_rows": "duplicate", "received_money": "money", "table_name": "table",
-    "case_id": "case", "affected_rows": "rows", "evaluated_at": "at", "rules_run": "rules", "release_id": "release", "approval_id": "request",
+    "case_id": "case", "affected_rows": "rows", "age_days": "age", "oldest_days": "oldest", "evaluated_at": "at", "rules_run": "rules", "release_id": "release", "approval_id": "request",
     "run_key": "run", "mart_published_at": "in the mart", "run_id": "by",
 }  # fmt: skip
 GAP, INDENT = "  ", "    "

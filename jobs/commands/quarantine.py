@@ -20,12 +20,13 @@ CASE = [
     "subject",
     "affected_rows",
     "money",
+    "age_days",
     "entity",
     "business_date",
     "kind",
     "owner",
 ]
-CASE_MOVE = ["kind", "owner", "business_date", "entity", "money", "affected_rows", "cause"]
+CASE_MOVE = ["kind", "owner", "business_date", "entity", "age_days", "money", "affected_rows", "cause"]
 FIX = ["fix_id", "case_id", "kind", "state", "proposed_by", "proposed_at", "decided_by"]
 FIX_MOVE = ["decided_by", "proposed_at", "proposed_by"]
 CaseArgument = Annotated[int, typer.Argument(metavar="CASE", help="Number of the case.")]
@@ -65,7 +66,7 @@ def quarantine(
     closed: Annotated[bool, typer.Option("--closed", help="Closed cases too.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Rows that a gate caught and files that were refused: cause, rows, money, owner. Open cases give exit status 1.
+    """Rows that a gate caught and files that were refused: cause, rows, money, age in days, owner. Open cases give exit status 1.
 
     What is done about a case: see it (case), propose a fix (fix), have a second person approve it (approve). Nobody approves their own.
     """
@@ -74,21 +75,24 @@ def quarantine(
     the_bank = open_bank(bank)
     with the_bank.ledger.begin() as db:
         cases = batches.cases(db, state=None if closed else "open")
+        ages = bench.ages(db, cases)
     if by_cause:
         groups: dict[tuple[str, str], dict[str, Any]] = {}
         for one in cases:
             group = groups.setdefault(
                 (one.table_name, one.cause),
-                {"table_name": one.table_name, "cause": one.cause, "cases": 0, "rows": 0, "money": 0},
+                {"table_name": one.table_name, "cause": one.cause, "cases": 0, "rows": 0, "money": 0, "oldest_days": 0},
             )
             group["cases"] += 1
             group["rows"] += one.affected_rows
             group["money"] += one.money or 0
-        columns = ["table_name", "cause", "cases", "rows", "money"]
+            group["oldest_days"] = max(group["oldest_days"], ages[one.case_id])
+        columns = ["table_name", "cause", "cases", "rows", "money", "oldest_days"]
         show(list(groups.values()), columns, as_json=as_json, empty="Nothing is in quarantine.")
     else:
         show(
-            cases, CASE, as_json=as_json, move=CASE_MOVE, below=lambda row: [row["reason"]], empty="Nothing is in quarantine.",
+            [{**one._mapping, "age_days": ages[one.case_id]} for one in cases], CASE, as_json=as_json, move=CASE_MOVE, below=lambda row: [row["reason"]],
+            empty="Nothing is in quarantine.",
         )  # fmt: skip
     if any(one.state == "open" for one in cases):
         raise typer.Exit(1)
@@ -129,6 +133,8 @@ def case(
         show([plain(told)], [], as_json=True)
         return
     show_one(found, [*CASE, "delivery_id", "state", "opened_at", "closed_at"], the_bank.catalog.profile.clock)
+    facts = [*(column for column in CASE if column != "age_days"), "delivery_id", "state", "opened_at", "closed_at"]
+    show_one(found, facts)
     console.print(f"age      {age} days", highlight=False)
     console.print(found.reason, highlight=False, markup=False)
     if news:

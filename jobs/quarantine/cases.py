@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row
@@ -59,8 +58,13 @@ def table_of(bank: Bank, case: Row[Any]) -> Table:
 
 def age_days(db: Connection, case: Row[Any]) -> int:
     """Days since the case was opened, by the bank's clock; up to its end where it has one."""
-    until: datetime = case.closed_at or clock.now(db)
-    return (until - case.opened_at).days
+    return ages(db, [case])[case.case_id]
+
+
+def ages(db: Connection, cases: Sequence[Row[Any]]) -> dict[int, int]:
+    """Case -> its age in days."""
+    now = clock.now(db)
+    return {case.case_id: ((case.closed_at or now) - case.opened_at).days for case in cases}
 
 
 def samples(bank: Bank, case: Row[Any], limit: int = SAMPLES) -> list[Sample]:

@@ -48,6 +48,7 @@ STORY = [
     event("no_collector", device_sent_at=None, collected_at=None),
     event("big", event_no="9007199254740993", device_os="andriod", customer_no_v1="C7", schema_version="1"),
     event("strange", device_os="Symbian", customer_no="C8"),
+    event("empty", customer_no="", customer_no_v1="C9", session_id="", anonymous_id="", device_os=""),
 ]
 
 
@@ -100,7 +101,15 @@ def test_an_unknown_version_is_quarantined_and_the_others_go_on(judged: DataFram
     assert shown(judged.where("event_id = 'version4'"), "__verdict", "reasons") == [
         ("rejected", "schema_version_known")
     ]
-    assert judged.where("__verdict = 'accepted'").count() == 5
+    assert judged.where("__verdict = 'accepted'").count() == 6
+
+
+def test_an_empty_text_is_nobody_and_no_session(judged: DataFrame) -> None:
+    made = conformed(judged, "event_id", "customer_key", "session_id", "anonymous_id", "device_os")
+    assert shown(made.where("event_id = 'app:empty'"), "customer_key", "session_id", "anonymous_id", "device_os") == [
+        ("core:C9", "", "", "")
+    ]
+    assert made.where("event_id = 'app:empty' and session_id is null and anonymous_id is null").count() == 1
 
 
 def test_time_is_the_collectors_less_what_passed_on_the_device_and_the_raw_one_is_kept(judged: DataFrame) -> None:
@@ -120,7 +129,10 @@ def test_integers_are_exact_and_misspelt_and_unknown_systems_have_a_name(judged:
         ("app:big", "9007199254740993", "android", "core:C7"),
         ("app:strange", "", "unknown", "core:C8"),
     ]
-    assert shown(judged.where("warnings <> ''"), "event_id", "warnings") == [("strange", "device_os_known")]
+    assert shown(judged.where("warnings <> ''"), "event_id", "warnings") == [
+        ("empty", "somebody"),
+        ("strange", "device_os_known"),
+    ]
 
 
 def test_a_login_changes_the_days_since_its_session_began(tmp_path: Path) -> None:

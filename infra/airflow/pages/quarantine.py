@@ -34,6 +34,8 @@ def _cases(request: Request, visitor: Visitor, cause: str | None = None, closed:
         found = batches.cases(db, state=None if closed else "open")
         waiting, asked, decided = fixes.waiting(db), approvals.waiting(db), approvals.decided(db, SHOWN_DECISIONS)
         ages = {one.case_id: bench.age_days(db, one) for one in found}
+        waiting, asked = fixes.waiting(db), approvals.waiting(db)
+        ages = bench.ages(db, found)
     causes: dict[tuple[str, str], dict[str, Any]] = {}
     for one in found:
         group = causes.setdefault((one.table_name, one.cause), {"cases": 0, "rows": 0, "money": 0, "oldest": 0})
