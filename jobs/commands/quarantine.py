@@ -132,9 +132,8 @@ def case(
         ]
         show([plain(told)], [], as_json=True)
         return
-    show_one(found, [*CASE, "delivery_id", "state", "opened_at", "closed_at"], the_bank.catalog.profile.clock)
     facts = [*(column for column in CASE if column != "age_days"), "delivery_id", "state", "opened_at", "closed_at"]
-    show_one(found, facts)
+    show_one(found, facts, the_bank.catalog.profile.clock)
     console.print(f"age      {age} days", highlight=False)
     console.print(found.reason, highlight=False, markup=False)
     if news:

@@ -33,8 +33,6 @@ def _cases(request: Request, visitor: Visitor, cause: str | None = None, closed:
     with bank.ledger.begin() as db:
         found = batches.cases(db, state=None if closed else "open")
         waiting, asked, decided = fixes.waiting(db), approvals.waiting(db), approvals.decided(db, SHOWN_DECISIONS)
-        ages = {one.case_id: bench.age_days(db, one) for one in found}
-        waiting, asked = fixes.waiting(db), approvals.waiting(db)
         ages = bench.ages(db, found)
     causes: dict[tuple[str, str], dict[str, Any]] = {}
     for one in found:
