@@ -8,7 +8,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,8 +48,9 @@ def render(gate: Gate, path: Path, outcome: str, why: str) -> Path:
     from jobs.quality.result_page import BROKEN, ResultPage, in_words
 
     result = ExpectationSuiteValidationResultSchema().load(gate.result)
+    result.meta["run_id"] = {"run_name": gate.subject, "run_time": datetime.now(UTC).isoformat()}
     words = in_words(outcome, gate.failed)
-    page = _view().render(ResultPage(outcome, words).render(result))
+    page = _view().render(ResultPage(gate.table, outcome, words).render(result))
     said = "".join(
         f"<li><b>{html.escape(BROKEN[f['on_fail']][1])}</b> {html.escape(f['rule'])}: {html.escape(f['sentence'])}</li>"
         for f in gate.failed

@@ -64,15 +64,20 @@ def _sign(on_fail: str) -> RenderedStringTemplateContent:
 
 
 class ResultPage(ValidationResultsPageRenderer):
-    """`outcome`: what became of the data in the end, by the gate or by what else was looked at with it; `words`: the same in a sentence."""
+    """`table`: what was judged. `outcome`: what became of the data in the end, by the gate or by what else was looked at with it; `words`: the same in a sentence."""
 
-    def __init__(self, outcome: str, words: str) -> None:
-        table = {"class_name": ResultTable.__name__, "module_name": __name__}
-        super().__init__({"class_name": "ValidationResultsColumnSectionRenderer", "table_renderer": table})
+    def __init__(self, table: str, outcome: str, words: str) -> None:
+        renderer = {"class_name": ResultTable.__name__, "module_name": __name__}
+        super().__init__({"class_name": "ValidationResultsColumnSectionRenderer", "table_renderer": renderer})
+        self._table = table
         self._sign, self._words = OUTCOMES[outcome][0], words
 
     def _render_validation_header(self, validation_results: ExpectationSuiteValidationResult) -> Any:  # type: ignore[override]
         header = super()._render_validation_header(validation_results)
         icon = f'<i class="fas {" ".join(self._sign)}" aria-hidden="true"></i>'
-        header.subheader.string_template["params"] |= {"html_success_icon": icon, "success": self._words}
+        header.subheader.string_template["params"] |= {
+            "html_success_icon": icon,
+            "success": self._words,
+            "data_asset_name": self._table,
+        }
         return header

@@ -37,6 +37,7 @@ def test_the_page_says_what_failed(gate, tmp_path):
     page = render(gate, tmp_path / "docs" / "d1.html", gate.outcome, gate.sentence()).read_text()
     assert "bronze.things: stop" in page
     assert "account_form" in page and "no_more" in page
+    assert "__none__" not in page and "Data asset: None" not in re.sub(r"<[^>]+>", "", page)
     assert not list((tmp_path / "docs").glob("*.tmp"))
 
 
