@@ -81,6 +81,14 @@ def test_f08_a_line_with_nul_is_one_malformed_row(bank: Bank) -> None:
     ]
 
 
+def test_f08_the_only_line_of_a_file_may_hold_a_nul(bank: Bank) -> None:
+    """A7: the row is rejected and not the file, of which nothing else is wrong."""
+    bank.send("movements", movements(("1", "1.00", "a\0b")), NAME)
+    (landed,) = bank.land()
+    assert landed.state == "verified"
+    assert [(r["__line"], r["__malformed"]) for r in bank.rows(landed)] == [(2, "the line holds a NUL character")]
+
+
 def test_f10_a_delimiter_inside_a_value_is_one_malformed_row_kept_sealed(bank: Bank) -> None:
     bank.send("movements", movements(("1", "1.00", "a|b"), ("2", "2.00", "")), NAME)
     (landed,) = bank.land()
