@@ -110,3 +110,15 @@ def test_a_stated_sum_is_written_as_the_source_says(written: str, parse: str, mo
     if "implied" in parse:
         with pytest.raises(Refused, match=r"states the sum '12\.50'\. Expected digits without a point"):
             stated_in_trailer({"amount_sum": "12.50"}, None, record.sum_way)
+
+
+@given(st.text("a.txt|0123456789+-.,\n \ufeff\0xé", max_size=60) | st.text(max_size=30))
+@settings(deadline=None)
+def test_a_signal_of_any_text_is_read_or_refused(written: str) -> None:
+    for text in (written, f"a.txt|{written}"):
+        try:
+            stated = stated_in_signal(text, "a.txt")
+        except Refused as refusal:
+            assert refusal.cause == "signal_unreadable"
+        else:
+            assert stated.rows is None or stated.rows >= 0
