@@ -99,7 +99,22 @@ STEMS = (
     b"cardvalid",
     b"card_valid",
     b"card-valid",
-    *(stem.encode() for stem in ("密码", "密碼", "磁道", "验证码", "安全码", "有效期", "模板")),
+    *(
+        stem.encode()
+        for stem in (
+            "密码",
+            "密碼",
+            "磁道",
+            "安全码",
+            "卡验证码",
+            "片验证码",
+            "卡有效期",
+            "片有效期",
+            "纹模板",
+            "脸模板",
+            "膜模板",
+        )
+    ),
 )
 KEY = re.compile(r'"([\w -]{1,40})"\s*:')
 SEPARATORS = re.compile(r"[\W_]")
