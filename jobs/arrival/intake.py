@@ -25,7 +25,7 @@ from jobs.arrival.garbled import look_for_garbled
 from jobs.arrival.lane_check import LaneCheck
 from jobs.arrival.naming import Lane
 from jobs.arrival.plain import plainly
-from jobs.arrival.records import Reader, Rows, joined
+from jobs.arrival.records import NUL, Reader, Rows, joined
 from jobs.arrival.rows import Of, RowsWriter
 from jobs.arrival.text import MARKED
 from jobs.arrival.totals import Counter, Stated, Totals, stated_in_trailer
@@ -252,12 +252,17 @@ def _check_own_names(module: ModuleType, stream: BinaryIO, lane: Lane) -> None:
 
 
 def _check_any_row_fits(totals: Totals, reasons: set[str]) -> None:
-    """A column added to or taken from a file without column names shows as one and the same fault in every line."""
-    if totals.rows and totals.malformed == totals.rows and len(reasons) == 1:
+    """A column added to or taken from a file without column names shows as one and the same fault in every line. A NUL is a fault of its row, however few there are."""
+    if totals.rows and totals.malformed == totals.rows and len(reasons) == 1 and NUL not in reasons:
+        reason = reasons.pop()
+        found = (
+            f"All {totals.rows} lines have {reason}"
+            if " instead of " in reason
+            else f"In all {totals.rows} lines: {reason}"
+        )
         raise Refused(
             "column_count",
-            f"All {totals.rows} lines have {reasons.pop()}. Expected the columns of the contract; "
-            "ask the sender what changed, and change the contract with its consumers.",
+            f"{found}. Expected the columns of the contract; ask the sender what changed, and change the contract with its consumers.",
         )
 
 

@@ -7,6 +7,7 @@ anywhere. Nothing of it is ever written under a name of its own.
 from __future__ import annotations
 
 import io
+import stat
 import tarfile
 import zipfile
 from collections.abc import Iterator
@@ -80,6 +81,8 @@ def check_zip(archive: zipfile.ZipFile, packed: int) -> None:
                 f"The member {entry.filename} is encrypted with a password. Expected members that can be read; encrypt the whole "
                 "file with PGP instead, and send it again.",
             )
+        if stat.S_ISLNK(entry.external_attr >> 16):
+            raise _no_file(entry.filename)
 
 
 class _Guard:
@@ -161,7 +164,8 @@ def _zip(stream: BinaryIO, size: int) -> Iterator[tuple[Member, BinaryIO]]:
         for entry in archive.infolist():
             if not entry.is_dir():
                 with archive.open(entry) as content:
-                    yield Member(entry.filename, entry.file_size), cast(BinaryIO, content)
+                    # Some programs of Windows part folders as Windows does.
+                    yield Member(entry.filename.replace("\\", "/"), entry.file_size), cast(BinaryIO, content)
 
 
 def _tar(stream: BinaryIO, fmt: ArchiveFile, size: int) -> Iterator[tuple[Member, BinaryIO]]:
@@ -173,14 +177,17 @@ def _tar(stream: BinaryIO, fmt: ArchiveFile, size: int) -> Iterator[tuple[Member
                 continue
             content = archive.extractfile(entry) if entry.isreg() else None
             if content is None:
-                raise Refused(
-                    "unsafe_member",
-                    f"The member {entry.name} is no file but a link or a device. Expected plain files only; treat this as an attack "
-                    "until the sender explains it.",
-                )
+                raise _no_file(entry.name)
             with content:
                 yield Member(entry.name, entry.size), cast(BinaryIO, content)
         _check_end(archive)
+
+
+def _no_file(name: str) -> Refused:
+    return Refused(
+        "unsafe_member",
+        f"The member {name} is no file but a link or a device. Expected plain files only; treat this as an attack until the sender explains it.",
+    )
 
 
 def _check_end(archive: tarfile.TarFile) -> None:

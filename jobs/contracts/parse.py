@@ -5,7 +5,7 @@ Words stand with a space between them:
     date, timestamp   a pattern of yyyy MM dd HH mm ss SSS at fixed places, or ISO 8601 if none is given;
                       `yyMMdd/1950`: two-digit years are those from 1950 to 2049
     timestamp         `epoch_ms`, `epoch_s`: time since 1970-01-01 UTC
-    decimal           `implied(2)`: the last two digits are decimals; `trailing_minus`: 12.50-; `thousands`: 1,234.50
+    decimal           `implied(2)`: the last two digits are decimals; `trailing_minus`: 12.50-, and 12.50+; `thousands`: 1,234.50
     decimal, int      `zoned`: the last digit holds the sign as well, as mainframes print it: 123D is 1234, 123M is -1234
     boolean           `Y/N`: the texts for true and false
     any               `null(00000000,99991231)`: texts that mean that nothing is given
@@ -56,8 +56,9 @@ class Rewrite:
     sign: str = ""
 
 
-GROUPED = Rewrite(r"^[+-]?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]*)?-?\z", ",")
+GROUPED = Rewrite(r"^[+-]?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]*)?[+-]?\z", ",")
 MINUS_BEHIND = Rewrite(r"^[0-9.]+-\z", "-", sign="-")
+PLUS_BEHIND = Rewrite(r"^[0-9.]+[+]\z", "[+]")  # COBOL's SIGN TRAILING SEPARATE has one or the other
 
 
 @dataclass(frozen=True)
@@ -81,8 +82,8 @@ class Way:
     @property
     def rewrites(self) -> list[Rewrite]:
         """What makes a plain number, in this order, of a number written in this way."""
-        known = {"thousands": GROUPED, "trailing_minus": MINUS_BEHIND}
-        return [rewrite for word, rewrite in known.items() if word in self.how]
+        known = {"thousands": [GROUPED], "trailing_minus": [MINUS_BEHIND, PLUS_BEHIND]}
+        return [rewrite for word, rewrites in known.items() if word in self.how for rewrite in rewrites]
 
     @property
     def amount(self) -> str:

@@ -62,8 +62,7 @@ class Schedule(Strict):
 
 
 class Files(Strict):
-    """Names of the files. Placeholders: {entity}, {date} (YYYYMMDD, the business date), {seq} (batch number),
-    {version}."""
+    """Names of the files. Placeholders: {entity}, {date} (YYYYMMDD, the business date), {seq} (batch number)."""
 
     pattern: str
     signal: Literal["ok", "none"] = Field("ok", description="`ok`: read only what a `.ok` file announces")

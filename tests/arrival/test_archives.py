@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import stat
 import tarfile
 import zipfile
 from dataclasses import replace
@@ -352,6 +353,20 @@ def test_links_and_devices_are_refused() -> None:
             archive.addfile(entry)
         with pytest.raises(Refused, match=r"a\.txt is no file but a link or a device"):
             members(file.getvalue(), "tar")
+
+
+def test_a_link_in_a_zip_is_refused() -> None:
+    link = zipfile.ZipInfo("a.txt")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr(link, "/etc/passwd")
+    with pytest.raises(Refused, match=r"a\.txt is no file but a link or a device"):
+        members(file.getvalue(), "zip")
+
+
+def test_folders_may_be_parted_as_windows_does() -> None:
+    assert members(zipped(("day\\a.txt", b"1"), ("day/b.txt", b"2")), "zip") == ["day/a.txt", "day/b.txt"]
 
 
 def test_bombs_are_refused_before_they_burst() -> None:

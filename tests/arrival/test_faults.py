@@ -14,15 +14,18 @@ import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pydantic import TypeAdapter
 
 from jobs.arrival.doorbell import waiting_count
-from jobs.arrival.forbidden import NAMES, may_hide_a_secret
+from jobs.arrival.forbidden import NAMES, ForbiddenColumn, check_names, check_text, may_hide_a_secret
+from jobs.arrival.formats import format_module
 from jobs.arrival.land import Landed
-from jobs.contracts.source import Control, FixedWidth
+from jobs.contracts.source import Control, FixedWidth, Format
 from jobs.ledger import deliveries
 from jobs.privacy.seal import open_bytes, open_sealed
 from tests.arrival.conftest import DAY, DELIMITED, Bank, movements
@@ -79,6 +82,14 @@ def test_f08_a_line_with_nul_is_one_malformed_row(bank: Bank) -> None:
         (3, None),
         (2, "the line holds a NUL character"),
     ]
+
+
+def test_f08_the_only_line_of_a_file_may_hold_a_nul(bank: Bank) -> None:
+    """A7: the row is rejected and not the file, of which nothing else is wrong."""
+    bank.send("movements", movements(("1", "1.00", "a\0b")), NAME)
+    (landed,) = bank.land()
+    assert landed.state == "verified"
+    assert [(r["__line"], r["__malformed"]) for r in bank.rows(landed)] == [(2, "the line holds a NUL character")]
 
 
 def test_f10_a_delimiter_inside_a_value_is_one_malformed_row_kept_sealed(bank: Bank) -> None:
@@ -363,7 +374,34 @@ def test_f57_a_c3_column_never_lands(bank: Bank, place: str) -> None:
     assert all(secret not in p.read_bytes() for p in bank.home.rglob("*") if p.is_file())
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name", ["CVN2", "Pay Password", "card_expiry", "交易密码", "交易 密码", "二磁道信息", "CVV2码"]
+)
+def test_f57_such_a_name_is_noticed_in_any_language(name: str) -> None:
+    with pytest.raises(ForbiddenColumn, match=f"The column {name} in a file"):
+        check_names(["ticket_no", name], "a file")
+    with pytest.raises(ForbiddenColumn):
+        check_text(f'{{"a": 1, "{name}": broken', "line 1")
+    assert may_hide_a_secret(f'{{"{name}":"1"}}'.encode())
+    check_names(["密码状态", "有效期", "密码修改日期", "passport_no", "expiry_date"], "a file")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "gb18030", "utf-16"])
+@pytest.mark.parametrize("kind", ["delimited", "json_lines", "xml"])
+def test_f57_a_chinese_name_is_noticed_before_a_byte_is_kept(kind: str, encoding: str) -> None:
+    content = {
+        "delimited": "ticket_no,交易密码\n1,123456\n",
+        "json_lines": '{"ticket_no":"1","交易密码":"123456"}\n',
+        "xml": "<a><b><交易密码>123456</交易密码></b></a>",
+    }[kind]
+    more = {"delimited": {"columnLine": True}, "json_lines": {}, "xml": {"record": "a/b"}}[kind]
+    fmt: Any = TypeAdapter(Format).validate_python({"kind": kind, "encoding": encoding, **more})
+    names = format_module(kind).column_names(io.BytesIO(content.encode(encoding)), fmt)
+    with pytest.raises(ForbiddenColumn, match="The column 交易密码"):
+        check_names(names, "a file")
+
+
+@pytest.mark.parametrize("name", sorted(NAMES))
 def test_f57_every_such_name_is_noticed_in_json(name: str) -> None:
     for key in (name, name.upper(), name.replace("block", "_block").replace("pass", "_pass").replace("data", "-data")):
         assert may_hide_a_secret(f'{{"a":1,"{key}":"x"}}'.encode()), key

@@ -25,6 +25,9 @@ from jobs.contracts.source import Record
         (["1250", "-50"], "implied(2)", "12.00", 0),
         (["123.45-", "0.45"], "trailing_minus", "-123.00", 0),
         (["1234-", "66", "5.5"], "implied(2) trailing_minus", "-11.68", 1),
+        (["0001234-", "0000066+", "5+-", "+5+"], "implied(2) trailing_minus", "-11.68", 2),
+        (["1,234.50+", "0.50-"], "thousands trailing_minus", "1234.00", 0),
+        (["12.50+"], None, "0.00", 1),
         (["1,234.50-", "0.50", "1,23"], "thousands trailing_minus", "-1234.00", 1),
         (["99999999", " 1.00 ", "", " "], "null(99999999)", "1.00", 0),
         (["1.00", "abc", "NaN", "1e400", "1_000", "１２", "1\t"], None, "1.00", 6),
@@ -120,3 +123,15 @@ def test_a_stated_sum_is_written_as_the_source_says(written: str, parse: str, mo
     if "implied" in parse:
         with pytest.raises(Refused, match=r"states the sum '12\.50'\. Expected digits without a point"):
             stated_in_trailer({"amount_sum": "12.50"}, None, record.sum_way)
+
+
+@given(st.text("a.txt|0123456789+-.,\n \ufeff\0xé", max_size=60) | st.text(max_size=30))
+@settings(deadline=None)
+def test_a_signal_of_any_text_is_read_or_refused(written: str) -> None:
+    for text in (written, f"a.txt|{written}"):
+        try:
+            stated = stated_in_signal(text, "a.txt")
+        except Refused as refusal:
+            assert refusal.cause == "signal_unreadable"
+        else:
+            assert stated.rows is None or stated.rows >= 0

@@ -36,7 +36,7 @@ def judged(spark: SparkSession, table, rows):  # type: ignore[no-untyped-def]
         # Two that are amounts but not of the column: too many decimals, too many digits; three that are no numbers.
         (None, ["10.00", "-2.50", "1.005", "12345678.00", "1,50", "ten", "", None, " 7 "]),
         ("trailing_minus thousands null(0)", ["1,010.00-", "2.50", "1.005-", "x-", "0", "12,345,678.00"]),
-        ("implied(2) trailing_minus", ["1000", "250-", "12.34", "99999999999-", "x"]),
+        ("implied(2) trailing_minus", ["1000", "250-", "250+", "12.34", "99999999999-", "x"]),
     ],
 )
 def test_money_that_came_is_money_that_is_there(

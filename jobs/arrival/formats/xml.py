@@ -28,8 +28,8 @@ from jobs.contracts.source import XmlFile
 ROWS = 16_384
 BITE = 64 << 10
 DEEPEST = 200
-TAG = re.compile(r"<([A-Za-z_][\w.:-]*)([^<>]*)")
-ATTRIBUTE = re.compile(r"([A-Za-z_][\w.:-]*)\s*=")
+TAG = re.compile(r"<([^\W\d][\w.:-]*)([^<>]*)")
+ATTRIBUTE = re.compile(r"([^\W\d][\w.:-]*)\s*=")
 Path = tuple[str, ...]
 
 
