@@ -4,6 +4,7 @@ knows.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Container, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from jobs.ledger import Ledger
 
 SIGNAL_ENDS = (".ok", ".OK")
+NO_TEXT = re.compile("[\udc80-\udcff]")  # how Python keeps bytes of a name that are none
 SIGNAL_BYTES = 1 << 20  # the most that is read of one
 # Names under which senders write what is not yet to be seen.
 UNFINISHED_ENDS = (".tmp", ".part", ".filepart", ".uploading")
@@ -176,6 +178,11 @@ def alone(signals: Iterable[str], files: Container[str]) -> list[str]:
     """Paths of the files that are announced and are not there."""
     announced = {signal.removesuffix(end) for signal in signals for end in SIGNAL_ENDS if signal.endswith(end)}
     return sorted(path for path in announced if path not in files)
+
+
+def shown(name: str) -> str:
+    """A name of a file as text that can be kept: bytes of it that are no UTF-8 (a name in GBK) as %D3."""
+    return NO_TEXT.sub(lambda byte: f"%{ord(byte[0]) - 0xDC00:02X}", name)
 
 
 def is_signal(name: str) -> bool:
