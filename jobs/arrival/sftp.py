@@ -150,6 +150,12 @@ class Sftp:
                 yield self._client
             except (Gone, InboxUnavailable, FileNotFoundError):
                 raise
+            except UnicodeDecodeError as error:  # the library reads no other names, and none beside it
+                self.disconnect()
+                found = error.object[:40].hex(" ")
+                raise InboxUnavailable(
+                    f"The inbox {self.uri} cannot be listed: a file or folder there has the name {found}, which is no UTF-8. Have it renamed or taken away; what was sent waits there."
+                ) from error
             except (OSError, EOFError, paramiko.SSHException) as error:
                 self.disconnect()
                 raise self.unavailable(error) from error
