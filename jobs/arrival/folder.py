@@ -16,6 +16,7 @@ from jobs.arrival.inbox import (
     Gone,
     InboxUnavailable,
     Signal,
+    Unreadable,
     alone,
     is_signal,
     is_unfinished,
@@ -29,10 +30,12 @@ class Folder:
     def __init__(self, root: Path | str):
         self.root = Path(root)
         self.signals_alone: list[str] = []
+        self.unreachable: list[str] = []  # folders below that the last look could not see, as messages
         self._places: dict[str, Path] = {}  # of files whose path cannot be kept as it is
 
     def waiting(self) -> list[Arrived]:
         self.root.mkdir(parents=True, exist_ok=True)
+        self.unreachable = []
         found = dict(self._walk(self.root, ""))
         signals = {path for path in found if is_signal(path)}
         self.signals_alone = alone(signals, found)
@@ -41,8 +44,8 @@ class Folder:
             signal = next((s for end in SIGNAL_ENDS if (s := path + end) in signals), None)
             try:
                 told = self._signal(signal, found[signal]) if signal else None
-            except FileNotFoundError:
-                told = None
+            except (FileNotFoundError, PermissionError):
+                told = None  # one that we may not read says nothing: roll-call sees a file without signal
             status = found[path]
             changed = datetime.fromtimestamp(status.st_mtime, UTC)
             files.append(Arrived(path, self._place(path).as_uri(), status.st_size, _version(status), changed, told))
@@ -56,6 +59,10 @@ class Folder:
             file = self._place(arrived.path).open("rb", buffering=0)
         except FileNotFoundError as error:
             raise Gone(f"{arrived.uri} is no longer in the inbox") from error
+        except PermissionError as error:
+            raise Unreadable(
+                f"The file {arrived.uri} cannot be read: {error.strerror}. It waits, and no other for it: have its rights corrected."
+            ) from error
         if _version(os.fstat(file.fileno())) != arrived.version:
             file.close()
             raise Gone(f"{arrived.uri} was written again")
@@ -90,9 +97,12 @@ class Folder:
         except FileNotFoundError:
             return
         except OSError as error:
-            raise InboxUnavailable(
-                f"The inbox folder {folder} cannot be listed: {error.strerror}. Correct its rights or path."
-            ) from error
+            message = (
+                f"The inbox folder {shown(str(folder))} cannot be listed: {error.strerror}. Correct its rights or path."
+            )
+            if folder == self.root or not isinstance(error, PermissionError):
+                raise InboxUnavailable(message) from error
+            self.unreachable.append(message)
 
     def _place(self, path: str) -> Path:
         return self._places.get(path, self.root / path)

@@ -32,6 +32,10 @@ class Gone(Exception):
     """The file is no longer there, or no longer the same."""
 
 
+class Unreadable(Exception):
+    """The file is there, and we may not read it; the message names it and the remedy. No other waits for it."""
+
+
 @dataclass(frozen=True)
 class Signal:
     """A `.ok` file: its text and its version (a sender that signals again makes another). `changed_at` is None where it appears whole at once."""
@@ -82,7 +86,7 @@ class Inbox(Protocol):
         ...
 
     def open(self, arrived: Arrived) -> BinaryIO:
-        """The file's bytes, from the start; may seek. Raises Gone when it is no longer this version."""
+        """The file's bytes, from the start; may seek. Raises Gone when it is no longer this version, Unreadable when we may not read it."""
         ...
 
     def remove(self, arrived: Arrived) -> None:
@@ -108,17 +112,19 @@ class Several:
 
     def waiting(self) -> list[Arrived]:
         """Raises InboxUnavailable when none of them answers."""
-        found = []
-        self.unreachable = []
+        found: list[Arrived] = []
+        self.unreachable, away = [], 0
         for inbox in self._inboxes:
             try:
                 here = inbox.waiting()
             except InboxUnavailable as error:
                 self.unreachable.append(str(error))
+                away += 1
                 continue
+            self.unreachable += getattr(inbox, "unreachable", [])  # a part of it
             self._whose |= {arrived.uri: inbox for arrived in here}
             found += here
-        if len(self.unreachable) == len(self._inboxes):
+        if away == len(self._inboxes):
             raise InboxUnavailable(" ".join(self.unreachable))
         return sorted(found, key=lambda arrived: arrived.path)
 

@@ -97,6 +97,21 @@ def test_a_name_that_is_no_utf8_is_said_and_holds_no_other_inbox_up(bank: Bank, 
     assert [(one.entity, one.state) for one in both.land()] == [("b01", "verified")]
 
 
+def test_a_file_that_the_server_does_not_give_us_waits_and_no_other_for_it(bank: Bank, server: Server) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("the server is ourselves, and lets us read what is ours")
+    send(server)
+    send(server, movements(("5", "5.00", "x"), branch="b02"), f"CORE_b02_TXN_{DAY}_1.txt")
+    locked = server.inbox / "movements" / "b01" / "2026-09-15" / NAME
+    os.chown(locked, 0, 0)
+    locked.chmod(0o600)
+    assert {(one.entity, one.state) for one in over(bank, server).land()} == {("b01", "arriving"), ("b02", "verified")}
+    with bank.ledger.begin() as db:
+        assert "the server does not let us" in batches.alerts(db)[0].message
+    server.give()
+    assert [(one.entity, one.state) for one in over(bank, server).land()] == [("b01", "verified")]
+
+
 def test_a_large_file_is_read_whole(bank: Bank, server: Server) -> None:
     content = movements(*[(str(n), "1.00", f"remark {n * 7919}") for n in range(60_000)])
     assert len(content) > 2 << 20
