@@ -16,9 +16,11 @@ from jobs.arrival.inbox import (
     Gone,
     InboxUnavailable,
     Signal,
+    Unreadable,
     alone,
     is_signal,
     is_unfinished,
+    shown,
 )
 
 
@@ -28,9 +30,12 @@ class Folder:
     def __init__(self, root: Path | str):
         self.root = Path(root)
         self.signals_alone: list[str] = []
+        self.unreachable: list[str] = []  # folders below that the last look could not see, as messages
+        self._places: dict[str, Path] = {}  # of files whose path cannot be kept as it is
 
     def waiting(self) -> list[Arrived]:
         self.root.mkdir(parents=True, exist_ok=True)
+        self.unreachable = []
         found = dict(self._walk(self.root, ""))
         signals = {path for path in found if is_signal(path)}
         self.signals_alone = alone(signals, found)
@@ -39,11 +44,11 @@ class Folder:
             signal = next((s for end in SIGNAL_ENDS if (s := path + end) in signals), None)
             try:
                 told = self._signal(signal, found[signal]) if signal else None
-            except FileNotFoundError:
-                told = None
+            except (FileNotFoundError, PermissionError):
+                told = None  # one that we may not read says nothing: roll-call sees a file without signal
             status = found[path]
             changed = datetime.fromtimestamp(status.st_mtime, UTC)
-            files.append(Arrived(path, (self.root / path).as_uri(), status.st_size, _version(status), changed, told))
+            files.append(Arrived(path, self._place(path).as_uri(), status.st_size, _version(status), changed, told))
         return files
 
     def look(self) -> list[Arrived]:
@@ -51,19 +56,23 @@ class Folder:
 
     def open(self, arrived: Arrived) -> BinaryIO:
         try:
-            file = (self.root / arrived.path).open("rb", buffering=0)
+            file = self._place(arrived.path).open("rb", buffering=0)
         except FileNotFoundError as error:
             raise Gone(f"{arrived.uri} is no longer in the inbox") from error
+        except PermissionError as error:
+            raise Unreadable(
+                f"The file {arrived.uri} cannot be read: {error.strerror}. It waits, and no other for it: have its rights corrected."
+            ) from error
         if _version(os.fstat(file.fileno())) != arrived.version:
             file.close()
             raise Gone(f"{arrived.uri} was written again")
         return file
 
     def remove(self, arrived: Arrived) -> None:
-        self._remove(self.root / arrived.path, arrived.version)
+        self._remove(self._place(arrived.path), arrived.version)
         if arrived.signal:
             for end in SIGNAL_ENDS:
-                self._remove(self.root / (arrived.path + end), arrived.signal.version)
+                self._remove(self._place(arrived.path + end), arrived.signal.version)
 
     def acknowledge(self) -> None:
         """A folder notifies nobody."""
@@ -74,22 +83,32 @@ class Folder:
                 for entry in entries:
                     if is_unfinished(entry.name):
                         continue
+                    path, place = prefix + shown(entry.name), Path(entry.path)
                     if entry.is_dir(follow_symlinks=False):
-                        yield from self._walk(Path(entry.path), f"{prefix}{entry.name}/")
+                        yield from self._walk(place, f"{path}/")
                     elif entry.is_file(follow_symlinks=False):
                         try:
-                            yield prefix + entry.name, entry.stat()
+                            status = entry.stat()
                         except FileNotFoundError:
                             continue  # removed by another run between the listing and the look at it
+                        if place != self.root / path:
+                            self._places[path] = place
+                        yield path, status
         except FileNotFoundError:
             return
         except OSError as error:
-            raise InboxUnavailable(
-                f"The inbox folder {folder} cannot be listed: {error.strerror}. Correct its rights or path."
-            ) from error
+            message = (
+                f"The inbox folder {shown(str(folder))} cannot be listed: {error.strerror}. Correct its rights or path."
+            )
+            if folder == self.root or not isinstance(error, PermissionError):
+                raise InboxUnavailable(message) from error
+            self.unreachable.append(message)
+
+    def _place(self, path: str) -> Path:
+        return self._places.get(path, self.root / path)
 
     def _signal(self, path: str, status: os.stat_result) -> Signal:
-        with (self.root / path).open("rb") as file:
+        with self._place(path).open("rb") as file:
             text = file.read(SIGNAL_BYTES).decode("utf-8", errors="replace")
         return Signal(text, _version(status), datetime.fromtimestamp(status.st_mtime, UTC))
 

@@ -4,6 +4,7 @@ knows.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Container, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from jobs.ledger import Ledger
 
 SIGNAL_ENDS = (".ok", ".OK")
+NO_TEXT = re.compile("[\udc80-\udcff]")  # how Python keeps bytes of a name that are none
 SIGNAL_BYTES = 1 << 20  # the most that is read of one
 # Names under which senders write what is not yet to be seen.
 UNFINISHED_ENDS = (".tmp", ".part", ".filepart", ".uploading")
@@ -28,6 +30,10 @@ class InboxUnavailable(Exception):
 
 class Gone(Exception):
     """The file is no longer there, or no longer the same."""
+
+
+class Unreadable(Exception):
+    """The file is there, and we may not read it; the message names it and the remedy. No other waits for it."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +86,7 @@ class Inbox(Protocol):
         ...
 
     def open(self, arrived: Arrived) -> BinaryIO:
-        """The file's bytes, from the start; may seek. Raises Gone when it is no longer this version."""
+        """The file's bytes, from the start; may seek. Raises Gone when it is no longer this version, Unreadable when we may not read it."""
         ...
 
     def remove(self, arrived: Arrived) -> None:
@@ -106,17 +112,19 @@ class Several:
 
     def waiting(self) -> list[Arrived]:
         """Raises InboxUnavailable when none of them answers."""
-        found = []
-        self.unreachable = []
+        found: list[Arrived] = []
+        self.unreachable, away = [], 0
         for inbox in self._inboxes:
             try:
                 here = inbox.waiting()
             except InboxUnavailable as error:
                 self.unreachable.append(str(error))
+                away += 1
                 continue
+            self.unreachable += getattr(inbox, "unreachable", [])  # a part of it
             self._whose |= {arrived.uri: inbox for arrived in here}
             found += here
-        if len(self.unreachable) == len(self._inboxes):
+        if away == len(self._inboxes):
             raise InboxUnavailable(" ".join(self.unreachable))
         return sorted(found, key=lambda arrived: arrived.path)
 
@@ -176,6 +184,11 @@ def alone(signals: Iterable[str], files: Container[str]) -> list[str]:
     """Paths of the files that are announced and are not there."""
     announced = {signal.removesuffix(end) for signal in signals for end in SIGNAL_ENDS if signal.endswith(end)}
     return sorted(path for path in announced if path not in files)
+
+
+def shown(name: str) -> str:
+    """A name of a file as text that can be kept: bytes of it that are no UTF-8 (a name in GBK) as %D3."""
+    return NO_TEXT.sub(lambda byte: f"%{ord(byte[0]) - 0xDC00:02X}", name)
 
 
 def is_signal(name: str) -> bool:

@@ -23,7 +23,7 @@ from jobs.arrival import packed
 from jobs.arrival.doorbell import SETTLE_SECONDS, has_settled, is_ready
 from jobs.arrival.errors import Cut, Refused
 from jobs.arrival.forbidden import C3_COLUMN
-from jobs.arrival.inbox import SIGNAL_BYTES, Arrived, Gone, Inbox, Signal, claim_key, is_signal
+from jobs.arrival.inbox import SIGNAL_BYTES, Arrived, Gone, Inbox, Signal, Unreadable, claim_key, is_signal
 from jobs.arrival.intake import CLEAR, Intake, keep_unread, not_for_us, opened_copy, take_in
 from jobs.arrival.naming import UNKNOWN, Lane, lane_of
 from jobs.arrival.outcomes import Landed, Outcomes, landed_as
@@ -202,6 +202,10 @@ class _Landing:
                 yield from self._unpack(arrived, delivery, lane, lane.source.format, locks)
             elif landed := self._take(arrived, delivery, self.inbox.open):
                 yield landed
+        except Unreadable as unreadable:
+            self._sweep_kept(delivery)
+            yield self._not_read(delivery, str(unreadable))
+            return
         except Gone as gone:
             self._sweep_kept(delivery)
             log.info("file_changed_while_landing", delivery=delivery_id, what=str(gone))
@@ -238,6 +242,9 @@ class _Landing:
             f"{delivery.feed} of {delivery.entity} for {delivery.business_date} ({delivery.file_name}, {delivery.delivery_id}) could not be read for a mistake of "
             f"ours: {why[:300]}. The file waits and is tried again; tell whoever looks after Ledgerlake."
         )
+        return self._not_read(delivery, message)
+
+    def _not_read(self, delivery: Row[Any], message: str) -> Landed:
         with self.ledger.begin() as db:
             batches.alert(db, f"not_read|{delivery.delivery_id}", "not_read", message)
         return landed_as(delivery, "arriving", reason=message)

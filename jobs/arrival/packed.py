@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, cast
 
 from jobs.arrival.errors import Cut, Refused
+from jobs.arrival.inbox import shown
 from jobs.bursting import RATIO, bursts
 from jobs.contracts.source import ArchiveFile
 
@@ -172,14 +173,15 @@ def _tar(stream: BinaryIO, fmt: ArchiveFile, size: int) -> Iterator[tuple[Member
     guard = _Guard(size)
     with tarfile.open(fileobj=stream, mode="r:gz" if fmt.container == "tar.gz" else "r:") as archive:
         for entry in archive:
-            guard.see(entry.name, entry.size)
+            name = shown(entry.name)
+            guard.see(name, entry.size)
             if entry.isdir():
                 continue
             content = archive.extractfile(entry) if entry.isreg() else None
             if content is None:
-                raise _no_file(entry.name)
+                raise _no_file(name)
             with content:
-                yield Member(entry.name, entry.size), cast(BinaryIO, content)
+                yield Member(name, entry.size), cast(BinaryIO, content)
         _check_end(archive)
 
 

@@ -24,6 +24,7 @@ from jobs.arrival.inbox import (
     Gone,
     InboxUnavailable,
     Signal,
+    Unreadable,
     alone,
     is_signal,
     is_unfinished,
@@ -85,6 +86,10 @@ class Sftp:
                 file = sftp.open(f"{self.root}/{arrived.path}", "rb")
             except FileNotFoundError as error:
                 raise Gone(f"{arrived.uri} is no longer in the inbox") from error
+            except PermissionError as error:
+                raise Unreadable(
+                    f"The file {arrived.uri} cannot be read: the server does not let us. It waits, and no other for it: have its rights corrected."
+                ) from error
             if _version(file.stat()) != arrived.version:
                 file.close()
                 raise Gone(f"{arrived.uri} was written again")
@@ -122,8 +127,8 @@ class Sftp:
                 changed = file.stat().st_mtime or 0
                 version = f"{changed}-{hashlib.sha256(text).hexdigest()[:16]}"
                 return Signal(text.decode("utf-8", errors="replace"), version, datetime.fromtimestamp(changed, UTC))
-        except FileNotFoundError:
-            return None
+        except (FileNotFoundError, PermissionError):
+            return None  # one that we may not read says nothing
 
     def _remove(self, sftp: Any, path: str, version: str) -> None:
         """Renamed first, so that a file that a sender writes meanwhile under the same name is not lost with it."""
@@ -148,8 +153,14 @@ class Sftp:
                 if self._client is None or not _is_alive(self._client):
                     self._client = self._connected()
                 yield self._client
-            except (Gone, InboxUnavailable, FileNotFoundError):
+            except (Gone, Unreadable, InboxUnavailable, FileNotFoundError):
                 raise
+            except UnicodeDecodeError as error:  # the library reads no other names, and none beside it
+                self.disconnect()
+                found = error.object[:40].hex(" ")
+                raise InboxUnavailable(
+                    f"The inbox {self.uri} cannot be listed: a file or folder there has the name {found}, which is no UTF-8. Have it renamed or taken away; what was sent waits there."
+                ) from error
             except (OSError, EOFError, paramiko.SSHException) as error:
                 self.disconnect()
                 raise self.unavailable(error) from error

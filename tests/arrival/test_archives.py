@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import stat
 import tarfile
 import zipfile
@@ -363,6 +364,17 @@ def test_a_link_in_a_zip_is_refused() -> None:
         archive.writestr(link, "/etc/passwd")
     with pytest.raises(Refused, match=r"a\.txt is no file but a link or a device"):
         members(file.getvalue(), "zip")
+
+
+def test_a_members_name_that_is_no_utf8_can_be_kept(packing: Bank) -> None:
+    name = os.fsdecode("余额.csv".encode("gbk"))
+    assert members(tar((name, b"1")), "tar.gz") == ["%D3%E0%B6%EE.csv"]
+    packing.send("core_all", tar((FIRST, b01()), (name, b"1")), ARCHIVE, entity="HO")
+    assert [(one.state, one.cause) for one in packing.land()] == [
+        ("verified", None),
+        ("refused", "unknown_file"),
+        ("partly_loaded", None),
+    ]
 
 
 def test_folders_may_be_parted_as_windows_does() -> None:

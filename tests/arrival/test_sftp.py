@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -82,6 +83,33 @@ def test_a_file_that_is_written_again_meanwhile_is_not_lost(server: Server, bank
     assert left(server) == [NAME, f"{NAME}.ok"]
     [landed] = over(bank, server).land()
     assert landed.rows == 1
+
+
+def test_a_name_that_is_no_utf8_is_said_and_holds_no_other_inbox_up(bank: Bank, server: Server) -> None:
+    odd = server.put(os.fsdecode("余额.csv".encode("gbk")), b"1")
+    bank.send("movements", movements(("5", "5.00", "x"), branch="b02"), f"CORE_b02_TXN_{DAY}_1.txt", entity="b02")
+    send(server)
+    with pytest.raises(InboxUnavailable, match="has the name d3 e0 b6 ee 2e 63 73 76, which is no UTF-8"):
+        Sftp(server.uri).waiting()
+    both = replace(bank, inbox=Several(bank.inbox, Sftp(server.uri)))  # type: ignore[arg-type]
+    assert [(one.entity, one.state) for one in both.land()] == [("b02", "verified")]
+    odd.unlink()
+    assert [(one.entity, one.state) for one in both.land()] == [("b01", "verified")]
+
+
+def test_a_file_that_the_server_does_not_give_us_waits_and_no_other_for_it(bank: Bank, server: Server) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("the server is ourselves, and lets us read what is ours")
+    send(server)
+    send(server, movements(("5", "5.00", "x"), branch="b02"), f"CORE_b02_TXN_{DAY}_1.txt")
+    locked = server.inbox / "movements" / "b01" / "2026-09-15" / NAME
+    os.chown(locked, 0, 0)
+    locked.chmod(0o600)
+    assert {(one.entity, one.state) for one in over(bank, server).land()} == {("b01", "arriving"), ("b02", "verified")}
+    with bank.ledger.begin() as db:
+        assert "the server does not let us" in batches.alerts(db)[0].message
+    server.give()
+    assert [(one.entity, one.state) for one in over(bank, server).land()] == [("b01", "verified")]
 
 
 def test_a_large_file_is_read_whole(bank: Bank, server: Server) -> None:
