@@ -415,7 +415,7 @@ def test_one_bad_branch_stops_nobody_else(bank: Bank) -> None:
 
 
 def test_a_file_whose_name_is_no_utf8_is_refused_and_stops_nobody(bank: Bank) -> None:
-    bank.send("movements", b"x", os.fsdecode("余额.csv".encode("gbk")))
+    bank.send("movements", b"x", os.fsdecode("余额.csv".encode("gbk")), signal=None)
     bank.send("movements", GOOD, NAME)
     assert {(one.state, one.cause) for one in bank.land()} == {("verified", None), ("refused", "unknown_file")}
     assert bank.waiting() == []
