@@ -96,6 +96,7 @@ IN_ONE_FILE = {
     "tolerance of a quarantine": ("bronze/payments.yaml", "min_value: 0}", "min_value: 0, mostly: 0.9}", "mostly tolerates bad rows"),
     "usual rows of a day": ("gold/daily.yaml", "sla: {", "rules:\n  - {id: many, onFail: warn, expect_table_row_count_to_be_between: {min_value: 0.5 * usual_rows}}\nsla: {", "min_value is told in usual_rows, which deliveries have, and gold.daily is judged by business day"),
     "owed by nobody": ("sources/tiny/clicks.yaml", "kind: events", "kind: events\nschedule: {required: false, owed: true}", "a stream is owed by nobody"),
+    "due before its cut-off": ("sources/tiny/payments.yaml", 'due: "22:30"', 'due: "01:00"', "due 01:00 is before the cut-off 17:30: of the day after the business date write day: 1"),
     "required and not owed": ("sources/tiny/payments.yaml", 'due: "22:30"', 'due: "22:30", owed: false', "waits for what is required, so somebody owes it"),
     "required once a month": ("sources/tiny/payments.yaml", 'due: "22:30"', 'due: "22:30", workingDay: 5', "what comes once a month holds no business day open"),
     "entities of branches": ("sources/tiny/payments.yaml", 'due: "22:30"', 'due: "22:30", entities: [b07]', "entities name who sends a feed in the place of head office"),
