@@ -25,12 +25,14 @@ def test_a_reversal_is_booked_on_its_own_day_and_changes_that_of_its_original(ru
 
 
 def test_a_reversal_that_names_a_day_that_is_none_is_turned_away_and_ends_no_run(spark):
-    """The month is looked at when the row comes; of the 30th of February no original has the date, and silver wants one."""
-    named = [("2026-13-14:7:1",), ("2026-02-30:7:1",), ("2026-02-28:7:1",)]
+    """Year and month are looked at when the row comes; of the 30th of February no original has the date, and silver wants one."""
+    named = [("2026-13-14:7:1",), ("0000-01-01:7:1",), ("2026-02-30:7:1",), ("2026-02-28:7:1",)]
     said = [reasons(MOVEMENTS, MOVEMENTS.rules, {"reverses": text}, ZONE) for (text,) in named]
-    assert said == [["reverses_form"], [], []]
+    assert said == [["reverses_form"], ["reverses_form"], [], []]
     given = MOVEMENTS.conforms["silver.reversals"].columns["business_date"]
-    made = spark.createDataFrame(named, "reverses string").select("reverses", F.expr(given).alias("of_day"))
+    made = spark.createDataFrame([named[0], *named[2:]], "reverses string").select(
+        "reverses", F.expr(given).alias("of_day")
+    )
     assert [(row["reverses"], str(row["of_day"])) for row in made.collect()] == [
         ("2026-13-14:7:1", "None"), ("2026-02-30:7:1", "None"), ("2026-02-28:7:1", "2026-02-28"),
     ]  # fmt: skip
