@@ -146,6 +146,7 @@ BETWEEN_FILES = {
     "date of rows that is none": ("sources/tiny/payments.yaml", "control: {sum: amount}", "control: {sum: amount, businessDate: direction}", "businessDate is read in direction, which is string", "Name a column of type date"),
     "trailer sum of a text": ("sources/tiny/rates.yaml", "kind: snapshot", "kind: snapshot\ncontrol: {sum: currency}", "the trailer's sum is of currency, which is of type string", "decimal(18,2)"),
     "file and table": ("gold/daily.yaml", "table: gold.daily", "table: gold.weekly", "gold.weekly stands in gold/daily.yaml", "Move it to gold/weekly.yaml"),
+    "dates of a stream without reach": ("bronze/clicks.yaml", "  click_id: [string!, {classification: C1/2}]\n", "  business_date: [date!, {classification: C1/2}]\n  click_id: [string!, {classification: C1/2}]\n", "one row of 1970 opens a day of its own", "Write reach: {back: 400, ahead: 1}"),
     "references": ("gold/daily.yaml", "  amount:        [\"decimal(18,2)!\", {classification: C1/2}]", "  amount:        [\"decimal(18,2)!\", {classification: C1/2, references: silver.movements.amuont}]", "silver.movements has no amuont", "Did you mean amount?"),
 }  # fmt: skip
 
