@@ -182,6 +182,14 @@ def _source(
                 source.format.path(column.source or name)
             except ValueError as error:
                 yield _say(bronze_file, ("columns", name), f"{name}: {error}", "Correct `from`: a path from the record")
+    own_date = "business_date" in bronze.columns and bronze.reach_of_dates is None
+    if source.sender == "stream" and own_date and source.control.business_date is None:
+        yield _say(
+            bronze_file,
+            ("columns", "business_date"),
+            f"rows of {bronze.table} say their business date, and nothing says how far it may lie from their file's: one row of 1970 opens a day of its own",
+            "Write reach: {back: 400, ahead: 1}",
+        )
     yield from _correction(file, source, bronze_file, bronze, tables, sources)
     if isinstance(source.format, CopybookFile):
         yield from copybook_use.mistakes(file, source.format, bronze_file, bronze, _lists(references))

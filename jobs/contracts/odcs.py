@@ -33,6 +33,7 @@ TABLE_EXTRAS = (
     "money",
     "businessDate",
     "affects",
+    "reach",
     "corrects",
     "tracked",
     "transport",

@@ -49,9 +49,13 @@ class Schedule(Strict):
         return clock_time(value)
 
     @model_validator(mode="after")
-    def _waits_for_what_is_owed(self) -> Schedule:
+    def _can_be_kept(self) -> Schedule:
         if self.required and self.owed is False:
             raise ValueError("a business day waits for what is required, so somebody owes it: take out owed: false")
+        if self.day == 0 and self.due < self.cut_off:
+            raise ValueError(
+                f"due {self.due} is before the cut-off {self.cut_off}: of the day after the business date write day: 1"
+            )
         if self.required and self.working_day is not None:
             raise ValueError("what comes once a month holds no business day open: write required: false")
         return self

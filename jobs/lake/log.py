@@ -169,9 +169,12 @@ def extremes(footer: FileMetaData, names: Sequence[str]) -> dict[str, Any]:
         if any(part is None or not (part.has_min_max or part.num_values == 0) for part in parts):
             continue
         nulls[name] = sum(part.null_count for part in parts)
-        known = [part for part in parts if part.has_min_max]
-        if known and type(known[0].min) in (date, int, str):
-            low, high = min(part.min for part in known), max(part.max for part in known)
+        try:
+            known = [(part.min, part.max) for part in parts if part.has_min_max]
+        except (OverflowError, ValueError):
+            continue  # a date of the year 0, or beyond 9999: no reader leaves the file out because of it
+        if known and type(known[0][0]) in (date, int, str):
+            low, high = min(least for least, _ in known), max(most for _, most in known)
             lowest[name] = low[:LONGEST_TEXT] if isinstance(low, str) else _plain(low)
             if not isinstance(high, str) or len(high) <= LONGEST_TEXT:
                 highest[name] = _plain(high)

@@ -169,8 +169,8 @@ def _grouped(
 
 
 def distinct(files: Sequence[str], sql: str, *, batch: int, by: str, zone: str = "UTC") -> dict[str, list[Any]]:
-    """Group -> distinct values of an expression over accepted rows of a bronze batch; where it gives a list, those in the lists. A moment counts as its
-    date. `zone`: where an instant has its date.
+    """Group -> distinct dates that an expression gives over accepted rows of a bronze batch; where it gives a list, those in the lists. A moment counts as its
+    date; what lies before the year 1 is no day of a bank. `zone`: where an instant has its date.
     """
     if not files:
         return {}
@@ -189,7 +189,8 @@ def distinct(files: Sequence[str], sql: str, *, batch: int, by: str, zone: str =
 
 def _distinct_in(given: list[Any]) -> list[Any]:
     each = (value for one in given for value in (one if isinstance(one, list) else [one]))
-    return list(dict.fromkeys(value.date() if isinstance(value, datetime) else value for value in each))
+    dates = (value for value in each if isinstance(value, date))
+    return list(dict.fromkeys(value.date() if isinstance(value, datetime) else value for value in dates))
 
 
 def parquet(files: Sequence[str]) -> str:

@@ -1,5 +1,6 @@
 """The general ledger by branch, subject and currency. That it agrees with the accounts is found out before a day is built
-(`reconciles` of the feed's contract); here each line must roll forward: closing = opening - debit + credit.
+(`reconciles` of the feed's contract); here each line must roll forward: closing = opening - debit + credit. What is too far off for an amount is null, which
+the contract turns away too.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ def transform(incoming: DataFrame) -> DataFrame:
         "debit_turnover",
         "credit_turnover",
         "closing",
-        (F.col("closing") - rolled).cast("decimal(18,2)").alias("unexplained"),
+        (F.col("closing") - rolled).try_cast("decimal(18,2)").alias("unexplained"),
         F.col("balance_date").alias("business_date"),
         "sources",
         "received_at",

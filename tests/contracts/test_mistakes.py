@@ -102,6 +102,7 @@ IN_ONE_FILE = {
     "tolerance of a quarantine": ("bronze/payments.yaml", "min_value: 0}", "min_value: 0, mostly: 0.9}", "mostly tolerates bad rows"),
     "usual rows of a day": ("gold/daily.yaml", "sla: {", "rules:\n  - {id: many, onFail: warn, expect_table_row_count_to_be_between: {min_value: 0.5 * usual_rows}}\nsla: {", "min_value is told in usual_rows, which deliveries have, and gold.daily is judged by business day"),
     "owed by nobody": ("sources/tiny/clicks.yaml", "kind: events", "kind: events\nschedule: {required: false, owed: true}", "a stream is owed by nobody"),
+    "due before its cut-off": ("sources/tiny/payments.yaml", 'due: "22:30"', 'due: "01:00"', "due 01:00 is before the cut-off 17:30: of the day after the business date write day: 1"),
     "required and not owed": ("sources/tiny/payments.yaml", 'due: "22:30"', 'due: "22:30", owed: false', "waits for what is required, so somebody owes it"),
     "required once a month": ("sources/tiny/payments.yaml", 'due: "22:30"', 'due: "22:30", workingDay: 5', "what comes once a month holds no business day open"),
     "entities of branches": ("sources/tiny/payments.yaml", 'due: "22:30"', 'due: "22:30", entities: [b07]', "entities name who sends a feed in the place of head office"),
@@ -151,6 +152,7 @@ BETWEEN_FILES = {
     "date of rows that is none": ("sources/tiny/payments.yaml", "control: {sum: amount}", "control: {sum: amount, businessDate: direction}", "businessDate is read in direction, which is string", "Name a column of type date"),
     "trailer sum of a text": ("sources/tiny/rates.yaml", "kind: snapshot", "kind: snapshot\ncontrol: {sum: currency}", "the trailer's sum is of currency, which is of type string", "decimal(18,2)"),
     "file and table": ("gold/daily.yaml", "table: gold.daily", "table: gold.weekly", "gold.weekly stands in gold/daily.yaml", "Move it to gold/weekly.yaml"),
+    "dates of a stream without reach": ("bronze/clicks.yaml", "  click_id: [string!, {classification: C1/2}]\n", "  business_date: [date!, {classification: C1/2}]\n  click_id: [string!, {classification: C1/2}]\n", "one row of 1970 opens a day of its own", "Write reach: {back: 400, ahead: 1}"),
     "references": ("gold/daily.yaml", "  amount:        [\"decimal(18,2)!\", {classification: C1/2}]", "  amount:        [\"decimal(18,2)!\", {classification: C1/2, references: silver.movements.amuont}]", "silver.movements has no amuont", "Did you mean amount?"),
 }  # fmt: skip
 

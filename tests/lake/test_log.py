@@ -241,6 +241,15 @@ def test_extremes_of_a_file(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("days", [-719_529, 5_000_000])
+def test_a_date_that_is_none_to_python_has_no_extremes_and_ends_no_commit(tmp_path: Path, days: int) -> None:
+    """The first of January of the year 0 is a date to Spark, and so is one of the year 15659."""
+    file = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"day": pa.array([days, 20_000], pa.date32()), "number": [1, 2]}), file)
+    found = log.extremes(pq.read_metadata(file), ["day", "number"])
+    assert (found["minValues"], found["maxValues"]) == ({"number": 1}, {"number": 2})
+
+
 def states(lake: Lake, table: Table, batch: int, rows: list[tuple[str, date, str]]) -> None:
     """Accepted states of a batch: key, valid_from, hash."""
     (key,) = table.primary_key

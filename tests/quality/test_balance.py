@@ -80,3 +80,14 @@ def test_a_value_that_only_a_rejected_row_spoils_does_not_fail_the_load(tmp_path
         written(tmp_path, judged), "cast(split_part(reverses, ':', 1) as date)", batch=1, by="__delivery_id"
     )
     assert {d: [str(day) for day in days] for d, days in found.items()} == {"d1": ["2026-09-14"]}
+
+
+def test_a_date_before_all_history_is_no_day_that_is_told_anew(tmp_path):
+    import pyarrow as pa
+
+    from jobs.quality.metrics import distinct
+    from tests.quality.tools import written
+
+    judged = pa.table({"__delivery_id": ["d1", "d1"], "said": ["0000-01-01", "2026-09-14"], "__verdict": ["accepted"] * 2})  # fmt: skip
+    found = distinct(written(tmp_path, judged), "cast(said as date)", batch=1, by="__delivery_id")
+    assert {d: [str(day) for day in days] for d, days in found.items()} == {"d1": ["2026-09-14"]}
