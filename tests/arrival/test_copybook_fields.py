@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from jobs.contracts.column import Column
 from tests.arrival.copybooks import LEDGER, NAMES, account, columns, described, family, read
 
 
@@ -90,3 +91,20 @@ def test_a_field_behind_its_record_is_an_error_of_the_record() -> None:
     fmt = described(copybook, records="rdw", segment={"field": "kind", "groups": {"A": "a"}})
     _, bad, _ = read(fmt, family("Axy"), columns("big"))
     assert bad == [(1, "3 bytes instead of 7")]
+
+
+def test_what_names_a_person_is_not_shown_where_it_cannot_be_read() -> None:
+    """The reason of a rejected row is read by people, and kept in the lake: no byte of a text, and no digit of an identity number."""
+    copybook = (
+        "       01 R.\n          05 HOLDER PIC X(4).\n          05 ID-NO PIC 9(4).\n          05 KIND PIC 9(2).\n"
+    )
+    asked = {name: Column(type="string", classification="C2/3") for name in ("holder", "kind")}
+    asked["id_no"] = Column(type="string", classification="C2/4", identifies="id_number")
+    good = "d1c1d5d5f1f2f3f4f0f1"
+    spoilt = [good.replace("d1c1d5d5", "d1c100d5"), good.replace("f1f2f3f4", "f1f2f37b"), good.replace("f0f1", "f07b")]
+    _, bad, _ = read(described(copybook), bytes.fromhex("".join(spoilt)), asked)
+    assert [why for _, why in bad] == [
+        "holder: holder (bytes 1 to 4) cannot be read: not cp037, or with a NUL inside",
+        "id_no: id_no (bytes 5 to 8) cannot be read: expected digits (4 digits)",
+        "kind: kind (bytes 9 to 10) is f0 7b: expected digits (2 digits)",
+    ]

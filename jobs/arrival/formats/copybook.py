@@ -25,7 +25,7 @@ from jobs.contracts.copybook import Layout, Path, Place
 from jobs.contracts.source import CopybookFile, Edge
 
 DESCRIPTOR = 4  # bytes of a record or block descriptor word
-
+NUMBERS = ("packed", "zoned", "binary")  # of pictures; in what people wrote there may be anything
 
 # Values, which of them are wrong, and what is wrong with one of those.
 Decoded: TypeAlias = tuple[pa.Array, np.ndarray, Callable[[int], str]]
@@ -51,6 +51,9 @@ class Reader:
         self._stream, self._fmt, self._book = stream, fmt, fmt.book
         self._fields = Fields(fmt.encoding, self.notes)
         self._paths = {name: fmt.book.find(column.source or name) for name, column in columns.items()}
+        # Of these nothing is shown where they cannot be read: they name a person, or may.
+        secret = (path for name, path in self._paths.items() if columns[name].identifies or columns[name].free_text)
+        self._secret = tuple(secret)
         segment = fmt.segment
         self._segment_path = fmt.book.find(segment.field) if segment else None
         self._groups = {value: fmt.book.find(group) for value, group in segment.groups.items()} if segment else {}
@@ -351,11 +354,13 @@ class Reader:
             field, picture = table[:, place.start : place.end], place.item.picture
             where = f"{place.item.name} (bytes {place.start + 1} to {place.end})"
             values, wrong = self._fields.values(field, picture)
-            found: Decoded = (
-                values,
-                wrong,
-                lambda at: f"{where} is {field[at].tobytes()[:24].hex(' ')}: {self._fields.expected(picture)}",
-            )
+            is_shown = picture.kind in NUMBERS and not any(path[: len(one)] == one for one in self._secret)
+
+            def why(at: int) -> str:
+                shown = f"is {field[at].tobytes()[:24].hex(' ')}" if is_shown else "cannot be read"
+                return f"{where} {shown}: {self._fields.expected(picture)}"
+
+            found: Decoded = (values, wrong, why)
         else:
             found = self._json(layout, place, table, kind)
         for choice in self._choices:
