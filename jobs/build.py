@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 # Of equal copies the first by these is the one that counts.
 ORDER = ["received_at", "sources"]
+MONEY = "decimal(24,6)"  # of any amount (jobs/contracts/parse.py)
+OF_THE_BALANCE = ("__filtered", "__told_otherwise")  # columns of conformed rows that no transform sees
 
 
 class GateStopped(Exception):
@@ -352,9 +354,9 @@ def incoming(spark: SparkSession, bank: Bank, run: Run, table: Table) -> DataFra
     an older date, the rows of all later dates too: history from that date on is told anew."""
     conformed = _all_conformed(spark, bank, run, table)
     return (
-        conformed.where("__filtered is null").drop("__filtered")
+        conformed.where("__filtered is null").drop(*OF_THE_BALANCE)
         if _has_filters(bank, run, table)
-        else conformed.drop("__filtered")
+        else conformed.drop(*OF_THE_BALANCE)
     )
 
 
@@ -391,19 +393,31 @@ def _has_filters(bank: Bank, run: Run, table: Table) -> bool:
 
 
 def _filtered(spark: SparkSession, bank: Bank, run: Run, table: Table) -> dict[str, Any]:
-    """Rows (and money) that a named `where` of a feed's contract, or a correction, kept out of the table: `filtered:<name>` -> [rows, money]."""
+    """What a feed's contract does to what came in, before the table: rows (and money) that a named `where`, or a correction, kept out (`filtered:<name>` ->
+    [rows, money]), and by how much the amounts that it tells are others than those that came (`conformed` -> [0, money]).
+    """
     from pyspark.sql import functions as F
 
-    if INCOMING not in table.reads or not _has_filters(bank, run, table):
+    tells_otherwise = bool(_tell_otherwise(bank, table))
+    if INCOMING not in table.reads or not (tells_otherwise or _has_filters(bank, run, table)):
         return {}
-    money = F.sum(table.money) if table.money in table.incoming else F.lit(None)
-    out = (
-        _all_conformed(spark, bank, run, table)
-        .where("__filtered is not null")
-        .groupBy("__filtered")
-        .agg(F.count("*").alias("n"), money.alias("m"))
+    conformed = _all_conformed(spark, bank, run, table)
+    if not tells_otherwise:
+        conformed = conformed.where("__filtered is not null")
+    money = F.sum(table.money) if table.money else F.lit(None)
+    found = conformed.groupBy("__filtered").agg(
+        F.count("*").alias("n"), money.alias("m"), F.sum("__told_otherwise").alias("otherwise")
     )
-    return {f"filtered:{row['__filtered']}": [row["n"], str(row["m"] or 0)] for row in out.collect()}
+    rows = found.collect()
+    parts = {f"filtered:{row['__filtered']}": [row["n"], str(row["m"] or 0)] for row in rows if row["__filtered"]}
+    otherwise = sum((row["otherwise"] or Decimal(0) for row in rows), Decimal(0))
+    return parts | ({"conformed": [0, str(otherwise)]} if otherwise else {})
+
+
+def _tell_otherwise(bank: Bank, table: Table) -> list[str]:
+    """Bronze tables whose contract tells another amount to this table than its own `money`: another sign, fen in yuan."""
+    feeding = bank.catalog.feeding(table.table)
+    return [b.table for b in feeding if table.money and b.conforms[table.table].columns.get(table.money) != b.money]
 
 
 def _conformed(bank: Bank, bronze: Table, table: Table, rows: DataFrame) -> DataFrame:
@@ -434,12 +448,32 @@ def _conformed(bank: Bank, bronze: Table, table: Table, rows: DataFrame) -> Data
         F.col("__received_at").alias("received_at"),
         F.col("__business_date"),
         (F.coalesce(REPLACED, first_failed) if REPLACED in rows.columns else first_failed).alias("__filtered"),
+        _told_otherwise(bank, bronze, table, columns),
     )
+
+
+def _told_otherwise(bank: Bank, bronze: Table, table: Table, columns: Sequence[Column]) -> Column:
+    """Money that came in less money that the contract tells of it; 0 where both are the same column."""
+    from pyspark.sql import functions as F
+
+    nothing = F.lit(0).cast(MONEY)
+    if bronze.table not in _tell_otherwise(bank, table):
+        return nothing.alias("__told_otherwise")
+    told = columns[list(table.incoming).index(str(table.money))]
+    came = F.col(bronze.money) if bronze.money else nothing
+    differs = F.coalesce(came.cast(MONEY), nothing) - F.coalesce(told.cast(MONEY), nothing)
+    return differs.cast(MONEY).alias("__told_otherwise")
 
 
 def _no_incoming(spark: SparkSession, table: Table) -> DataFrame:
     columns = {name: c.type for name, c in table.incoming.items()}
-    machinery = {"sources": SOURCES, "received_at": "timestamp", "__business_date": "date", "__filtered": "string"}
+    machinery = {
+        "sources": SOURCES,
+        "received_at": "timestamp",
+        "__business_date": "date",
+        "__filtered": "string",
+        "__told_otherwise": MONEY,
+    }
     return spark.createDataFrame([], ", ".join(f"`{n}` {t}" for n, t in (columns | machinery).items()))
 
 

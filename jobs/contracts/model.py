@@ -238,6 +238,15 @@ class Table(Strict):
                 found = f"{self.table} corrects {self.corrects} and has no {CORRECTION_VERSION}"
                 remedy = f"A bronze table that corrects has a column {CORRECTION_VERSION}: [int!, ...]; of two corrections of a row the higher counts"
                 wrong.append((("corrects",), found, remedy))
+        if (
+            self.incoming
+            and self.money in physical
+            and not (self.money in self.incoming and self.incoming[self.money].required)
+        ):
+            found = f"money {self.money} is no column that each feed must give, so nobody could say what came in"
+            wrong.append(
+                (("incoming",), found, f"Write it there with !: {self.money}: [{physical[self.money].type}!, ...]")
+            )
         if self.incoming and INCOMING not in self.reads:
             wrong.append(
                 (

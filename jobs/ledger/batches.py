@@ -122,7 +122,7 @@ def record_balance(
     is_balanced: bool,
 ) -> None:
     """`parts`: name -> {rows, money as text}; names accepted, rejected, duplicate, superseded, erased,
-    filtered:<rule>."""
+    filtered:<rule>, conformed."""
     values = {
         "batch_id": batch_id,
         "table_name": table,

@@ -273,7 +273,7 @@ class GateResult(Base):
 
 
 class Balance(Base):
-    """in = accepted + rejected + duplicate + superseded + erased + filtered, in rows and money, of one table and
+    """in = accepted + rejected + duplicate + superseded + erased + filtered + conformed, in rows and money, of one table and
     subject."""
 
     __tablename__ = "balances"

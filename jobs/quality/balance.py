@@ -30,12 +30,15 @@ class Balance:
     ) -> Balance:
         """`by_sources`: count the rows that came in through each row's sources (silver), not the rows that stand there.
 
-        `filtered:<name>` -> [rows, money] among the metrics are rows that a named rule kept out before the write.
+        `filtered:<name>` -> [rows, money] among the metrics are rows that a named rule kept out before the write, `conformed` is money that a feed's contract
+        tells otherwise than it came (without its sign, in another unit).
         `corrected_money`: by how much people changed amounts of these rows at the quarantine bench.
         """
         unit = "in" if by_sources else "rows"
         parts = {p: (int(metrics.get(f"{p}_{unit}") or 0), _money(metrics.get(f"{p}_money"))) for p in PARTS}
-        parts |= {k: (int(v[0]), _money(v[1])) for k, v in metrics.items() if k.startswith("filtered:")}
+        parts |= {
+            k: (int(v[0]), _money(v[1])) for k, v in metrics.items() if k.startswith("filtered:") or k == "conformed"
+        }
         if corrected_money:
             parts["corrected"] = (0, -corrected_money)
         return cls(received_rows or 0, received_money, parts)

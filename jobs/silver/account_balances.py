@@ -21,13 +21,13 @@ def transform(incoming: DataFrame, accounts: DataFrame, exchange_rates: DataFram
     rated = valid_on(
         held, exchange_rates, key="currency", at="balance_date", take=["rate"], first_counts_before=False, small=True
     )
-    balance = F.col("balance")
+    balance = F.col("balance_original")
     return rated.select(
         "account_id",
         *OF_ACCOUNT,
         "balance_date",
         in_reporting_currency(balance, balance, F.col("currency"), F.col("rate"), day.currency).alias("balance"),
-        balance.alias("balance_original"),
+        balance,
         "currency",
         "subject_code",
         F.col("balance_date").alias("business_date"),

@@ -13,10 +13,14 @@ from jobs.money import in_reporting_currency
 
 
 def transform(incoming: DataFrame, exchange_rates: DataFrame, day: Day) -> DataFrame:
-    original = F.coalesce(F.col("amount_original"), F.col("amount"))
-    told = incoming.withColumn("amount_original", original)
     rated = valid_on(
-        told, exchange_rates, key="currency", at="business_date", take=["rate"], first_counts_before=False, small=True
+        incoming,
+        exchange_rates,
+        key="currency",
+        at="business_date",
+        take=["rate"],
+        first_counts_before=False,
+        small=True,
     )
     return rated.select(
         "sale_id",

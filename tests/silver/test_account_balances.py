@@ -10,10 +10,10 @@ def test_a_balance_belongs_to_the_holder_of_its_date(run):
         a1         | c1           | 2026-01-01 | 2026-09-10
         a1         | c2           | 2026-09-10 |
         incoming
-        account_id | balance_date | balance | currency
-        a1         | 2026-09-09   | 5.00    | CNY
-        a1         | 2026-09-10   | 6.00    | CNY
-        a1         | 2025-12-31   | 4.00    | CNY
+        account_id | balance_date | balance_original | currency
+        a1         | 2026-09-09   | 5.00             | CNY
+        a1         | 2026-09-10   | 6.00             | CNY
+        a1         | 2025-12-31   | 4.00             | CNY
     """,
     )
     assert shown(made, "balance_date", "customer_key", "balance", "business_date") == [
@@ -28,8 +28,8 @@ def test_money_on_an_account_that_nobody_registered_stays_and_has_no_holder(run)
         "silver.account_balances",
         """
         incoming
-        account_id | balance_date | balance | currency
-        lost       | 2026-09-09   | 5.00    | CNY
+        account_id | balance_date | balance_original | currency
+        lost       | 2026-09-09   | 5.00             | CNY
     """,
     )
     assert shown(made, "account_id", "customer_key", "balance") == [("lost", "", "5.00")]
@@ -46,8 +46,8 @@ def test_a_foreign_balance_keeps_what_it_was(run):
         currency | rate
         EUR      | 8.00000000
         incoming
-        account_id | balance_date | balance | currency
-        a1         | 2026-09-09   | 5.00    | EUR
+        account_id | balance_date | balance_original | currency
+        a1         | 2026-09-09   | 5.00             | EUR
     """,
     )
     assert shown(made, "balance", "balance_original", "currency") == [("40.00", "5.00", "EUR")]

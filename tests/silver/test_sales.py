@@ -19,7 +19,7 @@ def test_a_sale_keeps_both_channels_and_its_reversal_is_a_row_of_its_own(run):
     ]
 
 
-def test_a_feed_that_tells_one_amount_tells_it_in_its_currency(run):
+def test_an_amount_in_another_currency_is_told_in_both(run):
     made = run(
         "silver.sales",
         """
@@ -28,8 +28,8 @@ def test_a_feed_that_tells_one_amount_tells_it_in_its_currency(run):
         USD      | 7.00000000
         incoming
         sale_id | amount | amount_original | currency
-        s1      | 100.00 |                 | CNY
-        s2      | 100.00 |                 | USD
+        s1      | 100.00 | 100.00          | CNY
+        s2      | 100.00 | 100.00          | USD
     """,
     )
     assert shown(made, "sale_id", "amount", "amount_original") == [
