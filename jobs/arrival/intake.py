@@ -22,6 +22,7 @@ from jobs.arrival.errors import Refused
 from jobs.arrival.forbidden import ForbiddenColumn, check_contract, check_names
 from jobs.arrival.formats import format_module
 from jobs.arrival.garbled import look_for_garbled
+from jobs.arrival.in_clear import look_for_identifiers
 from jobs.arrival.lane_check import LaneCheck
 from jobs.arrival.naming import Lane
 from jobs.arrival.plain import plainly
@@ -53,6 +54,7 @@ class Intake:
     stated: Stated = field(default_factory=Stated)
     extra: list[str] = field(default_factory=list)
     lacking: list[str] = field(default_factory=list)
+    in_clear: dict[str, str] = field(default_factory=dict)  # column -> kind of identifier that it looks like
     notes: collections.Counter[str] = field(default_factory=collections.Counter)
     ends_itself: bool = False
     last_line: int | None = None  # of the last record that was read
@@ -67,6 +69,7 @@ class Intake:
         )
         if self.lacking:
             held_back.append(f"columns that the file does not have are null: {', '.join(self.lacking)}")
+        held_back += [f"{column} looks like {kind} in clear" for column, kind in self.in_clear.items()]
         return held_back + [f"{what}: {number}" if number > 1 else what for what, number in sorted(self.notes.items())]
 
 
@@ -191,6 +194,7 @@ def _read(
                 for part in parts:
                     if not header_checked:
                         check.header(reader.header)
+                        intake.in_clear = look_for_identifiers(part, table, lane.business_date)
                         header_checked = True
                     plainly(part, table, intake.notes)
                     look_for_garbled(part, table, intake.notes)

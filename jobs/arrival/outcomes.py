@@ -108,7 +108,7 @@ class Outcomes:
         return landed_as(delivery, "verified", rows=intake.totals.rows, money=intake.totals.money, reason=note)
 
     def _say_drift(self, db: Connection, delivery: Row[Any], intake: Intake) -> None:
-        """Once a feed and column: the file was taken though its columns are not those of the contract."""
+        """Once a feed and column: the file was taken though its columns are not those of the contract, or not what it says of them."""
         source = self.catalog.sources[delivery.feed]
         where = f"{delivery.file_name} of {delivery.entity} for {delivery.business_date} ({delivery.delivery_id})"
         for name in intake.extra:
@@ -119,6 +119,12 @@ class Outcomes:
         for name in intake.lacking:
             message = f"{delivery.feed} came without the column {name}, first in {where}. The file was taken and the column is null. Owner: {source.owner}."
             batches.alert(db, f"column_lacking|{delivery.feed}|{name}", "column_lacking", message)
+        for name, kind in intake.in_clear.items():
+            message = (
+                f"The column {name} of {delivery.feed} looks like {kind} in clear, first in {where}: its contract does not say that it names a person, so it is stored as it came. "
+                f"Write `identifies: {kind}` in expectations/bronze/{delivery.feed}.yaml, and treat what was stored as an incident. Owner: {source.owner}."
+            )
+            batches.alert(db, f"in_clear|{delivery.feed}|{name}", "in_clear", message)
 
     def _duplicate(self, db: Connection, delivery: Row[Any], intake: Intake, twin: Row[Any]) -> Landed:
         reason = f"The same bytes as {twin.delivery_id} ({twin.file_name}), which counts; nothing was loaded twice."
