@@ -20,7 +20,17 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from jobs.arrival.inbox import SIGNAL_ENDS, Arrived, Gone, InboxUnavailable, Signal, alone, is_signal, is_unfinished
+from jobs.arrival.inbox import (
+    SIGNAL_BYTES,
+    Arrived,
+    Gone,
+    InboxUnavailable,
+    Signal,
+    is_needed,
+    is_signal,
+    is_unfinished,
+    signals_of,
+)
 from jobs.settings import settings
 
 MISSING = {"404", "NoSuchKey", "NotFound", "412", "PreconditionFailed"}
@@ -74,8 +84,8 @@ class Bucket:
     def remove(self, arrived: Arrived) -> None:
         with _one_clear_message(arrived.uri):
             self._remove(arrived.path, arrived.version)
-            for end in SIGNAL_ENDS if arrived.signal else ():
-                self._remove(arrived.path + end, arrived.signal.version)  # type: ignore[union-attr]
+            if arrived.signal and not is_needed(arrived.signal, arrived, self._lies_there):
+                self._remove(arrived.signal.path, arrived.signal.version)
 
     def acknowledge(self) -> None:
         with _one_clear_message(self.uri):
@@ -102,32 +112,35 @@ class Bucket:
                 path = item["Key"].removeprefix(self.prefix)
                 if path and not path.endswith("/") and not is_unfinished(path.rsplit("/", 1)[-1]):
                     found[path] = item
-        self.signals_alone = alone(filter(is_signal, found), found)
+        signals, self.signals_alone = signals_of(found, lambda path: self._signal(path, found[path]))
         for path in sorted(p for p in found if not is_signal(p)):
-            signal = next((path + end for end in SIGNAL_ENDS if path + end in found), None)
-            told = self._signal(signal, found[signal]) if signal else None
-            item = found[path]
-            yield Arrived(path, f"s3://{self.bucket}/{self.prefix}{path}", item["Size"], _version(item), None, told)
+            item, uri = found[path], f"s3://{self.bucket}/{self.prefix}{path}"
+            yield Arrived(path, uri, item["Size"], _version(item), None, signals.get(path))
 
     def _signal(self, path: str, item: dict[str, Any]) -> Signal | None:
         try:
-            body = self.s3.get_object(Bucket=self.bucket, Key=self.prefix + path)["Body"].read()
+            body = self.s3.get_object(Bucket=self.bucket, Key=self.prefix + path)["Body"].read(SIGNAL_BYTES)
         except ClientError as error:
             if _code(error) in MISSING:
                 return None  # settled by another run between the listing and the look at it
             raise
-        return Signal(body.decode("utf-8", errors="replace"), _version(item))
+        return Signal(body.decode("utf-8", errors="replace"), _version(item), path=path)
 
     def _remove(self, path: str, version: str) -> None:
-        place = {"Bucket": self.bucket, "Key": self.prefix + path}
+        head = self._head(path)
+        if head is not None and _version({**head, "Size": head["ContentLength"]}) == version:
+            self.s3.delete_object(Bucket=self.bucket, Key=self.prefix + path)
+
+    def _lies_there(self, path: str) -> bool:
+        return self._head(path) is not None
+
+    def _head(self, path: str) -> dict[str, Any] | None:
         try:
-            head = self.s3.head_object(**place)
+            return self.s3.head_object(Bucket=self.bucket, Key=self.prefix + path)  # type: ignore[no-any-return]
         except ClientError as error:
             if _code(error) in MISSING:
-                return
+                return None
             raise
-        if _version({**head, "Size": head["ContentLength"]}) == version:
-            self.s3.delete_object(**place)
 
 
 class _Object(io.RawIOBase):

@@ -26,6 +26,8 @@ def is_ready(catalog: Catalog, arrived: Arrived, settle_seconds: float = SETTLE_
         return has_settled(arrived, settle_seconds)
     if source.files.signal == "none":
         return True
+    if arrived.shares_its_signal:  # it stays for others: which bytes it speaks of must not change any more
+        return arrived.announced_size == arrived.size or has_settled(arrived, settle_seconds)
     # One that says nothing may have been made this moment, and be written in the next.
     return arrived.signal is not None and (
         bool(arrived.signal.text.strip()) or has_settled(arrived.signal, settle_seconds)

@@ -11,16 +11,16 @@ from typing import BinaryIO
 
 from jobs.arrival.inbox import (
     SIGNAL_BYTES,
-    SIGNAL_ENDS,
     Arrived,
     Gone,
     InboxUnavailable,
     Signal,
     Unreadable,
-    alone,
+    is_needed,
     is_signal,
     is_unfinished,
     shown,
+    signals_of,
 )
 
 
@@ -37,16 +37,10 @@ class Folder:
         self.root.mkdir(parents=True, exist_ok=True)
         self.unreachable = []
         found = dict(self._walk(self.root, ""))
-        signals = {path for path in found if is_signal(path)}
-        self.signals_alone = alone(signals, found)
+        signals, self.signals_alone = signals_of(found, lambda path: self._signal(path, found[path]))
         files = []
-        for path in sorted(found.keys() - signals):
-            signal = next((s for end in SIGNAL_ENDS if (s := path + end) in signals), None)
-            try:
-                told = self._signal(signal, found[signal]) if signal else None
-            except (FileNotFoundError, PermissionError):
-                told = None  # one that we may not read says nothing: roll-call sees a file without signal
-            status = found[path]
+        for path in sorted(path for path in found if not is_signal(path)):
+            status, told = found[path], signals.get(path)
             changed = datetime.fromtimestamp(status.st_mtime, UTC)
             files.append(Arrived(path, self._place(path).as_uri(), status.st_size, _version(status), changed, told))
         return files
@@ -70,9 +64,8 @@ class Folder:
 
     def remove(self, arrived: Arrived) -> None:
         self._remove(self._place(arrived.path), arrived.version)
-        if arrived.signal:
-            for end in SIGNAL_ENDS:
-                self._remove(self._place(arrived.path + end), arrived.signal.version)
+        if arrived.signal and not is_needed(arrived.signal, arrived, lambda path: self._place(path).exists()):
+            self._remove(self._place(arrived.signal.path), arrived.signal.version)
 
     def acknowledge(self) -> None:
         """A folder notifies nobody."""
@@ -107,10 +100,14 @@ class Folder:
     def _place(self, path: str) -> Path:
         return self._places.get(path, self.root / path)
 
-    def _signal(self, path: str, status: os.stat_result) -> Signal:
-        with self._place(path).open("rb") as file:
-            text = file.read(SIGNAL_BYTES).decode("utf-8", errors="replace")
-        return Signal(text, _version(status), datetime.fromtimestamp(status.st_mtime, UTC))
+    def _signal(self, path: str, status: os.stat_result) -> Signal | None:
+        """None of one that is gone, or that we may not read: it says nothing, and roll-call sees a file without signal."""
+        try:
+            with self._place(path).open("rb") as file:
+                text = file.read(SIGNAL_BYTES).decode("utf-8", errors="replace")
+        except (FileNotFoundError, PermissionError):
+            return None
+        return Signal(text, _version(status), datetime.fromtimestamp(status.st_mtime, UTC), path)
 
     def _remove(self, path: Path, version: str) -> None:
         """Renamed first, so that a file that a sender writes meanwhile under the same name is not lost with it."""

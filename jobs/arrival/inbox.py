@@ -5,7 +5,7 @@ knows.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -38,11 +38,14 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True)
 class Signal:
-    """A `.ok` file: its text and its version (a sender that signals again makes another). `changed_at` is None where it appears whole at once."""
+    """A `.ok` file: its text and its version (a sender that signals again makes another). `changed_at` is None where it appears whole at once; `path`: where it
+    lies in the inbox, empty of one that stood in an archive.
+    """
 
     text: str
     version: str
     changed_at: datetime | None = None
+    path: str = ""
 
 
 @dataclass(frozen=True)
@@ -62,13 +65,27 @@ class Arrived:
     def name(self) -> str:
         return self.path.rsplit("/", 1)[-1]
 
+    @property
+    def shares_its_signal(self) -> bool:
+        """Its signal is that of a batch, or another file's."""
+        return self.signal is not None and bool(self.signal.path) and file_of(self.signal.path) != self.path
+
+    @property
+    def announced_size(self) -> int | None:
+        """Bytes that its line of the signal states; None where it states none."""
+        lines = (line.split("|") for line in self.signal.text.splitlines()) if self.signal else ()
+        stated = next((parts[4].strip() for parts in lines if len(parts) > 4 and parts[0].strip() == self.name), "")
+        return int(stated) if stated.isdecimal() else None
+
 
 def claim_key(arrived: Arrived) -> str:
     """Where it lies and which bytes: those that a signal announced, or, without a signal, the file's own version.
 
-    A file that grows after its signal keeps its claim; a file that is sent again gets another.
+    A file that grows after its own signal keeps its claim; a file that is sent again gets another, by the signal of a batch too, which may stay for others.
     """
-    return f"{arrived.path}|{arrived.signal.version if arrived.signal else arrived.version}"
+    if arrived.signal is None:
+        return f"{arrived.path}|{arrived.version}"
+    return f"{arrived.path}|{arrived.signal.version}" + (f"|{arrived.version}" if arrived.shares_its_signal else "")
 
 
 class Inbox(Protocol):
@@ -90,7 +107,7 @@ class Inbox(Protocol):
         ...
 
     def remove(self, arrived: Arrived) -> None:
-        """Takes away this version of the file and its signal; a newer one under the same name stays."""
+        """Takes away this version of the file and its signal, unless that speaks of another that still lies there; a newer one under the same name stays."""
         ...
 
     def acknowledge(self) -> None:
@@ -180,10 +197,46 @@ def _inbox_at(place: str) -> Inbox:
     return Folder(place)
 
 
-def alone(signals: Iterable[str], files: Container[str]) -> list[str]:
-    """Paths of the files that are announced and are not there."""
-    announced = {signal.removesuffix(end) for signal in signals for end in SIGNAL_ENDS if signal.endswith(end)}
-    return sorted(path for path in announced if path not in files)
+def signals_of(paths: Collection[str], read: Callable[[str], Signal | None]) -> tuple[dict[str, Signal], list[str]]:
+    """(signal of each file that has one, paths of files that are announced and not there), of all paths of an inbox.
+
+    A file's own signal lies beside it (`<file>.ok`). Any signal speaks of the files of its folder too that its lines name and that have none of their own: one
+    signal for a batch of files. `read` gives None for a signal that is gone or may not be read.
+    """
+    whose: dict[str, Signal] = {}
+    absent: set[str] = set()
+    shared: list[Signal] = []
+    for path in sorted(filter(is_signal, paths), reverse=True):  # of two that a file has the `.ok` counts
+        if (signal := read(path)) is None:
+            continue
+        shared.append(signal)
+        if (own := file_of(path)) in paths:
+            whose.setdefault(own, signal)
+        else:
+            absent |= {one for one in named_in(signal) or [own] if one not in paths}
+    for signal in reversed(shared):
+        for path in named_in(signal):
+            if path in paths and not is_signal(path):
+                whose.setdefault(path, signal)
+    return whose, sorted(absent)
+
+
+def named_in(signal: Signal) -> list[str]:
+    """Paths of the files that its lines name, in its folder."""
+    folder = signal.path.rpartition("/")[0]
+    names = (line.lstrip("\ufeff").split("|")[0].strip() for line in signal.text.splitlines())
+    return [f"{folder}/{name}".lstrip("/") for name in names if name and "/" not in name]
+
+
+def is_needed(signal: Signal, arrived: Arrived, lies_there: Callable[[str], bool]) -> bool:
+    """Whether another file than the one that is taken away waits by this signal."""
+    others = (path for path in named_in(signal) if path not in (arrived.path, file_of(signal.path)))
+    return any(lies_there(path) and not any(lies_there(path + end) for end in SIGNAL_ENDS) for path in others)
+
+
+def file_of(signal_path: str) -> str:
+    """The file whose own signal lies there."""
+    return next(signal_path.removesuffix(end) for end in SIGNAL_ENDS if signal_path.endswith(end))
 
 
 def shown(name: str) -> str:

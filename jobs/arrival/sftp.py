@@ -19,15 +19,15 @@ from urllib.parse import unquote, urlsplit
 
 from jobs.arrival.inbox import (
     SIGNAL_BYTES,
-    SIGNAL_ENDS,
     Arrived,
     Gone,
     InboxUnavailable,
     Signal,
     Unreadable,
-    alone,
+    is_needed,
     is_signal,
     is_unfinished,
+    signals_of,
 )
 from jobs.settings import settings
 
@@ -63,12 +63,10 @@ class Sftp:
     def waiting(self) -> list[Arrived]:
         with self._session() as sftp:
             found = dict(self._walk(sftp, self.root, ""))
-            signals = {path for path in found if is_signal(path)}
-            self.signals_alone = alone(signals, found)
+            signals, self.signals_alone = signals_of(found, lambda path: self._signal(sftp, path))
             files = []
-            for path in sorted(found.keys() - signals):
-                signal = next((s for end in SIGNAL_ENDS if (s := path + end) in signals), None)
-                told = self._signal(sftp, signal) if signal else None
+            for path in sorted(path for path in found if not is_signal(path)):
+                told = signals.get(path)
                 changed = datetime.fromtimestamp(found[path].st_mtime, UTC)
                 files.append(
                     Arrived(path, f"{self.uri}/{path}", found[path].st_size, _version(found[path]), changed, told)
@@ -98,14 +96,14 @@ class Sftp:
 
     def remove(self, arrived: Arrived) -> None:
         with self._session() as sftp:
-            for end in SIGNAL_ENDS if arrived.signal else ():
-                signal = self._signal(sftp, arrived.path + end)
-                if signal is not None and signal != arrived.signal:
+            if (told := arrived.signal) is not None:
+                signal = self._signal(sftp, told.path)
+                if signal is not None and signal != told:
                     return  # sent again, perhaps within the second: what lies there now is another file
             self._remove(sftp, arrived.path, arrived.version)
-            for end in SIGNAL_ENDS if arrived.signal else ():
+            if told is not None and not is_needed(told, arrived, lambda path: _exists(sftp, f"{self.root}/{path}")):
                 with suppress(FileNotFoundError):
-                    sftp.remove(f"{self.root}/{arrived.path}{end}")
+                    sftp.remove(f"{self.root}/{told.path}")
 
     def acknowledge(self) -> None:
         """A server notifies nobody."""
@@ -126,7 +124,9 @@ class Sftp:
                 text = file.read(SIGNAL_BYTES)
                 changed = file.stat().st_mtime or 0
                 version = f"{changed}-{hashlib.sha256(text).hexdigest()[:16]}"
-                return Signal(text.decode("utf-8", errors="replace"), version, datetime.fromtimestamp(changed, UTC))
+                return Signal(
+                    text.decode("utf-8", errors="replace"), version, datetime.fromtimestamp(changed, UTC), path
+                )
         except (FileNotFoundError, PermissionError):
             return None  # one that we may not read says nothing
 

@@ -148,3 +148,15 @@ def test_a_bucket_that_is_not_there_is_one_clear_message(bank: Bank) -> None:
     elsewhere = Bucket("s3://no-such-bucket/in")
     with pytest.raises(InboxUnavailable, match=r"s3://no-such-bucket/in does not answer as it should: .*NoSuchBucket"):
         elsewhere.waiting()
+
+
+def test_a_signal_of_a_batch_goes_with_its_last_object(bank: Bank) -> None:
+    box: Bucket = bank.inbox  # type: ignore[assignment]
+    names = [f"CORE_b01_TXN_{DAY}_{n}.txt" for n in (1, 2)]
+    contents = [GOOD, movements(("2", "5.00", ""))]
+    for name, content in zip(names, contents, strict=True):
+        box.s3.put_object(Bucket=box.bucket, Key=f"in/movements/b01/2026-09-15/{name}", Body=content)
+    text = "".join(f"{name}|||{hashlib.sha256(c).hexdigest()}\n" for name, c in zip(names, contents, strict=True))
+    box.s3.put_object(Bucket=box.bucket, Key="in/movements/b01/2026-09-15/batch.ok", Body=text.encode())
+    assert [one.state for one in bank.land()] == ["verified", "verified"]
+    assert keys(bank) == []

@@ -194,3 +194,14 @@ def test_a_password_has_no_place_in_the_address() -> None:
     with pytest.raises(InboxUnavailable, match="has no password") as told:
         Sftp("sftp://bob:S3cret@host/inbox")
     assert "S3cret" not in str(told.value)
+
+
+def test_a_signal_of_a_batch_goes_with_its_last_file(bank: Bank, server: Server) -> None:
+    names = [f"CORE_b01_TXN_{DAY}_{n}.txt" for n in (1, 2)]
+    contents = [CONTENT, movements(("9", "5.00", ""))]
+    for name, content in zip(names, contents, strict=True):
+        server.put(f"movements/b01/2026-09-15/{name}", content)
+    text = "".join(f"{name}|||{hashlib.sha256(c).hexdigest()}\n" for name, c in zip(names, contents, strict=True))
+    server.put("movements/b01/2026-09-15/batch.ok", text.encode())
+    assert [one.state for one in over(bank, server).land()] == ["verified", "verified"]
+    assert left(server) == []
