@@ -449,6 +449,40 @@ def test_the_branch_is_asked_once_and_its_file_settles_the_case(tiny: TinyBank, 
     assert live(spark, tiny) == [("p1", "C", "1.00")]
 
 
+def test_the_same_bytes_are_the_answer_where_they_were_asked_for_and_nothing_counts_twice(
+    tiny: TinyBank, spark: Any
+) -> None:
+    """The branch has nothing else. Its file takes the place of the first one, once for each time that it was asked for."""
+    lines, opened = ("p1|D|1.00|6200001|", "p2|D|2.00"), open_bank("tiny")
+    once = [("p1", "D", "1.00")]
+    first = send(*lines)
+    assert counts(tiny, send(*lines))[0] == "ignored_duplicate"
+    case = case_of("malformed_line", first)
+    with pytest.raises(NotAllowed, match=r"nothing would come of it.* ask for it again, the same bytes will do"):
+        bench.propose_judging_again(opened, case.case_id, "the source was wrong", ANNA)
+    fix = bench.propose_resend(opened, case.case_id, "half a line", ANNA)
+    assert counts(tiny, send(*lines))[0] == "ignored_duplicate"  # nobody agreed yet
+    bench.approve(opened, fix, BERND)
+    # Another batch number would stand beside the first file.
+    beside = send(*lines, seq=2)
+    assert counts(tiny, beside)[0] == "ignored_duplicate"
+    with tiny.ledger.begin() as db:
+        assert deliveries.get(db, beside).reason.endswith("it has to come with its batch number 1.")
+    answer = send(*lines)
+    assert counts(tiny, answer) == ("partly_loaded", 1, 1, Decimal(1))
+    assert (counts(tiny, first)[0], live(spark, tiny)) == ("superseded", once)
+    closed = case_of("malformed_line", first)
+    assert closed.state == "closed" and f"sent again as {answer}" in closed.reason
+    assert counts(tiny, send(*lines))[0] == "ignored_duplicate"
+    # It is no better, and may be asked for once more; this time it is answered by another file, after which the old one is none.
+    again = bench.propose_resend(opened, case_of("malformed_line", answer).case_id, "still half a line", ANNA)
+    bench.approve(opened, again, BERND)
+    better = send("p1|D|1.00|6200001|", "p2|D|2.00|6200002|")
+    assert counts(tiny, better)[0] == "loaded"
+    assert counts(tiny, send(*lines))[0] == "ignored_duplicate"
+    assert live(spark, tiny) == [("p1", "D", "1.00"), ("p2", "D", "2.00")]
+
+
 def test_a_resend_overtakes_a_fix(tiny: TinyBank, spark: Any) -> None:
     send("p1|X|1.00|6200001|")
     opened = open_bank("tiny")
