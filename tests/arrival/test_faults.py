@@ -378,6 +378,16 @@ def test_a_refused_file_is_taken_once_the_source_is_corrected(bank: Bank) -> Non
     assert bank.cases() == []
 
 
+def test_empty_lines_are_told_where_the_count_differs(bank: Bank) -> None:
+    lines = movements(("1", "1.00", ""), ("2", "2.00", ""), ("3", "3.00", ""), count=3).splitlines()
+    bank.send("movements", b"\n".join([*lines[:2], b"", *lines[2:4], b"", lines[4], b""]), NAME)
+    cause, reason = refused(bank, bank.land()[0])
+    assert cause == "trailer_count"
+    assert "states 3 records, the file holds 5 (difference +2). Among those in the file 2 empty lines are counted" in reason  # fmt: skip
+    bank.send("movements", movements(("1", "1.00", ""), count=2), NAME)
+    assert "empty" not in str(bank.land()[0].reason)
+
+
 def test_the_only_record_of_a_file_is_rejected_by_itself(bank: Bank) -> None:
     bank.send("movements", movements(("1", "1.00", "a|b")), NAME)
     (landed,) = bank.land()
