@@ -365,6 +365,14 @@ def test_a_file_of_which_no_record_can_be_read_is_refused_whatever_the_reasons(b
     assert [(one.state, one.cause) for one in bank.land()] == [("refused", "no_readable_record")]
 
 
+def test_a_file_with_another_separator_throughout_is_told_which_was_declared(bank: Bank) -> None:
+    declared = bank.catalog.sources["movements"].format
+    plain = bank.with_source("movements", format=declared.model_copy(update={"header": None, "trailer": None}))
+    plain.send("movements", b"b01~1~20260915~1.00~\n\nb01~2~20260915~2.00~\n", NAME)
+    (landed,) = plain.land()
+    assert "for instance line 1: 1 column instead of 5, without the separator '|'; line 2: an empty line. Expected" in refused(plain, landed)[1]  # fmt: skip
+
+
 def test_a_refused_file_is_taken_once_the_source_is_corrected(bank: Bank) -> None:
     content = b"".join(line.replace(b"|", b"~") + b"\n" for line in GOOD.splitlines()[1:-1])
     declared = bank.catalog.sources["movements"].format

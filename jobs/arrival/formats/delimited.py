@@ -284,7 +284,7 @@ class Reader:
             if not why and b"\0" in raw:
                 why = NUL
             if not why and len(fields) != len(self._names):
-                why = self._wrong_count(len(fields))
+                why = self._wrong_count(len(fields)) if raw else "an empty line"
             if why:
                 malformed.append(Malformed(line, why, raw))
             else:
@@ -317,6 +317,8 @@ class Reader:
         return [value for value, _ in _fields(text, self._fmt.separator, self._fmt.quote)]
 
     def _wrong_count(self, found: int) -> str:
+        if found == 1:  # also where the sender's separator is not the one that is declared
+            return f"1 column instead of {len(self._names)}, without the separator {self._fmt.separator!r}"
         return f"{found} columns instead of {len(self._names)}"
 
 
