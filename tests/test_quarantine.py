@@ -168,6 +168,31 @@ def test_a_line_that_could_not_be_split_is_written_again(tiny: TinyBank, spark: 
     assert counts(tiny, delivery) == ("loaded", 2, 0, Decimal(3))
 
 
+def test_the_form_says_how_a_text_is_written_and_what_a_whole_line_is(tiny: TinyBank) -> None:
+    """A cast value is no model for what the sender writes: 1.00 came as 100."""
+    from fastapi import Request
+
+    from infra.airflow.pages import Visitor
+    from infra.airflow.pages.quarantine import case
+
+    amount = '["decimal(18,2)!", {unit: CNY'
+    change(settings().expectations, "bronze/payments.yaml", amount, f"{amount}, parse: implied(2)")
+    banks.open_bank.cache_clear()
+    send("p1|D|100|6200001|", "p2|D|2.00", "p3|X|300|6200003|")
+
+    def form(cause: str) -> str:
+        request = Request({"type": "http", "method": "GET", "path": "/", "headers": [], "query_string": b""})
+        shown = case(request, Visitor(ANNA, "tiny", ("tiny",), True), case_of(cause).case_id)
+        return bytes(shown.body).decode().partition("Correct a row")[2]
+
+    split, unsplit = form("direction_known"), form("malformed_line")
+    assert 'amount <span class="soft">implied(2)</span><br><input name="amount" size="14" placeholder="">' in split
+    assert '>direction<br><input name="direction" size="14" placeholder="X">' in split and "did not split" not in split
+    assert "this line did not split: give all of payment_no, direction, amount (left away is nothing: account, payer)" in unsplit  # fmt: skip
+    assert '<input name="amount" size="14" required placeholder="">' in unsplit
+    assert '<input name="payer" size="14" placeholder="">' in unsplit
+
+
 def test_a_corrected_name_is_kept_as_a_token(tiny: TinyBank, spark: Any) -> None:
     send("p1|Z|1.00|6200001|张三", "p2|D|1.00|6200001|李四")
     case, opened = case_of("direction_known"), open_bank("tiny")
@@ -247,7 +272,8 @@ HOPELESS = {
     "another rule": ("amount_unreadable", {2: {"amount": "-1.00"}}, r"amount = -1.00: amount must be at least 0 \(amount_positive\)"),
     "no code": ("direction_known", {3: {"direction": "Q"}}, r"direction = Q: direction must be one of D, C \(direction_known\)"),
     "nothing": ("direction_known", {3: {"direction": None}}, r"direction = nothing: direction must be given \(direction_required\)"),
-    "half a line": ("malformed_line", {4: {"payment_no": "p4", "direction": "D"}}, r"amount as it came: amount must be given \(amount_required\)"),
+    "half a line": ("malformed_line", {4: {"payment_no": "p4", "direction": "D"}}, r"Line 4: this line did not split: give all of payment_no, direction, amount \(left away is nothing: account, payer\)\. Given: payment_no, direction\. Nothing was proposed"),
+    "a wrong text in a whole line": ("malformed_line", {4: {"payment_no": "p4", "direction": "Q", "amount": "4.00"}}, r"Line 4 would .* direction = Q: direction must be one of D, C"),
 }  # fmt: skip
 
 
@@ -447,6 +473,40 @@ def test_the_branch_is_asked_once_and_its_file_settles_the_case(tiny: TinyBank, 
     send("p1|C|1.00|6200001|")
     assert counts(tiny, delivery)[0] == "superseded" and case_of("direction_known", delivery).state == "closed"
     assert live(spark, tiny) == [("p1", "C", "1.00")]
+
+
+def test_the_same_bytes_are_the_answer_where_they_were_asked_for_and_nothing_counts_twice(
+    tiny: TinyBank, spark: Any
+) -> None:
+    """The branch has nothing else. Its file takes the place of the first one, once for each time that it was asked for."""
+    lines, opened = ("p1|D|1.00|6200001|", "p2|D|2.00"), open_bank("tiny")
+    once = [("p1", "D", "1.00")]
+    first = send(*lines)
+    assert counts(tiny, send(*lines))[0] == "ignored_duplicate"
+    case = case_of("malformed_line", first)
+    with pytest.raises(NotAllowed, match=r"nothing would come of it.* ask for it again, the same bytes will do"):
+        bench.propose_judging_again(opened, case.case_id, "the source was wrong", ANNA)
+    fix = bench.propose_resend(opened, case.case_id, "half a line", ANNA)
+    assert counts(tiny, send(*lines))[0] == "ignored_duplicate"  # nobody agreed yet
+    bench.approve(opened, fix, BERND)
+    # Another batch number would stand beside the first file.
+    beside = send(*lines, seq=2)
+    assert counts(tiny, beside)[0] == "ignored_duplicate"
+    with tiny.ledger.begin() as db:
+        assert deliveries.get(db, beside).reason.endswith("it has to come with its batch number 1.")
+    answer = send(*lines)
+    assert counts(tiny, answer) == ("partly_loaded", 1, 1, Decimal(1))
+    assert (counts(tiny, first)[0], live(spark, tiny)) == ("superseded", once)
+    closed = case_of("malformed_line", first)
+    assert closed.state == "closed" and f"sent again as {answer}" in closed.reason
+    assert counts(tiny, send(*lines))[0] == "ignored_duplicate"
+    # It is no better, and may be asked for once more; this time it is answered by another file, after which the old one is none.
+    again = bench.propose_resend(opened, case_of("malformed_line", answer).case_id, "still half a line", ANNA)
+    bench.approve(opened, again, BERND)
+    better = send("p1|D|1.00|6200001|", "p2|D|2.00|6200002|")
+    assert counts(tiny, better)[0] == "loaded"
+    assert counts(tiny, send(*lines))[0] == "ignored_duplicate"
+    assert live(spark, tiny) == [("p1", "D", "1.00"), ("p2", "D", "2.00")]
 
 
 def test_a_resend_overtakes_a_fix(tiny: TinyBank, spark: Any) -> None:

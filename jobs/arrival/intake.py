@@ -7,7 +7,7 @@ from __future__ import annotations
 import collections
 import hashlib
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,13 +26,13 @@ from jobs.arrival.in_clear import look_for_identifiers
 from jobs.arrival.lane_check import LaneCheck
 from jobs.arrival.naming import Lane
 from jobs.arrival.plain import plainly
-from jobs.arrival.records import NUL, Reader, Rows, joined
+from jobs.arrival.records import Reader, Rows, joined
 from jobs.arrival.rows import Of, RowsWriter
 from jobs.arrival.text import MARKED
 from jobs.arrival.totals import Counter, Stated, Totals, stated_in_trailer
 from jobs.contracts.model import Table
 from jobs.contracts.parse import Way
-from jobs.contracts.source import Format, Record
+from jobs.contracts.source import Format, Record, Source
 from jobs.privacy import pgp
 from jobs.privacy.identify import Identifier
 from jobs.privacy.keys import Keys
@@ -41,6 +41,7 @@ from jobs.privacy.seal import SealedWriter, open_sealed
 from jobs.privacy.vault import Vault
 
 DRAIN = 8 << 20
+REASONS = 3  # so many are named where no record can be read
 CLEAR = "clear"  # in the name of what holds decrypted bytes, sealed under our own key, while they are read
 
 
@@ -185,7 +186,7 @@ def _read(
     summed = lane.source.control.sum
     counter = Counter(summed, table.columns[summed] if summed else None)
     intake = Intake("", 0, counter.totals, encoding=getattr(lane.source.format, "encoding", None))
-    reasons: set[str] = set()
+    reasons: dict[str, int] = {}  # the first ones, each with the line in which it was found first
     header_checked = False
     try:
         try:
@@ -203,12 +204,14 @@ def _read(
                     intake.characters += sum(map(_characters, part.columns.values()))
                     if len(part.lines):
                         intake.last_line = part.lines[-1].as_py()
-                    if len(reasons) < 3:
-                        reasons |= {m.why for m in part.malformed}
+                    for bad in part.malformed:
+                        if len(reasons) == REASONS:
+                            break
+                        reasons.setdefault(bad.why, bad.line)
                     writer.write(part)
             if not header_checked:
                 check.header(reader.header)
-            _check_any_row_fits(counter.totals, reasons)
+            _check_any_row_fits(counter.totals, reasons, lane.source)
             intake.stated = stated_in_trailer(
                 reader.trailer, table.columns[summed] if summed else None, _sum_way(lane.source.format)
             )
@@ -255,19 +258,19 @@ def _check_own_names(module: ModuleType, stream: BinaryIO, lane: Lane) -> None:
     check_names(names, f"the file's own column names ({lane.feed})")
 
 
-def _check_any_row_fits(totals: Totals, reasons: set[str]) -> None:
-    """A column added to or taken from a file without column names shows as one and the same fault in every line. A NUL is a fault of its row, however few there are."""
-    if totals.rows and totals.malformed == totals.rows and len(reasons) == 1 and NUL not in reasons:
-        reason = reasons.pop()
-        found = (
-            f"All {totals.rows} lines have {reason}"
-            if " instead of " in reason
-            else f"In all {totals.rows} lines: {reason}"
-        )
-        raise Refused(
-            "column_count",
-            f"{found}. Expected the columns of the contract; ask the sender what changed, and change the contract with its consumers.",
-        )
+def _check_any_row_fits(totals: Totals, reasons: Mapping[str, int], source: Source) -> None:
+    """Records of which none can be read are no fault of rows: another format than agreed was sent, or declared. Of a single record nobody can tell, and it is rejected by itself."""
+    if totals.rows < 2 or totals.malformed < totals.rows:
+        return
+    named = "; ".join(f"line {line}: {why}" for why, line in reasons.items())
+    again = (
+        "have the slice fetched again (`ledgerlake files --fetch-again`)" if source.pull else "send the same file again"
+    )
+    raise Refused(
+        "no_readable_record",
+        f"None of the {totals.rows:,} records can be read, for instance {named}. Expected records as the source {source.feed} and its contract say. If the mistake is "
+        f"there, correct it and {again}: what was refused does not count; otherwise ask the sender for the right records.",
+    )
 
 
 __all__ = ["Intake", "Rows", "keep_unread", "not_for_us", "opened_copy", "take_in"]

@@ -18,7 +18,8 @@ from jobs.arrival.forbidden import ForbiddenColumn
 from jobs.arrival.intake import Intake
 from jobs.contracts.catalog import Catalog
 from jobs.contracts.source import Drift
-from jobs.ledger import Ledger, batches, deliveries
+from jobs.ledger import Ledger, batches, deliveries, fixes
+from jobs.ledger.models import LIVE_STATES
 
 log = structlog.get_logger()
 COLUMN_ADDED = "column_added"  # kind of the alert, and first part of its key
@@ -128,6 +129,10 @@ class Outcomes:
 
     def _duplicate(self, db: Connection, delivery: Row[Any], intake: Intake, twin: Row[Any]) -> Landed:
         reason = f"The same bytes as {twin.delivery_id} ({twin.file_name}), which counts; nothing was loaded twice."
+        if twin.seq != delivery.seq and fixes.is_asked_again(db, twin.delivery_id):
+            reason += (
+                f" That file was asked for again: to take its place it has to come with its batch number {twin.seq}."
+            )
         values = {**_values(intake, None), "cause": "same_bytes"}
         deliveries.set_state(db, delivery.delivery_id, "ignored_duplicate", self.run_id, reason=reason, **values)
         return landed_as(delivery, "ignored_duplicate", cause="same_bytes", reason=reason)
@@ -160,7 +165,7 @@ class Outcomes:
         return landed_as(delivery, "refused", rows=rows, money=money, cause=refusal.cause, reason=refusal.reason)
 
     def _twin(self, db: Connection, delivery: Row[Any], intake: Intake) -> Row[Any] | None:
-        """The earlier delivery of equal bytes that forbids this one: in the same lane always, elsewhere of an
+        """The earlier delivery of equal bytes that forbids this one: in the same lane unless it was asked for again, elsewhere of an
         increment.
         """
         if not intake.totals.rows:
@@ -168,10 +173,19 @@ class Outcomes:
         if self.catalog.sources[delivery.feed].pull:
             return None  # a slice is known by where it begins: a value that changes there and back brings equal bytes
         twins = [t for t in deliveries.same_bytes(db, intake.sha256, delivery.delivery_id) if t.feed == delivery.feed]
-        in_lane = next((t for t in twins if _lane(t) == _lane(delivery)), None)
-        if in_lane or not twins:
-            return in_lane
+        if in_lane := [t for t in twins if _lane(t) == _lane(delivery)]:
+            return None if self._is_answer(db, delivery, in_lane[-1]) else in_lane[-1]
+        if not twins:
+            return None
         return twins[0] if self.catalog.sources[delivery.feed].kind in ("increment", "events", "correction") else None
+
+    def _is_answer(self, db: Connection, delivery: Row[Any], twin: Row[Any]) -> bool:
+        """The twin was asked for again and this is what the sender has: it takes the twin's place, which only its own batch number does, and only as the first answer."""
+        if twin.seq != delivery.seq or twin.state == "superseded" or not fixes.is_asked_again(db, twin.delivery_id):
+            return False
+        lane = {"feed": twin.feed, "business_date": twin.business_date, "entity": twin.entity}
+        came = deliveries.find(db, **lane, states=["verified", "held", *LIVE_STATES])
+        return not any(d.seq == twin.seq and d.delivery_id > twin.delivery_id for d in came)
 
 
 def _is_arriving(db: Connection, delivery: Row[Any]) -> bool:

@@ -91,11 +91,14 @@ def parse_record(line: str, record: Record, separator: str, what: str, number: i
         parts = line.split("|")
     parts = [part.strip() for part in parts]
     if parts[0] != record.tag:
-        raise Refused(
-            f"no_{what}",
-            f"Line {number} begins with {parts[0][:8]!r}. Expected the {what} record {record.tag}; send the file again "
-            "with it.",
-        )
+        begins = f"Line {number} begins with {parts[0][:8]!r}"
+        if record.fields and (never := _no_separator(line, separator)):
+            raise Refused(
+                f"no_{what}",
+                f"{begins}{never}. Expected the {what} record {record.tag} and that separator behind it; correct the separator in the source if the sender has another, else ask for "
+                "the right file.",
+            )
+        raise Refused(f"no_{what}", f"{begins}. Expected the {what} record {record.tag}; send the file again with it.")
     if len(parts) - 1 < len(record.fields):
         raise Refused(
             f"no_{what}",
@@ -104,6 +107,13 @@ def parse_record(line: str, record: Record, separator: str, what: str, number: i
             "send the file again.",
         )
     return dict(zip(record.fields, parts[1:], strict=False))
+
+
+def _no_separator(line: str, separator: str) -> str:
+    """Words for a line in which the declared separator never occurs; none where it does."""
+    return (
+        "" if separator in line else f", and the separator {separator!r} that the source declares does not occur in it"
+    )
 
 
 def parse_cut(
@@ -150,9 +160,13 @@ def parse_trailer(line: bytes, record: Record, separator: str, number: int) -> d
     text = line.decode(errors="replace")
     tags = {text.split(separator)[0].strip(), text.split("|")[0].strip()}
     if record.tag not in tags:
+        behind = text.strip().removeprefix(record.tag)
+        # A file may be cut within its separator.
+        is_other = text.startswith(record.tag) and not separator.startswith(behind)
+        never = _no_separator(text, separator) if is_other else ""
         raise Cut(
-            f"The file ends in line {number} without its trailer record {record.tag}. Expected the trailer last; send "
-            "the whole file again.",
+            f"The file ends in line {number} without its trailer record {record.tag}{never and f': it begins with {text[:8]!r}{never}'}. Expected the trailer last; send "
+            f"the whole file again{never and ', or correct the separator in the source if the sender has another'}.",
             last_whole_line=number - 1,
         )
     return parse_record(text, record, separator, "trailer", number)

@@ -27,12 +27,13 @@ HASH = re.compile(r"^[0-9a-f]{64}$")
 
 @dataclass
 class Totals:
-    """Rows and money of a file as read. `without_money` counts rows whose amount could not be read, malformed lines
+    """Rows and money of a file as read; an empty line is a row too. `without_money` counts rows whose amount could not be read, malformed lines
     too; a row without an amount is one of no money.
     """
 
     rows: int = 0
     malformed: int = 0
+    empty: int = 0  # of the malformed lines those that hold nothing at all
     money: Decimal | None = None
     without_money: int = 0
 
@@ -48,6 +49,7 @@ class Counter:
         totals = self.totals
         totals.rows += len(rows)
         totals.malformed += len(rows.malformed)
+        totals.empty += sum(not m.raw.strip(b"\r\n") for m in rows.malformed)
         totals.without_money += len(rows.malformed)
         if self._name is not None:
             money, unread = sum_of(rows.columns[self._name], self._way)
@@ -177,10 +179,15 @@ def compare(totals: Totals, stated: Stated, where: str) -> None:
     one instead, and the difference is their money.
     """
     if stated.rows is not None and stated.rows != totals.rows:
+        empty = (
+            f" Among those in the file {totals.empty} empty line{'s are' if totals.empty > 1 else ' is'} counted, rejected as records that cannot be read."
+            if totals.empty
+            else ""
+        )
         raise Refused(
             f"{where}_count",
             f"The {where} states {stated.rows} records, the file holds {totals.rows} (difference "
-            f"{totals.rows - stated.rows:+d}). "
+            f"{totals.rows - stated.rows:+d}).{empty} "
             "Expected equal numbers; ask the sender for the whole, right file.",
         )
     if stated.money is None or totals.money is None or totals.without_money:

@@ -191,6 +191,13 @@ def waiting(db: Connection) -> list[Row[Any]]:
     return list(db.execute(query.order_by(Fix.fix_id)))
 
 
+def is_asked_again(db: Connection, delivery_id: str) -> bool:
+    """A second person agreed that the sender is asked for the delivery again, and no answer counts yet: it would have closed the case."""
+    query = select(Fix.fix_id).join(Case, Case.case_id == Fix.case_id)
+    asked = query.where(Case.delivery_id == delivery_id, Case.state == "open", Fix.kind == RESEND, Fix.state == "done")
+    return db.execute(asked.limit(1)).first() is not None
+
+
 def codes(db: Connection) -> dict[str, dict[str, str | None]]:
     """Reference list -> code -> its meaning, of what was decided at the bench."""
     found: dict[str, dict[str, str | None]] = {}

@@ -22,6 +22,7 @@ from jobs.quarantine.cases import (
     samples,
     shown_change,
     table_of,
+    whole_line,
 )
 from jobs.quarantine.outcome import Effect, effects, restatements
 from jobs.quarantine.proposals import (
@@ -67,4 +68,5 @@ __all__ = [
     "samples",
     "shown_change",
     "table_of",
+    "whole_line",
 ]

@@ -163,6 +163,15 @@ def _unread(table: Table, column: str, text: str) -> str:
     return shown if len(text) <= SHORT or shown != text else _form(text)
 
 
+def whole_line(table: Table) -> str:
+    """What a correction of a line that could not be split has to give: none of its texts is in a column."""
+    must = [name for name, column in table.columns.items() if column.required]
+    may = [name for name in table.columns if name not in must]
+    return f"this line did not split: give all of {', '.join(must or may)}" + (
+        f" (left away is nothing: {', '.join(may)})" if must and may else ""
+    )
+
+
 def rule_of(table: Table, cause: str) -> Rule | None:
     """The rule that a case of rows is about, with the names of its lists; None for text that could not be read."""
     return next((rule for rule in table.all_rules if rule.id == cause), None)

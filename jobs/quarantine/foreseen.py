@@ -19,7 +19,7 @@ from jobs.quality.casting import unreadable
 from jobs.quality.one_row import reasons
 from jobs.quality.repairs import Repairs, Texts
 from jobs.quality.sentences import reason_sentence, sentence
-from jobs.quarantine.cases import shown_text
+from jobs.quarantine.cases import shown_text, whole_line
 
 Given = Mapping[str, str | None]  # column of the contract -> text as a person wrote it
 
@@ -53,6 +53,8 @@ def must_help(bank: Bank, case: Row[Any], table: Table, delivery: Row[Any], give
             is_of_case = reason == case.cause and table.table == case.table_name
             is_asked = not any(_accepts(repairs, reason, of, line) for repairs in (counts, may_count))
             if is_asked and (is_of_case or concerned & set(columns)):
+                if not was_split and not {_contract_name(table, column) for column in columns} <= set(given[line]):
+                    raise NotAllowed(f"Line {line}: {whole_line(table)}. Given: {', '.join(given[line])}. Nothing was proposed.")  # fmt: skip
                 raise NotAllowed(_said(table, line, given[line], columns, reason, rules.get(reason)))
 
 

@@ -14,6 +14,7 @@ from jobs.contracts.errors import nearest
 from jobs.ledger import batches, deliveries, fixes
 from jobs.ledger.fixes import ACCEPT, CORRECT, JUDGE_AGAIN, MAP_CODE, REJECT, RESEND, NotAllowed
 from jobs.ledger.models import GateResult
+from jobs.quality.casting import MALFORMED
 from jobs.quarantine.cases import (
     NAMED,
     asked,
@@ -246,9 +247,10 @@ def propose_judging_again(bank: Bank, case_id: int, reason: str, person: str) ->
     case = _case(bank, case_id)[0]
     changed = changed_since(bank, case)
     if changed is None:
+        unsplit = " A line that could not be split is read anew only with its file: ask for it again, the same bytes will do." if case.cause == MALFORMED else ""  # fmt: skip
         raise NotAllowed(
             f"The contract says of {case.cause} what it said when the rows of case {case_id} were rejected, or they are judged again already: nothing would come of it. "
-            f"Possible: {', '.join(kinds(bank, case))}."
+            f"Possible: {', '.join(kinds(bank, case))}.{unsplit}"
         )
     return _propose(bank, case, JUDGE_AGAIN, {"because": changed}, reason, person)
 

@@ -92,6 +92,26 @@ def test_lengths_that_do_not_add_up_are_an_error_of_the_file() -> None:
         read(LEDGER, one + one[:50], columns(*NAMES))
 
 
+def test_a_copybook_whose_record_is_too_long_says_which_length_would_fit() -> None:
+    """54 bytes a record: of a copybook that has a byte more, ten of them are nine records and 45 bytes."""
+    longer = described(
+        ACCOUNT.replace("FILLER                PIC X(2)", "FILLER                PIC X(3)"), encoding="ibm1388"
+    )
+    whole = b"".join(account(f"A{n}", "X", "1.00", "20260915", "0", 1) for n in range(10))
+    with pytest.raises(
+        Cut,
+        match=r"45 bytes are left of it\. Expected whole records of 55 bytes \(the 540 bytes of the file would be whole records of 45 or 54 or 60 bytes\); correct the copybook",
+    ):
+        read(longer, whole, columns(*NAMES))
+    ends = longer.model_copy(update={"skip_start": 3, "skip_end": 2})
+    with pytest.raises(
+        Cut, match=r"45 bytes are left of it\..* \(the 540 bytes of the file would be whole records of 45 or 54 or 60"
+    ):
+        read(ends, b"abc" + whole + b"de", columns(*NAMES))
+    with pytest.raises(Cut, match=r"53 bytes are left of it\. Expected whole records of 54 bytes; correct"):
+        read(LEDGER, whole + whole[:53], columns(*NAMES))
+
+
 def test_a_record_that_is_not_as_long_as_its_kind_is_named() -> None:
     fmt = described(ACCOUNT, encoding="ibm1388", records="rdw")
     short = account("A1", "X", "1.00", "20260915", "0", 1)[:40]

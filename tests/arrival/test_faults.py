@@ -347,8 +347,60 @@ def test_f27_every_line_lacks_a_column(bank: Bank) -> None:
     content = GOOD.replace("|工资".encode("gb18030"), b"").replace("|利息".encode("gb18030"), b"")
     bank.send("movements", content, NAME)
     cause, reason = refused(bank, bank.land()[0])
-    assert cause == "column_count"
-    assert "All 2 lines have 4 columns instead of 5" in reason
+    assert cause == "no_readable_record"
+    assert reason.startswith("None of the 2 records can be read, for instance line 2: 4 columns instead of 5. Expected")
+
+
+def test_a_file_of_which_no_record_can_be_read_is_refused_whatever_the_reasons(bank: Bank) -> None:
+    """As it came it may be right: with the source corrected it is taken, under its own name."""
+    content = movements(("1", "1.00", "a|b"), ("2", "2.00", "c|d|e"), ("3", "3.00", "f\0"), ("4", "4.00", "g|h|i|j"))
+    bank.send("movements", content, NAME)
+    (landed,) = bank.land()
+    cause, reason = refused(bank, landed)
+    assert cause == "no_readable_record"
+    assert "the 4 records can be read, for instance line 2: 6 columns instead of 5; line 3: 7 columns instead of 5; line 4: the line holds a NUL character. Expected" in reason  # fmt: skip
+    assert "correct it and send the same file again" in reason and "ask the sender for the right records" in reason
+    assert not any(name.endswith(".parquet") for name in bank.stored())
+    bank.send("movements", content, NAME)  # the mistake is not corrected
+    assert [(one.state, one.cause) for one in bank.land()] == [("refused", "no_readable_record")]
+
+
+def test_a_file_with_another_separator_throughout_is_told_which_was_declared(bank: Bank) -> None:
+    declared = bank.catalog.sources["movements"].format
+    plain = bank.with_source("movements", format=declared.model_copy(update={"header": None, "trailer": None}))
+    plain.send("movements", b"b01~1~20260915~1.00~\n\nb01~2~20260915~2.00~\n", NAME)
+    (landed,) = plain.land()
+    assert "for instance line 1: 1 column instead of 5, without the separator '|'; line 2: an empty line. Expected" in refused(plain, landed)[1]  # fmt: skip
+
+
+def test_a_refused_file_is_taken_once_the_source_is_corrected(bank: Bank) -> None:
+    content = b"".join(line.replace(b"|", b"~") + b"\n" for line in GOOD.splitlines()[1:-1])
+    declared = bank.catalog.sources["movements"].format
+    wrong = bank.with_source("movements", format=declared.model_copy(update={"header": None, "trailer": None}))
+    wrong.send("movements", content, NAME)
+    assert [one.cause for one in wrong.land()] == ["no_readable_record"]
+    right = declared.model_copy(update={"header": None, "trailer": None, "separator": "~"})
+    mended = bank.with_source("movements", format=right)
+    mended.send("movements", content, NAME)
+    assert [(one.state, one.rows) for one in mended.land()] == [("verified", 2)]
+    assert bank.cases() == []
+
+
+def test_empty_lines_are_told_where_the_count_differs(bank: Bank) -> None:
+    lines = movements(("1", "1.00", ""), ("2", "2.00", ""), ("3", "3.00", ""), count=3).splitlines()
+    bank.send("movements", b"\n".join([*lines[:2], b"", *lines[2:4], b"", lines[4], b""]), NAME)
+    cause, reason = refused(bank, bank.land()[0])
+    assert cause == "trailer_count"
+    assert "states 3 records, the file holds 5 (difference +2). Among those in the file 2 empty lines are counted" in reason  # fmt: skip
+    bank.send("movements", movements(("1", "1.00", ""), count=2), NAME)
+    assert "empty" not in str(bank.land()[0].reason)
+
+
+def test_the_only_record_of_a_file_is_rejected_by_itself(bank: Bank) -> None:
+    bank.send("movements", movements(("1", "1.00", "a|b")), NAME)
+    (landed,) = bank.land()
+    assert landed.state == "verified"
+    assert [(r["__line"], r["__malformed"]) for r in bank.rows(landed)] == [(2, "6 columns instead of 5")]
 
 
 @pytest.mark.parametrize("place", ["column line", "json key", "later json key", "contract"])

@@ -556,3 +556,41 @@ def test_line_ends_inside_values_are_counted(stray: str) -> None:
     good, bad, reader = read(fmt, content.encode())
     assert (len(good), len(bad)) == (3, stray.count("\n"))
     assert reader.notes["line ends inside quoted values"] == 3
+
+
+BOTH_ENDS = {
+    "header": {"tag": "H", "fields": ["system"]},
+    "trailer": {"tag": "T", "fields": ["record_count", "amount_sum"]},
+}
+
+
+@pytest.mark.parametrize("block", [1, 3, 12, 20, 1000])
+def test_comments_stand_before_the_header_and_behind_the_trailer(block: int) -> None:
+    """Wherever the blocks end, and with lines numbered as they stand."""
+    fmt = TypeAdapter(Format).validate_python({"kind": "delimited", "separator": "|", "comment": "#", **BOTH_ENDS})
+    content = b"# made by hand\n#\nH|core\na|b|c\n# in between\n1|2\nd|e|f\nT|3|\n# end of file\n\n# really\n"
+    with blocks_of(block):
+        good, bad, reader = read(fmt, content)
+    assert (good, bad) == ([(4, "a", "b", "c"), (7, "d", "e", "f")], [(6, "2 columns instead of 3")])
+    assert (reader.header, reader.trailer) == ({"system": "core"}, {"record_count": "3", "amount_sum": ""})
+    with blocks_of(block), pytest.raises(Cut, match="ends in line 7 without its trailer record T"):
+        read(fmt, content.replace(b"T|3|\n", b""))
+
+
+def test_a_separator_that_never_occurs_is_told() -> None:
+    fmt = TypeAdapter(Format).validate_python({"kind": "delimited", "separator": "^|^", **BOTH_ENDS})
+    told = r"Line 1 begins with 'H\^~\^core', and the separator '\^\|\^' that the source declares does not occur in it\. .*correct the separator in the source"
+    with pytest.raises(Refused, match=told) as refusal:
+        read(fmt, b"H^~^core\na^~^b^~^c\nT^~^1^~^\n")
+    assert refusal.value.cause == "no_header"
+    with pytest.raises(Refused, match=r"Line 1 begins with 'a\^'\. Expected the header record H; send"):
+        read(fmt, b"a^|^b^|^c\nT^|^1^|^\n")
+    only_trailer = fmt.model_copy(update={"header": None})
+    with pytest.raises(
+        Cut, match=r"line 2 without its trailer record T: it begins with 'T\^~\^1\^~\^', and the separator"
+    ):
+        read(only_trailer, b"a^|^b^|^c\nT^~^1^~^\n")
+    for cut in (b"T^", b"T^|", b"a^|^b"):  # the rest has not come yet
+        with pytest.raises(Cut, match=r"line 2 without its trailer record T\. Expected the trailer last") as last:
+            read(only_trailer, b"a^|^b^|^c\n" + cut)
+        assert last.value.last_whole_line == 1

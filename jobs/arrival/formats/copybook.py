@@ -24,6 +24,7 @@ from jobs.contracts.column import Column
 from jobs.contracts.copybook import Layout, Path, Place
 from jobs.contracts.source import CopybookFile, Edge
 
+FITTING = 3  # so many other record lengths are named where the declared one does not add up to the file
 DESCRIPTOR = 4  # bytes of a record or block descriptor word
 NUMBERS = ("packed", "zoned", "binary")  # of pictures; in what people wrote there may be anything
 
@@ -116,8 +117,18 @@ class Reader:
         if rest:
             raise Cut(
                 f"The file ends in record {number}, which begins at byte {offset}: {max(rest, 0)} bytes are left of it. "
-                "Expected whole records; check the record length, or send the whole file again."
+                f"Expected whole records{self._lengths_that_fit(offset - self._fmt.skip_start + rest)}; correct the copybook if its record is not the sender's, or send the whole file again."
             )
+
+    def _lengths_that_fit(self, size: int) -> str:
+        """Words for the length of each record, and the nearest ones of which the file's bytes are whole records."""
+        if self._fmt.records != "fixed" or (self._fmt.variable_tables and self._book.tables):
+            return ""
+        length = self._book.layout().length
+        fitting = [other for other in range(length // 2 + 1, 2 * length) if 0 < other <= size and size % other == 0]
+        nearest = sorted(sorted(fitting, key=lambda other: abs(other - length))[:FITTING])
+        would_be = f" (the {size} bytes of the file would be whole records of {' or '.join(map(str, nearest))} bytes)"
+        return f" of {length} bytes{would_be if nearest else ''}"
 
     def _cut(self, data: bytes, offset: int, number: int) -> tuple[list[bytes], int]:
         """(whole records at the beginning of `data`, bytes that they take)."""

@@ -52,11 +52,12 @@ class Reader:
         self._quote = fmt.quote.encode() if fmt.quote else None
         self._comment = fmt.comment.encode() if fmt.comment else None
         self._comments = 0  # lines of comment before all else
+        self._has_ends = fmt.header is not None or fmt.trailer is not None
         self._patterns = _Patterns(self._separator, self._quote) if self._quote else None
 
     def __iter__(self) -> Generator[Rows]:
         with closing(texts(self._stream, self._fmt.compression, self._codec)) as read:
-            yield from self._rows(read)
+            yield from self._rows(self._ends_together(read) if self._comment and self._has_ends else read)
 
     def _rows(self, read: Iterator[Text]) -> Iterator[Rows]:
         rest, rest_line = b"", 0
@@ -86,22 +87,52 @@ class Reader:
 
     # --- ends ---------------------------------------------------------------------------------------------------------
 
+    def _ends_together(self, read: Iterator[Text]) -> Iterator[Text]:
+        """Comments may part a header from the file's beginning and a trailer from its end: a block's last record and what is behind it go with the next block."""
+        kept, line = b"", 1
+        for text in read:
+            line = line if kept else text.line
+            data = kept + text.data
+            end = len(data) if text.last_line is not None else self._behind_records(data, but=1)
+            kept = data[end:]
+            if end or text.last_line is not None:
+                yield Text(data[:end], line, text.last_line, text.notes)
+            else:
+                self.notes += text.notes
+            line += data.count(NEW_LINE, 0, end)
+
+    def _behind_records(self, data: bytes, but: int = 0) -> int:
+        """Where the comments and empty lines at the end of `data` begin; `but` so many records before them belong to them."""
+        end = len(data)
+        while end:
+            start = data.rfind(NEW_LINE, 0, end - 1) + 1
+            line = data[start:end]
+            if line.strip() and not (self._comment and line.startswith(self._comment)):
+                if not but:
+                    break
+                but -= 1
+            end = start
+        return end
+
     def _body(self, text: Text) -> tuple[bytes, int]:
         """The data lines of a block and the number of the first; header and trailer are taken off and kept."""
         data, line = text.data, text.line
         while line == 1 + self._comments and self._comment and data.startswith(self._comment):
             data, line, self._comments = data[data.find(NEW_LINE) + 1 or len(data) :], line + 1, self._comments + 1
-        is_first, is_last = line == 1 + self._comments, text.last_line is not None
+        is_first, last_line = line == 1 + self._comments, text.last_line
+        if last_line is not None and self._comment and self._fmt.trailer:
+            data = data[: self._behind_records(data)]
+            last_line = max(1, line + data.count(NEW_LINE) - data.endswith(NEW_LINE))
         head, data, tail = split_ends(
-            data, first=is_first, last=is_last, header=self._fmt.header, trailer=self._fmt.trailer
+            data, first=is_first, last=last_line is not None, header=self._fmt.header, trailer=self._fmt.trailer
         )
         if head is not None and self._fmt.header:
             self.header = parse_record(
                 head.decode().strip("\r\n"), self._fmt.header, self._fmt.separator, "header", line
             )
             line += 1
-        if tail is not None and self._fmt.trailer and text.last_line is not None:
-            self.trailer = parse_trailer(tail, self._fmt.trailer, self._fmt.separator, text.last_line)
+        if tail is not None and self._fmt.trailer and last_line is not None:
+            self.trailer = parse_trailer(tail, self._fmt.trailer, self._fmt.separator, last_line)
         return data, line
 
     def _column_line(self, data: bytes, line: int) -> tuple[bytes, int]:
@@ -253,7 +284,7 @@ class Reader:
             if not why and b"\0" in raw:
                 why = NUL
             if not why and len(fields) != len(self._names):
-                why = self._wrong_count(len(fields))
+                why = self._wrong_count(len(fields)) if raw else "an empty line"
             if why:
                 malformed.append(Malformed(line, why, raw))
             else:
@@ -286,6 +317,8 @@ class Reader:
         return [value for value, _ in _fields(text, self._fmt.separator, self._fmt.quote)]
 
     def _wrong_count(self, found: int) -> str:
+        if found == 1:  # also where the sender's separator is not the one that is declared
+            return f"1 column instead of {len(self._names)}, without the separator {self._fmt.separator!r}"
         return f"{found} columns instead of {len(self._names)}"
 
 
