@@ -301,6 +301,13 @@ def gates(db: Connection, *, table: str | None = None, outcome: str | None = Non
     return list(db.execute(query))
 
 
+def stopped_by(db: Connection, subject: str) -> list[Row[Any]]:
+    """The gates that stopped or held a run (its key is the subject), in the order in which they spoke."""
+    query = select(*GateResult.__table__.columns).join(Batch, Batch.batch_id == GateResult.batch_id)
+    halted = query.where(Batch.subject == subject, GateResult.outcome.in_(("stop", "hold")))
+    return list(db.execute(halted.order_by(GateResult.gate_id)))
+
+
 def balances(db: Connection, batch_ids: Collection[int]) -> dict[tuple[int, str], Row[Any]]:
     """What came in and where it went, by batch and subject."""
     query = select(*Balance.__table__.columns).where(Balance.batch_id.in_(batch_ids))
