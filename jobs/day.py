@@ -222,7 +222,7 @@ def settle(profile: str, run_key: str, run_id: str) -> str:
             reason = _said_stop(db, run_key) if gates else "a step failed; its log says why."
             days.finish(db, run_key, "stopped" if gates else "failed", reason)
             message = f"Business day {run_key} {'stopped' if gates else 'failed'}: {reason} What was released before is unchanged."
-            batches.alert(db, f"day|{run_key}", "day_stopped", message)
+            batches.alert(db, f"day|{run_key}", batches.DAY_STOPPED, message)
     give_back(bank, run_key)
     with bank.ledger.begin() as db:
         return days.get(db, run_key).state

@@ -150,6 +150,8 @@ class TinyBank:
             )  # fmt: skip
             batches.set_state(db, batch.batch_id, "restored")
         self.ends(key, "stopped", f"the gate of {table} said stop. Received 3 rows; written 2 rows: off by -1 rows.")
+        with self.ledger.begin() as db:
+            batches.alert(db, f"day|{key}", batches.DAY_STOPPED, f"{key} stopped")
 
     def run(self, key: str) -> Any:
         with self.ledger.begin() as db:
