@@ -1,7 +1,7 @@
 """business_day (key `date|vN`): silver, gold, release, mart and report of one business day.
 
 A task a table, which builds it and judges it, laid out from the contracts' `reads`: a table is begun when all that it reads has passed its gate. First run, correction and restatement take the same road. A gate that says
-stop ends this day only; what the run wrote is taken back, and the task's error says why.
+stop ends this day only; what the run wrote is taken back, the task's error says why, and the run is failed: `settle` decides that.
 """
 
 from datetime import datetime, timedelta
@@ -63,7 +63,7 @@ def business_day(profile: str) -> DAG:
 
             return str(day.report(profile, dag_run.partition_key, run_of(get_current_context())))
 
-        @task(trigger_rule="all_done", outlets=[ready], **RETRY)
+        @task(outlets=[ready], **RETRY)
         def ask_for_days(*, outlet_events=None) -> list[str]:
             from jobs.load import ready_days
 
@@ -92,7 +92,9 @@ def business_day(profile: str) -> DAG:
             (before or [started]) >> made
             passed[table.table] = made
         list(passed.values()) >> released
-        released >> publish() >> report() >> settled >> ask_for_days()
+        # A teardown comes whatever became of the run, and the run's state is that of the task before it: other days are asked for, and a day that was not
+        # released is no success. Should the asking fail, roll-call asks.
+        released >> publish() >> report() >> settled >> ask_for_days().as_teardown()
     return dag
 
 

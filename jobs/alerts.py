@@ -108,6 +108,6 @@ def _text(bank: str, alerts: Sequence[News]) -> str:
         [
             _title(bank, alerts),
             *(lines if len(alerts) > 1 else ()),
-            *([f"and {more} more: `ledgerlake lanes`"] if more else ()),
+            *([f"and {more} more: `ledgerlake alerts`"] if more else ()),
         ]
     )

@@ -218,15 +218,27 @@ def settle(profile: str, run_key: str, run_id: str) -> str:
             with bank.ledger.begin() as db:
                 own = releases.unreleased(db, but="", only=run_key)
             _take_back(bank, own)
-        reason = (
-            f"the gate of {', '.join(b.table_name for b in gates)} said stop"
-            if gates
-            else "a step failed; its log says why"
-        )
         with bank.ledger.begin() as db:
+            reason = _said_stop(db, run_key) if gates else "a step failed; its log says why."
             days.finish(db, run_key, "stopped" if gates else "failed", reason)
-            message = f"Business day {run_key} stopped: {reason}. What was released before is unchanged."
-            batches.alert(db, f"day|{run_key}", "day_stopped", message)
+            message = f"Business day {run_key} {'stopped' if gates else 'failed'}: {reason} What was released before is unchanged."
+            batches.alert(db, f"day|{run_key}", batches.DAY_STOPPED, message)
     give_back(bank, run_key)
     with bank.ledger.begin() as db:
         return days.get(db, run_key).state
+
+
+def _said_stop(db: Connection, run_key: str) -> str:
+    """Which gates stopped a run, and why."""
+    from jobs.quality.balance import Balance
+    from jobs.quality.gate import said_of
+
+    gates = batches.stopped_by(db, run_key)
+    kept = batches.balances(db, {gate.batch_id for gate in gates})
+    told = []
+    for gate in gates:
+        balance = kept.get((gate.batch_id, gate.subject))
+        is_off = balance is not None and not balance.is_balanced
+        why = Balance.of_record(balance).sentence() if is_off else said_of(gate.failed)
+        told.append(f"the gate of {gate.table_name} said {gate.outcome}. {why}")
+    return " ".join(told)

@@ -43,6 +43,7 @@ def call(profile: str, run_id: str) -> dict[str, list[Any]]:
         for day in watched:
             deciding.touch(db, bank.catalog, day)
         say(db, bank.catalog, watched)
+        end_overtaken(db)
         asked = deciding.decide(db, bank.catalog)
         woken = {"feeds": _stranded_feeds(db) + _feeds_to_judge_again(db), "days": asked + _stranded_days(db, asked)}
     alerts.send(bank.ledger)
@@ -93,6 +94,19 @@ def say(db: Connection, catalog: Catalog, watched: Sequence[date]) -> None:
                 if other != key:
                     # Where another alert takes its place, that one tells it.
                     batches.end_alert(db, other, None if key else lanes.told(catalog, lane))
+
+
+def end_overtaken(db: Connection) -> None:
+    """End the alerts of runs that came to no release (jobs/day.py: settle) and whose dates a later version has told since."""
+    for alert in batches.alerts(db):
+        if alert.kind != batches.DAY_STOPPED:
+            continue
+        run_key = alert.alert_key.partition("|")[2]
+        first, last, version = days.parse_key(run_key)
+        told = [days.newest_release(db, day) for day in sorted({first, last})]
+        since = [made.run_key for made in told if made is not None and made.version > version]
+        if len(since) == len(told):
+            batches.end_alert(db, alert.alert_key, f"Business day {run_key} is overtaken: {since[-1]} is released.")
 
 
 def _alert_key(lane: LaneStatus) -> str | None:

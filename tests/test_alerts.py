@@ -134,7 +134,7 @@ def test_a_bad_morning_is_one_message_of_some_length(
     raised(ledger, *(f"alert {n:03d}" for n in range(70)))
     alerts.send(ledger)
     lines = chat.posted[0]["text"].splitlines()
-    assert (len(lines), lines[-1]) == (52, "and 20 more: `ledgerlake lanes`")
+    assert (len(lines), lines[-1]) == (52, "and 20 more: `ledgerlake alerts`")
     assert len(chat.posted[0]["alerts"]) == 70
 
 

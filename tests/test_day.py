@@ -1,11 +1,20 @@
-"""What the released branch history says of who owes files when, and by which cut-off (C14, D4)."""
+"""How a run of a day that is not released ends; and what the released branch history says of who owes files when, and by which cut-off (C14, D4)."""
 
+# ruff: noqa: F811 - fixtures are imported by name
 from __future__ import annotations
 
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
+import pytest
+
+from jobs import day
 from jobs.day import branch_units
+from jobs.ledger import batches, releases
+from jobs.quality.balance import Balance
+from tests.commands.conftest import bank, installation, postgres, running  # noqa: F401
+from tests.ledger.conftest import TinyBank
 
 OPENED = date(2020, 1, 1)
 
@@ -49,3 +58,59 @@ def test_a_closed_branch_owes_nothing_from_that_day_on_whenever_it_was_told() ->
 
 def test_a_branch_that_nobody_tells_of_any_more_owes_nothing() -> None:
     assert told(("2026-09-01", "17:30"), is_current=False) == []
+
+
+OFF = Balance(3, Decimal("30.00"), {"accepted": (2, Decimal("20.00"))})
+EVEN = Balance(3, Decimal("30.00"), {"accepted": (3, Decimal("30.00"))})
+BROKEN = [
+    {"on_fail": "quarantine", "sentence": "1 of 3 rows: currency must be given."},
+    {"on_fail": "warn", "sentence": "Fewer rows than usual."},
+    {"on_fail": "stop", "sentence": "The sum of amount must be 0."},
+]
+
+
+@pytest.mark.parametrize(
+    ("balance", "failed", "why"),
+    [
+        (OFF, [], OFF.sentence()),
+        (EVEN, BROKEN, "The sum of amount must be 0. Fewer rows than usual."),
+        (None, BROKEN, "The sum of amount must be 0. Fewer rows than usual."),
+    ],
+)
+def test_a_day_that_a_gate_stopped_says_which_and_why(
+    running: TinyBank, balance: Balance | None, failed: list[dict[str, Any]], why: str
+) -> None:
+    """Two tables were built; the second one's gate said stop, and the third was not begun."""
+    running.whole_day()
+    [key] = running.decide()
+    running.start(key)
+    for table, outcome in (("silver.branches", "pass"), ("silver.payments", "stop")):
+        with running.ledger.begin() as db:
+            batch = batches.start(db, table, key, "run").batch_id
+            broken = failed if outcome == "stop" else []
+            batches.record_gate(
+                db, batch_id=batch, table=table, subject=key, outcome=outcome, rules_run=3, failed=broken, result={}, docs_path=None, run_id="run"
+            )  # fmt: skip
+            if balance is not None:
+                kept = balance if outcome == "stop" else EVEN
+                batches.record_balance(db, batch_id=batch, table=table, subject=key, **kept.as_record())
+            batches.set_state(db, batch, "stopped" if outcome == "stop" else "passed")
+    assert day.settle("tiny", key, "run") == "stopped"
+    said = f"the gate of silver.payments said stop. {why}"
+    assert running.run(key).reason == said
+    with running.ledger.begin() as db:
+        [alert] = [a for a in batches.alerts(db) if a.kind == "day_stopped"]
+        assert {b.state for b in releases.written_by(db, key).values()} == {"restored"}
+    assert alert.message == f"Business day {key} stopped: {said} What was released before is unchanged."
+
+
+def test_a_day_that_failed_without_a_gate_says_so(running: TinyBank) -> None:
+    running.whole_day()
+    [key] = running.decide()
+    running.start(key)
+    assert day.settle("tiny", key, "run") == "failed"
+    with running.ledger.begin() as db:
+        [alert] = [a for a in batches.alerts(db) if a.kind == "day_stopped"]
+    assert alert.message == (
+        f"Business day {key} failed: a step failed; its log says why. What was released before is unchanged."
+    )

@@ -11,9 +11,10 @@ import pytest
 from jobs import rollcall
 from jobs.contracts import ContractError
 from jobs.contracts.calendar import CalendarDay
-from jobs.ledger import batches, days, deliveries
+from jobs.ledger import batches, days, deciding, deliveries
 from tests.ledger.conftest import (  # noqa: F401
     DAY,
+    HISTORY_END,
     TinyBank,
     bank,
     catalog,
@@ -33,6 +34,7 @@ def heard(bank: TinyBank, channel: str = "webhook") -> list[str]:
     """What is new on a channel after another roll-call."""
     with bank.ledger.begin() as db:
         rollcall.say(db, bank.catalog, rollcall.watched_days(db, bank.catalog))
+        rollcall.end_overtaken(db)
         new = batches.unsent(db, channel)
         batches.note_sent(db, channel, new)
     return [one.message for one in new]
@@ -195,3 +197,41 @@ def test_airflow_hears_the_same_once(running: TinyBank) -> None:
     heard(running)
     told = [alerts.for_airflow(running.ledger), alerts.for_airflow(running.ledger)]
     assert [[one["message"] for one in new] for new in told] == [[MISSING], []]
+
+
+def test_the_alert_of_a_stopped_run_ends_when_a_later_version_is_released(running: TinyBank) -> None:
+    """v2 and v3 of the day are stopped, then v4 is released. Another day's stays open, though its version is lower."""
+    running.whole_day()
+    [v1] = running.decide()
+    running.release(v1)
+    running.whole_day(DAY + timedelta(days=1))
+    running.clock(DAY + timedelta(days=1), "12:00")
+    [other] = running.decide()
+    running.stops(other)
+    keys = [f"{DAY}|v{n}" for n in (2, 3, 4)]
+    for key in keys[:2]:
+        running.arrives("payments", "b01", DAY)
+        assert running.decide() == [key]
+        running.stops(key)
+    assert sorted(heard(running)) == [f"{key} stopped" for key in (*keys[:2], other)]
+    running.arrives("payments", "b01", DAY)
+    running.decide()
+    running.start(keys[2])
+    assert heard(running) == [], "v4 is being built"
+    running.release(keys[2])
+    assert heard(running) == [f"Business day {key} is overtaken: {keys[2]} is released." for key in keys[:2]]
+    assert (heard(running), still_open(running)) == ([], [f"{other} stopped"])
+
+
+def test_the_alert_of_a_stopped_take_on_ends_with_its_next_version(bank: TinyBank) -> None:
+    bank.clock(HISTORY_END, "23:00")
+    for feed in ("payments", "rates"):
+        bank.arrives(feed, days.TAKE_ON, HISTORY_END, HISTORY_END - timedelta(days=1), HISTORY_END)
+    [v1] = bank.decide()
+    bank.stops(v1)
+    assert heard(bank) == [f"{v1} stopped"]
+    with bank.ledger.begin() as db:
+        v2 = deciding.try_again(db, days.get(db, v1))
+    bank.release(v2)
+    assert heard(bank) == [f"Business day {v1} is overtaken: {v2} is released."]
+    assert still_open(bank) == []

@@ -68,6 +68,8 @@ def lanes(
         for one in boards:
             status = chosen[one.day]
             console.print(board(status, _title(one), lacking=[lane for lane in one.not_live if lane in status]))
+            if one.not_told:
+                console.print(one.not_told, style="red", highlight=False, markup=False, soft_wrap=True)
     if any(lane.word in BAD_WORDS for lane in every):
         raise typer.Exit(1)
 

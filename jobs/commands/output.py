@@ -54,6 +54,7 @@ HEADS = {
     "rejected_rows": "rejected", "duplicate_rows": "duplicate", "received_money": "money", "table_name": "table",
     "case_id": "case", "affected_rows": "rows", "age_days": "age", "oldest_days": "oldest", "evaluated_at": "at", "rules_run": "rules", "release_id": "release", "approval_id": "request",
     "run_key": "run", "mart_published_at": "in the mart", "run_id": "by",
+    "raised_at": "since", "alert_key": "alert",
 }  # fmt: skip
 GAP, INDENT = "  ", "    "
 Below = Callable[[Mapping[str, Any]], Iterable[str | None]]

@@ -112,7 +112,7 @@ def rollback(
 
 def restate(
     bank: BankOption,
-    day: Annotated[str, typer.Argument(help="A business date that was released.")],
+    day: Annotated[str, typer.Argument(help="A business date that was released, or whose first run was stopped.")],
     reason: Annotated[str, typer.Option(help="Why; it is written into the new release and the report.")],
     cause: Annotated[
         Cause, typer.Option(help="Rows repaired, a definition changed, customers merged or split, or data erased.")
@@ -120,21 +120,27 @@ def restate(
     as_json: JsonOption = False,
 ) -> None:
     """Have a released day built again under its next version, from all that is live when the run begins. Asking twice asks once; exit status 1 when
-    there is nothing to build again, or a run of the day is under way. A day of a closed month waits for a second person (`ledgerlake approvals`)."""
+    there is nothing to build again, or a run of the day is under way. A day that was not released yet, because its run was stopped, keeps that run's cause. A day of a closed month waits for a second person (`ledgerlake approvals`)."""
     wanted, the_bank = day_of(day), open_bank(bank)
     with the_bank.ledger.begin() as db:
-        if days.newest_release(db, wanted) is None:
+        run = days.open_run(db, wanted, wanted)
+        is_released = days.newest_release(db, wanted) is not None
+        ended = next(iter(deciding.not_told(db, wanted)), None)
+        if not is_released and run is None and ended is None:
             raise Bad(
                 f"{wanted} was never released. It is built by itself when all its lanes are live, or at its close_by: "
                 f"`ledgerlake lanes {wanted}` shows what it waits for."
             )
-        run = days.open_run(db, wanted, wanted)
         if run is not None and run.state == "running":
             raise Bad(
                 f"{run.run_key} is being built. What it takes was chosen when it began: ask again when it is released "
                 f"(`ledgerlake releases {wanted}`)."
             )
-    if run is None and (asked := _asked_for(the_bank, wanted, approvals.RESTATE, f"{cause}: {reason}")) is not None:
+    if (
+        run is None
+        and is_released
+        and (asked := _asked_for(the_bank, wanted, approvals.RESTATE, f"{cause}: {reason}")) is not None
+    ):
         if as_json:
             print(json.dumps(plain(dict(asked._mapping))))
         else:
@@ -142,7 +148,11 @@ def restate(
         return
     with the_bank.ledger.begin() as db:
         if run is None:
-            run_key = days.request_again(db, the_bank.catalog, wanted, f"{cause}: {reason}")
+            run_key = (
+                days.request_again(db, the_bank.catalog, wanted, f"{cause}: {reason}")
+                if is_released or ended is None
+                else deciding.try_again(db, ended)
+            )
             rollcall.expect(db, run_key)
             run = days.get(db, run_key)
     seconds = int(rollcall.BEGINS_WITHIN.total_seconds())

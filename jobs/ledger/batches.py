@@ -17,6 +17,10 @@ from jobs.ledger.locks import lock
 from jobs.ledger.models import Alert, AlertSent, Balance, Batch, Case, Fix, GateResult
 
 OPEN_STATES = ("started", "written")
+# The kind of alert of a run that came to no release; its key is `day|` and the run's.
+DAY_STOPPED = "day_stopped"
+# A key that was asked for once; nobody is shown it.
+ONCE = "once"
 # The end of an alert is told as long as it is news, should a channel be down.
 NEWS_FOR = timedelta(days=7)
 
@@ -246,7 +250,7 @@ def end_alert(db: Connection, key: str, end: str | None) -> None:
 def first_time(db: Connection, key: str, at: datetime | None = None) -> bool:
     """True the first time that a key is asked for: kept as a closed alert of that time (None: now), which nobody is shown."""
     at = at or datetime.now(UTC)
-    row = insert(Alert).values(alert_key=key, kind="once", message="", raised_at=at, closed_at=at)
+    row = insert(Alert).values(alert_key=key, kind=ONCE, message="", raised_at=at, closed_at=at)
     return db.execute(row.on_conflict_do_nothing().returning(Alert.alert_key)).scalar_one_or_none() is not None
 
 
@@ -257,7 +261,14 @@ def known_since(db: Connection, key: str) -> datetime:
 
 
 def alerts(db: Connection) -> list[Row[Any]]:
+    """The open ones, oldest first."""
     return list(db.execute(select(*Alert.__table__.columns).where(Alert.closed_at.is_(None)).order_by(Alert.raised_at)))
+
+
+def alerts_told(db: Connection, limit: int) -> list[Row[Any]]:
+    """The newest alerts, those too that ended, newest first."""
+    query = select(*Alert.__table__.columns).where(Alert.kind != ONCE)
+    return list(db.execute(query.order_by(Alert.raised_at.desc(), Alert.alert_key).limit(limit)))
 
 
 @dataclass(frozen=True)
@@ -299,6 +310,13 @@ def gates(db: Connection, *, table: str | None = None, outcome: str | None = Non
     if outcome:
         query = query.where(GateResult.outcome == outcome)
     return list(db.execute(query))
+
+
+def stopped_by(db: Connection, subject: str) -> list[Row[Any]]:
+    """The gates that stopped or held a run (its key is the subject), in the order in which they spoke."""
+    query = select(*GateResult.__table__.columns).join(Batch, Batch.batch_id == GateResult.batch_id)
+    halted = query.where(Batch.subject == subject, GateResult.outcome.in_(("stop", "hold")))
+    return list(db.execute(halted.order_by(GateResult.gate_id)))
 
 
 def balances(db: Connection, batch_ids: Collection[int]) -> dict[tuple[int, str], Row[Any]]:

@@ -49,7 +49,7 @@ class Waits:
 
 @dataclass(frozen=True)
 class Waiting:
-    """A business day for which something came and of which no run was asked for: since when, what came, and what it waits for."""
+    """A business day for which something came that is not told: no run was asked for, or the newest came to no release. Since when, what came, and what it waits for."""
 
     business_date: date
     since: datetime
@@ -82,7 +82,7 @@ def decide(db: Connection, catalog: Catalog) -> list[str]:
                 _say_closed(db, day, list(rows), since)
             else:
                 again.append((day, list(rows)))
-    asked += [_request_again(db, run) for run in _failed(db)]
+    asked += [try_again(db, run) for run in _to_try(db)]
     if days.any_open_run(db) is None:
         # One released day, the oldest that may be told anew now: days are built one at a time, and a day that was never released goes before.
         found = (_asked(db, day, day, _anew(db, catalog, day, rows)) for day, rows in again)
@@ -95,8 +95,8 @@ def _asked(db: Connection, first: date, last: date, verdict: Ready | Waits) -> s
 
 
 def waiting(db: Connection, catalog: Catalog) -> list[Waiting]:
-    """The days for which something came and of which no run was asked for, oldest first, each with what it waits for. Those of one take-on wait as one, under its
-    last date."""
+    """The days for which something came that is not told, oldest first, each with what it waits for: no run was asked for, or the newest came to no release. Those
+    of one take-on wait as one, under its last date."""
     changed = _changed(db)
     taken_on = _newest_take_on(db)
     takes = _of_take_on(db, changed, taken_on)
@@ -108,7 +108,40 @@ def waiting(db: Connection, catalog: Catalog) -> list[Waiting]:
         if day not in covered:
             rows = list(of_day)
             found.append(_told(day, rows, _why(db, catalog, day, rows, taken_on)))
-    return found
+    # Where more came since, that is what the day is told anew for.
+    waits = {one.business_date for one in found} | covered
+    found += [_not_told(db, run) for run in not_told(db) if run.to_date not in waits]
+    return sorted(found, key=lambda one: one.business_date)
+
+
+def _not_told(db: Connection, run: Row[Any]) -> Waiting:
+    """What a run that came to no release was to tell, and the newest release of its dates does not."""
+    made = newest_release(db, run.to_date)
+    told = set(days.get(db, made.run_key).deliveries or ()) if made else set()
+    new = {one.split("/")[0] for one in run.deliveries or () if one not in told and not _is_rollback(run)}
+    feeds = db.execute(select(Delivery.feed).where(Delivery.delivery_id.in_(new)).distinct()).scalars()
+    return Waiting(run.to_date, run.requested_at, tuple(sorted(feeds)), len(new), (run.cause,), why_not_told(db, run))
+
+
+def why_not_told(db: Connection, run: Row[Any]) -> str:
+    """Of a run that came to no release: what ended it, and what to do."""
+    ended = f"{run.run_key} {run.state}: {(run.reason or 'its log says why').rstrip('.')}."
+    anew = f"`ledgerlake {'rollback' if _is_rollback(run) else 'restate'} {run.to_date} --reason ...`"
+    if run.state == "stopped":
+        pages = " ".join(
+            f"`ledgerlake gates {table} --outcome stop` shows it."
+            for table in dict.fromkeys(
+                gate.table_name for gate in batches.stopped_by(db, run.run_key) if gate.outcome == "stop"
+            )
+        )
+        return f"{ended} {pages} Correct the source or the contract, then {anew} has it built again."
+    if run.tries <= MOST_TRIES:
+        return f"{ended} It is tried again by itself."
+    return f"{ended} It was tried {run.tries} times, and is not tried again by itself: when the cause is gone, {anew} has it built again."
+
+
+def _is_rollback(run: Row[Any]) -> bool:
+    return bool(run.cause.startswith(ROLLBACK))
 
 
 def _why(db: Connection, catalog: Catalog, day: date, rows: Sequence[Row[Any]], taken_on: date | None) -> Ready | Waits:
@@ -296,9 +329,16 @@ def _is_repair(db: Connection, dirty: Row[Any]) -> bool:
     return dirty.cause == REPAIRED and newest_release(db, dirty.business_date) is not None
 
 
-def _failed(db: Connection) -> list[Row[Any]]:
-    """Newest runs of their dates that failed for want of a service (not by a gate), a minute ago or more, at most
-    three times in a row."""
+def _to_try(db: Connection) -> list[Row[Any]]:
+    """Runs that failed for want of a service (not by a gate), a minute ago or more, at most three times in a row."""
+    before = datetime.now(UTC) - RETRY_AFTER
+    return [
+        run for run in not_told(db) if run.state == "failed" and run.finished_at < before and run.tries <= MOST_TRIES
+    ]
+
+
+def not_told(db: Connection, day: date | None = None) -> list[Row[Any]]:
+    """Newest runs of their dates (or of `day`) that came to no release: a gate stopped them, or they failed. `tries`: so many in a row failed. By date."""
     later, ended = aliased(DayRun), aliased(DayRun)
     is_newest = (
         ~select(later.run_key)
@@ -309,15 +349,16 @@ def _failed(db: Connection) -> list[Row[Any]]:
     since = select(func.coalesce(func.max(ended.version), 0)).where(
         ended.from_date == DayRun.from_date, ended.to_date == DayRun.to_date, ended.state != "failed"
     )
+    of_day = [DayRun.from_date <= day, DayRun.to_date >= day] if day else []
     rows = db.execute(
         select(*DayRun.__table__.columns, (DayRun.version - since.scalar_subquery()).label("tries"))
-        .where(DayRun.state == "failed", DayRun.finished_at < datetime.now(UTC) - RETRY_AFTER, is_newest)
+        .where(DayRun.state.in_(("stopped", "failed")), is_newest, *of_day)
         .order_by(DayRun.from_date)
     )
-    return [row for row in rows if row.tries <= MOST_TRIES]
+    return list(rows)
 
 
-def _request_again(db: Connection, run: Row[Any]) -> str:
+def try_again(db: Connection, run: Row[Any]) -> str:
     """The same run under the next version; a rollback keeps its choice of deliveries, any other builds from what is
     live then."""
     run_key = days.make_key(run.from_date, run.to_date, run.version + 1)
@@ -334,7 +375,7 @@ def _request_again(db: Connection, run: Row[Any]) -> str:
             "approved_by",
         )
     }
-    if run.cause.startswith(ROLLBACK):
+    if _is_rollback(run):
         kept["deliveries"] = run.deliveries
     db.execute(
         insert(DayRun)

@@ -23,7 +23,7 @@ from sqlalchemy import Connection, Row, func, select
 
 from jobs.contracts import Catalog
 from jobs.contracts.source import Source
-from jobs.ledger import clock, days, deliveries, sightings
+from jobs.ledger import clock, days, deciding, deliveries, sightings
 from jobs.ledger.batches import agrees_with
 from jobs.ledger.models import LIVE_STATES, Case, Delivery, DeliveryEvent
 
@@ -298,13 +298,15 @@ def minutes(number: int | None) -> str:
 
 @dataclass(frozen=True)
 class DayBoard:
-    """A day with all its lanes. `standing`: open, being built, provisional v1, final v2, ...; `calendar`: what the bank's calendar says of it."""
+    """A day with all its lanes. `standing`: open, being built, provisional v1, final v2, ...; `calendar`: what the bank's calendar says of it; `not_told`: why its newest
+    run came to no release, and what to do."""
 
     day: date
     calendar: str
     standing: str
     close_by: datetime
     lanes: list[LaneStatus]
+    not_told: str | None = None
 
     @property
     def owed(self) -> list[LaneStatus]:
@@ -335,6 +337,7 @@ def boards(db: Connection, catalog: Catalog, last: date, number: int = 1) -> lis
             standing(db, day),
             profile.local(day, profile.close_by, profile.close_by_day).astimezone(UTC),
             of_day(db, catalog, day),
+            next((deciding.why_not_told(db, run) for run in deciding.not_told(db, day)), None),
         )
         for day in (last - timedelta(days=n) for n in range(number))
     ]
@@ -344,7 +347,9 @@ def standing(db: Connection, day: date) -> str:
     """Where a business day stands, in the words of its releases."""
     made, run = days.newest_release(db, day), days.open_run(db, day, day)
     told = f"{made.kind} v{made.version}" if made else "history" if days.is_history(db, day) else "open"
-    return told + (f", v{run.version} {'is being built' if run.state == 'running' else 'asked for'}" if run else "")
+    if run is not None:
+        return f"{told}, v{run.version} {'is being built' if run.state == 'running' else 'asked for'}"
+    return ", ".join([told, *(f"v{ended.version} {ended.state}" for ended in deciding.not_told(db, day))])
 
 
 def newest_day(db: Connection, catalog: Catalog) -> date:

@@ -52,9 +52,13 @@ class Gate:
 
     def sentence(self) -> str:
         """Why the outcome is not `pass`: the gravest rule first."""
-        serious = [f for f in self.failed if f["on_fail"] != "quarantine"]
-        said = [f["sentence"] for f in sorted(serious, key=lambda f: -RANK[f["on_fail"]])]
-        return " ".join(said) or "All rules hold."
+        return said_of(self.failed)
+
+
+def said_of(failed: Sequence[Mapping[str, Any]]) -> str:
+    """The broken rules of a gate in words, the gravest first; rows that were parted from the others need none."""
+    serious = [f for f in failed if f["on_fail"] != "quarantine"]
+    return " ".join(f["sentence"] for f in sorted(serious, key=lambda f: -RANK[f["on_fail"]])) or "All rules hold."
 
 
 def evaluate(table: Table, rules: Sequence[Rule], metrics: Mapping[str, Any], *, subject: str) -> Gate:

@@ -50,6 +50,16 @@ def test_the_board_of_an_evening(evening: TinyBank, ledgerlake: Command) -> None
     ]
 
 
+def test_the_board_says_that_a_gate_stopped_the_day_and_what_to_do(running: TinyBank, ledgerlake: Command) -> None:
+    running.whole_day()
+    [key] = running.decide()
+    running.stops(key)
+    said = ledgerlake("lanes", str(DAY)).out
+    assert "open, v1 stopped, 3 of 3 lanes live" in said
+    assert f"{key} stopped: the gate of silver.payments said stop." in said
+    assert f"then `ledgerlake restate {DAY} --reason ...`" in said
+
+
 def test_marks_are_explained_where_words_find_no_room(evening: TinyBank, ledgerlake: Command) -> None:
     lines = [words(line) for line in ledgerlake("lanes", width=24).out.splitlines()]
     assert ["payments", "l", "✗"] in lines and ["payments", "–"] in lines, "the board goes on below"

@@ -87,6 +87,25 @@ def test_a_day_that_was_never_released_is_not_asked_for(running: TinyBank, ledge
     assert f"ledgerlake lanes {DAY}" in said.err
 
 
+def test_a_first_day_that_a_gate_stopped_is_asked_for_again_under_its_own_cause(
+    running: TinyBank, ledgerlake: Command
+) -> None:
+    running.whole_day()
+    [key] = running.decide()
+    running.stops(key)
+    told = ledgerlake("releases", "--waiting", width=1000).out
+    assert f"{key} stopped: the gate of silver.payments said stop." in told
+    assert f"then `ledgerlake restate {DAY} --reason ...`" in told
+    said = ledgerlake("restate", str(DAY), "--reason", "contract corrected", "--json")
+    assert json.loads(said.out) == {"run_key": V2, "cause": "complete", "begins_within_seconds": 60}
+    assert ledgerlake("restate", str(DAY), "--reason", "impatience", "--json").out == said.out
+    assert rollcall.call("tiny", "r")["days"] == [V2]
+    running.release(V2)
+    newest = json.loads(ledgerlake("releases", str(DAY), "--json").out.splitlines()[0])
+    assert (newest["run_key"], newest["kind"], newest["cause"]) == (V2, "final", "complete")
+    assert ledgerlake("releases", "--waiting").out.strip() == "No day waits to be told."
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

@@ -6,6 +6,7 @@ import importlib
 import os
 import subprocess
 import sys
+from typing import NamedTuple
 
 import pytest
 
@@ -13,6 +14,12 @@ from infra.airflow.bells import banks
 from jobs.contracts import load
 from jobs.contracts.model import INCOMING, PREVIOUS
 from jobs.settings import PROJECT
+
+
+class _Task(NamedTuple):
+    task_id: str
+    state: str
+
 
 NAMES = ("landing", "load", "business_day", "roll_call", "maintenance")
 
@@ -67,3 +74,37 @@ def test_every_gate_stands_before_the_release(dags):
     day = dags["business_day"]
     gates = {t.table for t in load("demo").build_order()}
     assert gates <= day.get_task("release").upstream_task_ids
+
+
+@pytest.mark.parametrize("name", ["business_day", "berka_business_day"])
+@pytest.mark.parametrize("begun", ["success", "failed"])
+def test_a_run_whose_day_was_not_released_is_failed(dags, name, begun):
+    """By Airflow's own rule: a run is failed when a task that its state is told by is. A gate said stop, or the run could not begin at all: `settle` fails, and other days
+    are asked for all the same."""
+    day = dags[name]
+    after = {"settle": "failed", "ask_for_days": "success"}
+    states = dict.fromkeys(day.task_ids, "upstream_failed") | {"begin": begun} | after
+    assert _deciding(day, states) == {"settle": "failed"}
+
+
+def test_a_run_whose_day_was_released_is_a_success_whoever_asks_for_other_days(dags):
+    day = dags["business_day"]
+    for asked in ("success", "skipped", "failed"):
+        assert _deciding(day, dict.fromkeys(day.task_ids, "success") | {"ask_for_days": asked}) == {"settle": "success"}
+
+
+def test_what_follows_a_gate_that_stopped_still_comes(dags):
+    """The run is settled and other days are asked for, whatever went before: no other task runs on after a failure."""
+    day = dags["business_day"]
+    rules = {t.task_id: t.trigger_rule.value for t in day.tasks if t.trigger_rule != "all_success"}
+    assert rules == {"settle": "all_done", "ask_for_days": "all_done_setup_success"}
+    assert not [t.task_id for t in day.tasks if t.is_setup]
+    assert day.get_task("ask_for_days").upstream_task_ids == {"settle"}
+
+
+def _deciding(dag, states):
+    """Task -> state, of the tasks that Airflow tells the state of a run of the DAG by."""
+    from airflow.models.dagrun import DagRun
+
+    tis = [_Task(name, state) for name, state in states.items()]
+    return {ti.task_id: ti.state for ti in DagRun()._tis_for_dagrun_state(dag=dag, tis=tis)}

@@ -136,10 +136,22 @@ class TinyBank:
         with self.ledger.begin() as db:
             return releases.release(db, days.get(db, key), {"gold.daily": (1, None)}, "run")
 
-    def ends(self, key: str, state: str) -> None:
+    def ends(self, key: str, state: str, reason: str | None = None) -> None:
         self.start(key)
         with self.ledger.begin() as db:
-            days.finish(db, key, state)
+            days.finish(db, key, state, reason)
+
+    def stops(self, key: str, table: str = "silver.payments") -> None:
+        """The gate of a table says stop, and what the run wrote is taken back."""
+        with self.ledger.begin() as db:
+            batch = batches.start(db, table, key, "run")
+            batches.record_gate(
+                db, batch_id=batch.batch_id, table=table, subject=key, outcome="stop", rules_run=1, failed=[], result={}, docs_path=None, run_id="run"
+            )  # fmt: skip
+            batches.set_state(db, batch.batch_id, "restored")
+        self.ends(key, "stopped", f"the gate of {table} said stop. Received 3 rows; written 2 rows: off by -1 rows.")
+        with self.ledger.begin() as db:
+            batches.alert(db, f"day|{key}", batches.DAY_STOPPED, f"{key} stopped")
 
     def run(self, key: str) -> Any:
         with self.ledger.begin() as db:

@@ -397,3 +397,73 @@ class TestWhatWaits:
         [(day, feeds, deliveries, _, why)] = self.waits(bank)
         assert (day, feeds, deliveries) == (HISTORY_END, ("payments",), 1)
         assert why == f"the take-on up to {HISTORY_END} lacks rates"
+
+    def test_a_first_day_that_a_gate_stopped_waits_for_people_and_is_not_built_again_by_itself(
+        self, running: TinyBank
+    ) -> None:
+        running.whole_day()
+        [key] = running.decide()
+        running.stops(key)
+        running.clock(DAY, "23:55")
+        with running.ledger.begin() as db:
+            deciding.touch(db, running.catalog, DAY)
+        assert (running.decide(), running.dirty()) == ([], [])
+        [(day, feeds, deliveries, causes, why)] = self.waits(running)
+        assert (day, feeds, deliveries, causes) == (DAY, ("payments", "rates"), 3, ("complete",))
+        assert why == (
+            f"{V1} stopped: the gate of silver.payments said stop. Received 3 rows; written 2 rows: off by -1 rows. `ledgerlake gates silver.payments --outcome stop` "
+            f"shows it. Correct the source or the contract, then `ledgerlake restate {DAY} --reason ...` has it built again."
+        )
+
+    def test_a_restatement_that_a_gate_stopped_waits_with_what_came_for_it_alone(self, running: TinyBank) -> None:
+        released(running)
+        running.arrives("payments", "b01", DAY)
+        [key] = running.decide()
+        running.start(key)
+        assert self.waits(running) == []
+        running.stops(key)
+        assert running.decide() == []
+        [(day, feeds, deliveries, causes, why)] = self.waits(running)
+        assert (day, feeds, deliveries, causes) == (DAY, ("payments",), 1, ("resend",))
+        assert why.startswith(f"{V2} stopped: the gate of silver.payments said stop.")
+
+    def test_what_comes_after_a_stop_has_the_day_built_again_and_ends_the_waiting(self, running: TinyBank) -> None:
+        released(running)
+        running.arrives("payments", "b01", DAY)
+        running.decide()
+        running.stops(V2)
+        running.arrives("payments", "b01", DAY)
+        assert [w[4] for w in self.waits(running)] == ["nothing: the next roll-call asks for it"]
+        [v3] = running.decide()
+        running.release(v3)
+        assert self.waits(running) == []
+
+    def test_a_rollback_that_a_gate_stopped_says_how_to_ask_for_it_anew(self, running: TinyBank) -> None:
+        released(running)
+        running.arrives("payments", "b01", DAY)
+        running.decide()
+        running.release(V2)
+        with running.ledger.begin() as db:
+            v3 = days.request_rollback(db, running.catalog, DAY, "it was right before")
+        assert v3 is not None
+        running.stops(v3)
+        [(_, feeds, deliveries, _, why)] = self.waits(running)
+        assert (feeds, deliveries) == ((), 0)
+        assert f"`ledgerlake rollback {DAY} --reason ...` has it built again" in why
+
+    def test_a_run_that_failed_says_whether_it_is_tried_again(self, running: TinyBank) -> None:
+        running.whole_day()
+        keys = running.decide()
+        for tries in range(1, deciding.MOST_TRIES + 2):
+            running.ends(keys[0], "failed", "a step failed; its log says why.")
+            [(_, _, deliveries, _, why)] = self.waits(running)
+            assert deliveries == 3
+            assert why.startswith(f"{DAY}|v{tries} failed: a step failed; its log says why. ")
+            assert ("It is tried again by itself." in why) == (tries <= deciding.MOST_TRIES)
+            minutes_later(running)
+            keys = running.decide()
+        assert keys == []
+        assert (
+            f"It was tried 4 times, and is not tried again by itself: when the cause is gone, `ledgerlake restate {DAY}"
+            in why
+        )

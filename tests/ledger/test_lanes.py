@@ -308,6 +308,25 @@ class TestDay:
             "2 of 3", [f"payments|b02|{DAY}"], "provisional v1",
         )  # fmt: skip
 
+    def test_a_day_whose_newest_run_was_stopped_says_so_first_run_and_restatement_alike(
+        self, running: TinyBank
+    ) -> None:
+        running.whole_day()
+        [v1] = running.decide()
+        running.stops(v1)
+        assert board(running).standing == "open, v1 stopped"
+        assert str(board(running).not_told).startswith(f"{v1} stopped: the gate of silver.payments said stop.")
+        running.arrives("payments", "b01", DAY)
+        [v2] = running.decide()
+        assert (board(running).standing, board(running).not_told) == ("open, v2 asked for", None)
+        running.release(v2)
+        assert (board(running).standing, board(running).not_told) == ("final v2", None)
+        running.arrives("payments", "b01", DAY)
+        [v3] = running.decide()
+        running.stops(v3)
+        assert board(running).standing == "final v2, v3 stopped"
+        assert f"`ledgerlake restate {DAY} --reason ...`" in str(board(running).not_told)
+
     def test_days_of_a_take_on_owe_no_lanes_of_their_own(self, running: TinyBank) -> None:
         taken_on = board(running, DAY - timedelta(days=1))
         assert (taken_on.lanes, taken_on.standing) == ([], "final v1")
