@@ -128,13 +128,9 @@ def why_not_told(db: Connection, run: Row[Any]) -> str:
     ended = f"{run.run_key} {run.state}: {(run.reason or 'its log says why').rstrip('.')}."
     anew = f"`ledgerlake {'rollback' if _is_rollback(run) else 'restate'} {run.to_date} --reason ...`"
     if run.state == "stopped":
-        pages = " ".join(
-            f"`ledgerlake gates {table} --outcome stop` shows it."
-            for table in dict.fromkeys(
-                gate.table_name for gate in batches.stopped_by(db, run.run_key) if gate.outcome == "stop"
-            )
-        )
-        return f"{ended} {pages} Correct the source or the contract, then {anew} has it built again."
+        gates = dict.fromkeys((gate.table_name, gate.outcome) for gate in batches.stopped_by(db, run.run_key))
+        shown = "".join(f" `ledgerlake gates {table} --outcome {outcome}` shows it." for table, outcome in gates)
+        return f"{ended}{shown} Correct the source or the contract, then {anew} has it built again."
     if run.tries <= MOST_TRIES:
         return f"{ended} It is tried again by itself."
     return f"{ended} It was tried {run.tries} times, and is not tried again by itself: when the cause is gone, {anew} has it built again."

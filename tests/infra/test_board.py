@@ -134,3 +134,16 @@ def test_what_senders_wrote_is_shown_as_text(website: Website) -> None:
         )
     shown = website.client("viewer").get(f"/ledgerlake/board?day={DAY}&feed=core_rates&entity=HO").text
     assert "&lt;script&gt;alert(1)" in shown and "<script" not in shown and "<b>bold" not in shown
+
+
+def test_a_day_that_a_gate_stopped_says_so_and_what_to_do(website: Website) -> None:
+    bank = TinyBank(website.ledger, load("demo"))
+    bank.clock(DAY, "20:00")
+    bank.arrives("core_rates", "HO", DAY)
+    with bank.ledger.begin() as db:
+        key = days.request(db, DAY, DAY, "complete", days.Coverage((), ()))
+    bank.stops(key, "silver.sales")
+    shown = website.client("viewer").get(f"/ledgerlake/board?day={DAY}").text
+    assert "<b>open, v1 stopped</b>" in shown
+    assert f'<p class="notice">{key} stopped: the gate of silver.sales said stop.' in shown
+    assert f"`ledgerlake restate {DAY} --reason ...`" in shown
