@@ -21,7 +21,7 @@ from unittest.mock import patch
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
@@ -359,6 +359,9 @@ OF_LINES = [
     packed=st.sampled_from([None, "gzip", "as it is"]),
     block=st.integers(1, 40),
 )
+@example(b'"', OF_LINES[2], "utf-8", None, 40)
+@example(b'a,"b\n1,2\n', OF_LINES[2], "utf-8", None, 40)
+@example(b'a,"b""\n1,2\n', OF_LINES[2], "utf-8", None, 40)
 def test_random_bytes_never_crash_it(
     content: bytes, how: dict[str, Any], encoding: str, packed: str | None, block: int
 ) -> None:
@@ -379,6 +382,17 @@ def test_random_bytes_never_crash_it(
                 assert len(texts) == len(rows.lines)
             lines += [*rows.lines.to_pylist(), *(m.line for m in rows.malformed)]
     assert len(lines) == len(set(lines))
+
+
+@pytest.mark.parametrize("names", ['"', 'a,"b', '"a,b,c', 'a,"b"",c'])
+def test_names_with_a_quote_that_is_not_closed_are_refused(names: str) -> None:
+    """They were looked at for ever, and no other file was taken meanwhile."""
+    fmt = DelimitedFormat.model_validate({"kind": "delimited", "quote": '"', "columnLine": True})
+    content = f"{names}\n1,2,3\n".encode()
+    assert format_module("delimited").column_names(io.BytesIO(content), fmt)
+    with pytest.raises(Refused, match="A quote opened in line 1 is not closed there") as no:
+        read(fmt, content, ABC)
+    assert no.value.cause == "open_quote"
 
 
 def parquet(table: pa.Table) -> bytes:

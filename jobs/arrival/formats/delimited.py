@@ -137,6 +137,11 @@ class Reader:
 
     def _column_line(self, data: bytes, line: int) -> tuple[bytes, int]:
         end = data.find(b"\n") + 1 or len(data)
+        if self._quote and data.count(self._quote, 0, end) % 2:
+            raise Refused(
+                "open_quote",
+                f"A quote opened in line {line} is not closed there. Expected the names of the columns in one line, with closed quotes; correct it and send the file again.",
+            )
         names = [n.strip() for n in self._slow_fields(data[:end].decode().rstrip("\r\n"))]
         twice = sorted({n for n in names if names.count(n) > 1})
         if twice:
@@ -341,9 +346,7 @@ def _fields(text: str, separator: str, quote: str | None) -> list[tuple[str, boo
     at = 0
     while True:
         if text.startswith(quote, at):
-            end = at + 1
-            while not (text.startswith(quote, end) and not text.startswith(quote * 2, end)):
-                end += 2 if text.startswith(quote * 2, end) else 1
+            end = _closing(text, quote, at + 1)
             fields.append((text[at + 1 : end].replace(quote * 2, quote), True))
             at = end + 1
         else:
@@ -354,6 +357,15 @@ def _fields(text: str, separator: str, quote: str | None) -> list[tuple[str, boo
         if at >= len(text):
             return fields
         at += len(separator)
+
+
+def _closing(text: str, quote: str, at: int) -> int:
+    """Where the quote that was opened before `at` is closed; the text's end where it is not (in names that are only looked at)."""
+    while (at := text.find(quote, at)) >= 0:
+        if not text.startswith(quote, at + 1):
+            return at
+        at += 2
+    return len(text)
 
 
 class _Patterns:
