@@ -57,26 +57,31 @@ class Sent:
 
     def write(self, inbox: Path) -> Path:
         """The whole of it, its signal last."""
-        target = self._put(inbox, self.data)
+        target = self._put(inbox, self._message())
         if self.signal is not None:
             self._signal(target)
         return target
 
     def begin(self, inbox: Path) -> None:
         """What is seen first of a file that does not come whole: its signal alone, or half of it under the signal of the whole."""
-        target = self._put(inbox, self.data[: len(self.data) // 2])
+        whole = self._message()
+        target = self._put(inbox, whole[: len(whole) // 2])
         if self.way == "signal_first":
             target.unlink()
         self._signal(target)
 
     def finish(self, inbox: Path) -> None:
         """The whole file, under the signal that lies there."""
-        self._put(inbox, self.data)
+        self._put(inbox, self._message())
+
+    def _message(self) -> bytes:
+        """The bytes of the file as they lie in the inbox."""
+        return for_the_bank(self.data) if self.is_encrypted else self.data
 
     def _put(self, inbox: Path, data: bytes) -> Path:
         target = inbox / self.path
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(for_the_bank(data) if self.is_encrypted else data)
+        target.write_bytes(data)
         return target
 
     def _signal(self, target: Path) -> None:
