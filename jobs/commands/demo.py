@@ -167,7 +167,12 @@ def demo(
     data: Annotated[Path | None, typer.Option(help="Folder of the real bank's files.")] = None,
     number: Annotated[int, typer.Option("--days", help="How many business days, one after the other.")] = 1,
     scale: Annotated[str, typer.Option(help="Size of the invented bank: S or M.")] = "S",
-    seed: Annotated[int, typer.Option(help="Seed of the invented bank; the same seed gives the same bytes.")] = 7,
+    seed: Annotated[
+        int,
+        typer.Option(
+            help="Seed of the invented bank; the same seed gives the same bytes (of an encrypted file: inside)."
+        ),
+    ] = 7,
     faults: Annotated[
         str,
         typer.Option(

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import io
-import tarfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -14,6 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from jobs.demo_bank import activity, crm, dealings, general_ledger, other_systems
+from jobs.demo_bank.archives import for_the_bank
 from jobs.demo_bank.encoding import Writer, yuan
 from jobs.demo_bank.faults import ARCHIVES as HOSTILE
 from jobs.demo_bank.faults import KINDS, Plan, Spoilt, plan, spoil, spread
@@ -32,6 +31,7 @@ class Sent:
     """One file as a sender puts it into the inbox. Its signal is written last; `signal` None: the sender forgot it.
 
     `replaces` names the file that this one corrects or repeats: send it when that one has been dealt with.
+    `data` of an encrypted file are its clear bytes: they are the same each time, what is written is not.
     """
 
     feed: str
@@ -46,6 +46,7 @@ class Sent:
     fault: str | None = None
     replaces: str | None = None
     members: tuple[Sent, ...] = ()  # of an archive
+    is_encrypted: bool = False
     way: Way = "whole"
     comes: int = 0  # days after its business date
 
@@ -56,21 +57,26 @@ class Sent:
 
     def write(self, inbox: Path) -> Path:
         """The whole of it, its signal last."""
-        target = self._put(inbox, self.data)
+        target = self._put(inbox, self._message())
         if self.signal is not None:
             self._signal(target)
         return target
 
     def begin(self, inbox: Path) -> None:
         """What is seen first of a file that does not come whole: its signal alone, or half of it under the signal of the whole."""
-        target = self._put(inbox, self.data[: len(self.data) // 2])
+        whole = self._message()
+        target = self._put(inbox, whole[: len(whole) // 2])
         if self.way == "signal_first":
             target.unlink()
         self._signal(target)
 
     def finish(self, inbox: Path) -> None:
         """The whole file, under the signal that lies there."""
-        self._put(inbox, self.data)
+        self._put(inbox, self._message())
+
+    def _message(self) -> bytes:
+        """The bytes of the file as they lie in the inbox."""
+        return for_the_bank(self.data) if self.is_encrypted else self.data
 
     def _put(self, inbox: Path, data: bytes) -> Path:
         target = inbox / self.path
@@ -329,7 +335,7 @@ class DemoBank:
 
 
 def _archives(packed: dict[str, list[Sent]], planned: Plan) -> Iterator[Sent]:
-    """What head office packed, each archive with the signal of its members inside, and then what hides as one; each is given once."""
+    """What is sent packed, each archive with the signal of its members inside, and then what hides as one; each is given once."""
     for name, members in packed.items():
         if not members:
             continue
@@ -338,30 +344,31 @@ def _archives(packed: dict[str, list[Sent]], planned: Plan) -> Iterator[Sent]:
         hostile = [fault for fault in planned.at(name, archive.entity) if fault in HOSTILE]
         for seq, fault in enumerate(hostile, start=2):
             data = HOSTILE[fault]()
-            file_name = ARCHIVES[name].format(entity=archive.entity, date=f"{planned.date:%Y%m%d}", seq=seq)
+            file_name = ARCHIVES[name].pattern.format(entity=archive.entity, date=f"{planned.date:%Y%m%d}", seq=seq)
             signal = f"{file_name}|1||{hashlib.sha256(data).hexdigest()}\n"
             yield Sent(name, archive.entity, planned.date, seq, file_name, data, signal, 1, None, fault)
     packed.clear()
 
 
 def _archive(name: str, members: list[Sent]) -> Sent:
-    first = members[0]
-    file_name = ARCHIVES[name].format(entity=first.entity, date=f"{first.business_date:%Y%m%d}", seq=1)
+    first, archive = members[0], ARCHIVES[name]
+    file_name = archive.pattern.format(entity=first.entity, date=f"{first.business_date:%Y%m%d}", seq=1)
     said = "".join(member.signal or "" for member in members).encode()
-    out = io.BytesIO()
-    # No times: equal content gives equal bytes.
-    with (
-        gzip.GzipFile(filename="", mode="wb", fileobj=out, mtime=0) as packed,
-        tarfile.open(fileobj=packed, mode="w") as archive,
-    ):
-        for path, content in [*((m.file_name, m.data) for m in members), (f"{name}.OK", said)]:
-            entry = tarfile.TarInfo(path)
-            entry.size = len(content)
-            archive.addfile(entry, io.BytesIO(content))
-    data = out.getvalue()
-    signal = f"{file_name}|{len(members)}||{hashlib.sha256(data).hexdigest()}\n"
+    data = archive.pack([*((m.file_name, m.data) for m in members), (f"{name}.OK", said)])
+    # An OpenPGP message guards its bytes itself.
+    digest = "" if archive.is_encrypted else hashlib.sha256(data).hexdigest()
     return Sent(
-        name, first.entity, first.business_date, 1, file_name, data, signal, len(members), None, members=tuple(members)
+        name,
+        first.entity,
+        first.business_date,
+        1,
+        file_name,
+        data,
+        f"{file_name}|{len(members)}||{digest}\n",
+        len(members),
+        None,
+        members=tuple(members),
+        is_encrypted=archive.is_encrypted,
     )
 
 

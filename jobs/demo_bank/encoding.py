@@ -39,7 +39,10 @@ class Encoder(Protocol):
 
 @dataclass(frozen=True)
 class Delimited:
-    """Fields parted by a literal separator; what the header and the trailer hold is parted by it too."""
+    """Fields parted by a literal separator; what the header and the trailer hold is parted by it too.
+
+    `comments`: lines before everything else and before the trailer.
+    """
 
     separator: str
     encoding: str = "gb18030"
@@ -48,6 +51,8 @@ class Delimited:
     is_gzip: bool = False
     column_line: tuple[str, ...] = ()
     system: str = "core"
+    comments: tuple[str, str] | None = None
+    line_end: str = "\n"
 
     def open(self, out: BinaryIO, entity: str, day: date) -> Writer:
         return _DelimitedWriter(self, out, entity, day)
@@ -61,21 +66,26 @@ class _DelimitedWriter:
             gzip.GzipFile(filename="", mode="wb", compresslevel=4, fileobj=out, mtime=0) if form.is_gzip else None
         )
         self._out: Any = self._gzip or out
+        if form.comments:
+            self._line((form.comments[0],))
         if form.has_header:
             self._line(("H", form.system, entity, f"{day:%Y%m%d}", f"{day:%Y%m%d}173500"))
         if form.column_line:
             self._line(form.column_line)
 
     def _line(self, fields: Sequence[str]) -> None:
-        self._out.write((self._form.separator.join(fields) + "\n").encode(self._form.encoding))
+        self._out.write((self._form.separator.join(fields) + self._form.line_end).encode(self._form.encoding))
 
     def add(self, rows: Sequence[Row]) -> None:
         if rows:
-            text = "\n".join(map(self._form.separator.join, rows)) + "\n"
+            end = self._form.line_end
+            text = end.join(map(self._form.separator.join, rows)) + end
             self._out.write(text.encode(self._form.encoding))
 
     def close(self, count: int, stated: str) -> None:
         said = {"count": str(count), "sum": stated}
+        if self._form.comments:
+            self._line((self._form.comments[1],))
         if self._form.trailer:
             self._line(("T", *[said[name] for name in self._form.trailer]))
         if self._gzip:

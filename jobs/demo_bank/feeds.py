@@ -10,7 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from jobs.demo_bank import mainframe, other_systems, rows
+from jobs.demo_bank import hong_kong, mainframe, other_systems, rows
+from jobs.demo_bank.archives import Archive
 from jobs.demo_bank.codes import PRODUCTS
 from jobs.demo_bank.documents import CostSheets, Statement
 from jobs.demo_bank.encoding import Delimited, Encoder, FixedWidth, JsonLines, Parquet, Row
@@ -47,7 +48,7 @@ class Feed:
     parts: int = 1
     hour: Callable[[Any], int] | None = None
     provinces: int = 0  # so many provinces send a file each, not head office
-    packed_in: str | None = None  # the archive in which head office sends it
+    packed_in: str | None = None  # the archive in which its sender packs it
     is_silent: bool = False  # sends nothing where there is nothing to tell
 
     def senders(self, people: Population) -> list[str]:
@@ -81,6 +82,7 @@ def _of_day(name: str) -> Callable[[Population, Day, str], Sequence[Any]]:
     return lambda people, day, entity: getattr(day, name)
 
 
+HONG_KONG = "HK"  # the agent there
 PLUS = Delimited("|+|")
 PARAMETERS = Delimited("|@|", has_header=False, trailer=("count",))
 FEEDS: dict[str, Feed] = {
@@ -293,6 +295,45 @@ FEEDS: dict[str, Feed] = {
             is_silent=True,
         ),
         Feed(
+            "hk_deposits",
+            "HKA_{entity}_DEPOSIT_{date}_{seq}.txt",
+            "head_office",
+            Delimited("|", "big5hkscs", system="hka", comments=("# 香港代理行 存款明細", "# 本日完")),
+            hong_kong.deposits,
+            hong_kong.deposit_row,
+            lambda deposit: deposit.cents,
+            entity=HONG_KONG,
+            packed_in="hk_package",
+        ),
+        Feed(
+            "hk_quotes",
+            "HKA_{entity}_QUOTE_{date}_{seq}.txt",
+            "head_office",
+            Delimited(
+                "\t",
+                "utf-16-le",
+                False,
+                (),
+                column_line=("\ufeffinstrument", "name", "bid", "ask", "business_date"),
+                line_end="\r\n",
+            ),
+            hong_kong.quotes,
+            hong_kong.quote_row,
+            entity=HONG_KONG,
+            packed_in="hk_package",
+        ),
+        Feed(
+            "hk_ledger",
+            "HKA_{entity}_LEDGER_{date}_{seq}.dat",
+            "head_office",
+            mainframe.Tape(),
+            hong_kong.turnovers,
+            hong_kong.turnover_row,
+            lambda turnover: turnover.debit,
+            entity=HONG_KONG,
+            packed_in="hk_package",
+        ),
+        Feed(
             "core_customers",
             "CORE_{entity}_CUST_{date}_{seq}.txt",
             "branch",
@@ -332,7 +373,10 @@ FEEDS: dict[str, Feed] = {
         ),
     )
 }
-# Head office packs its parameters: archive -> pattern of its name.
-ARCHIVES = {"core_params": "CORE_{entity}_PARAMS_{date}_{seq}.tar.gz"}
+# Head office packs its parameters, the agent in Hong Kong all that it has to tell.
+ARCHIVES = {
+    "core_params": Archive("CORE_{entity}_PARAMS_{date}_{seq}.tar.gz", "tar.gz"),
+    "hk_package": Archive("HKA_{entity}_PACKAGE_{date}_{seq}.zip.pgp", "zip", is_encrypted=True),
+}
 # Sent whole every day; a take-on needs them once.
 ONCE_AT_TAKE_ON = {"ref_channels", "calendar", "core_products", "core_branches", "core_hours"}

@@ -1,6 +1,7 @@
-"""The old mainframe's file: EBCDIC records of three kinds, each with its length before it. Written by hand, byte by byte, and not by what reads it.
+"""Files of mainframes: EBCDIC records of three kinds, each with its length before it, the agent's in blocks. Written by hand, byte by byte, and not by what
+reads them.
 
-The layout is expectations/sources/demo/core_legacy.cpy.
+The layouts are expectations/sources/demo/core_legacy.cpy and hk_ledger.cpy.
 """
 
 from __future__ import annotations
@@ -88,8 +89,54 @@ class _MainframeWriter:
         self._record("T" + f"{count:08d}", packed(stated, 15))
 
     def _record(self, *parts: str | bytes) -> None:
-        record = b"".join(part if isinstance(part, bytes) else part.encode(TEXT) for part in parts)
-        self._out.write((len(record) + 4).to_bytes(2, "big") + b"\0\0" + record)
+        self._out.write(described(*parts))
+
+
+@dataclass(frozen=True)
+class Tape:
+    """The agent's ledger: code page 037, packed amounts, records in blocks as they stood on a tape."""
+
+    records_in_a_block: int = 5
+
+    def open(self, out: BinaryIO, entity: str, day: date) -> _TapeWriter:
+        return _TapeWriter(self.records_in_a_block, out, entity, day)
+
+
+class _TapeWriter:
+    def __init__(self, records_in_a_block: int, out: BinaryIO, entity: str, day: date) -> None:
+        self._most, self._out = records_in_a_block, out
+        self._block: list[bytes] = []
+        self._record("H" + "HKA".ljust(4) + entity.ljust(6) + f"{day:%Y%m%d}")
+
+    def add(self, rows: Sequence[Row]) -> None:
+        for subject, name, as_of, currency, entries, debit, credit, net in rows:
+            self._record(
+                f"L{subject:<6}{name:<24}{as_of}{currency}",
+                int(entries).to_bytes(2, "big"),
+                packed(debit, 13),
+                packed(credit, 13),
+                packed(net, 13),
+            )
+
+    def close(self, count: int, stated: str) -> None:
+        self._record("T" + f"{count:08d}", packed(stated, 15))
+        self._write_block()
+
+    def _record(self, *parts: str | bytes) -> None:
+        self._block.append(described(*parts))
+        if len(self._block) == self._most:
+            self._write_block()
+
+    def _write_block(self) -> None:
+        if self._block:
+            self._out.write(described(*self._block))
+            self._block.clear()
+
+
+def described(*parts: str | bytes) -> bytes:
+    """A record, or a block of them, with its descriptor word before it."""
+    content = b"".join(part if isinstance(part, bytes) else part.encode(TEXT) for part in parts)
+    return (len(content) + 4).to_bytes(2, "big") + b"\0\0" + content
 
 
 def packed(amount: str, digits: int) -> bytes:

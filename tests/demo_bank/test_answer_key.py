@@ -68,7 +68,7 @@ def _json_of(inbox: Path, feed: str) -> list[dict[str, Any]]:
     return [json.loads(line, parse_float=Decimal) for f in files for line in f.read_text(encoding="utf-8").splitlines()]
 
 
-def test_figures_agree_with_the_files_read_by_another_engine(tmp_path: Path) -> None:
+def test_figures_agree_with_the_files_read_by_another_engine(tmp_path: Path, home: Path) -> None:
     """K1, K4, K34 and K5 of the first live day and its month, in SQL over nothing but the sent files."""
     bank = DemoBank(seed=5, scale="XS")
     day = bank.first_live_day

@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import json
 import tarfile
+import zipfile
 from collections import defaultdict
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -16,6 +17,7 @@ from xml.etree import ElementTree
 
 import openpyxl
 import pyarrow.parquet as pq
+import pysequoia
 import pytest
 
 from jobs.contracts import load
@@ -159,6 +161,13 @@ def _records(sent: Sent) -> int:
         while data:
             data, number = data[int.from_bytes(data[:2], "big") :], number + 1
         return number - 2  # header and trailer
+    if sent.feed == "hk_ledger":
+        return sum(map(len, _blocks(sent.data))) - 2
+    if sent.feed == "hk_deposits":
+        lines = sent.data.decode("big5hkscs").splitlines()
+        return len([line for line in lines if not line.startswith("#")]) - 2
+    if sent.feed == "hk_quotes":
+        return len(list(csv.DictReader(sent.data.decode("utf-16").splitlines(), delimiter="\t")))
     if sent.file_name.endswith(".parquet"):
         return pq.read_table(BytesIO(sent.data)).num_rows
     if sent.file_name.endswith(".jsonl"):
@@ -181,12 +190,74 @@ def _records(sent: Sent) -> int:
 
 
 def test_parameters_come_in_one_archive_that_says_what_its_members_hold(small_bank: DemoBank) -> None:
-    [sent] = [f for f in small_bank.day_files(small_bank.first_live_day) if f.members]
+    [sent] = [f for f in small_bank.day_files(small_bank.first_live_day) if f.feed == "core_params"]
     with tarfile.open(fileobj=BytesIO(sent.data)) as archive:
         content = {entry.name: archive.extractfile(entry).read() for entry in archive}  # type: ignore[union-attr]
     said = content.pop("core_params.OK").decode().splitlines()
     assert content == {m.file_name: m.data for m in sent.members}
     assert [line.split("|")[:2] for line in said] == [[m.file_name, str(m.rows)] for m in sent.members]
+
+
+def _blocks(data: bytes) -> list[list[bytes]]:
+    """Records of each block, by the lengths that stand before blocks and records; both count their own four bytes."""
+    blocks: list[list[bytes]] = []
+    while data:
+        block, data = data[4 : int.from_bytes(data[:2], "big")], data[int.from_bytes(data[:2], "big") :]
+        blocks.append([])
+        while block:
+            length = int.from_bytes(block[:2], "big")
+            blocks[-1].append(block[4:length])
+            block = block[length:]
+    return blocks
+
+
+def _unpacked(field: bytes) -> int:
+    """Cents of a packed number: its digits, and c or d for the sign."""
+    digits = field.hex()
+    return int(digits[:-1]) * {"c": 1, "d": -1}[digits[-1]]
+
+
+def test_the_agents_package_is_opened_by_hand(small_bank: DemoBank, home: Path, tmp_path: Path) -> None:
+    """As the bank would without the platform: its key, an unzip, and each member by the bytes."""
+    [sent] = [f for f in small_bank.day_files(small_bank.first_live_day) if f.feed == "hk_package"]
+    written, again = (sent.write(tmp_path / inbox).read_bytes() for inbox in ("a", "b"))
+    assert written != again, "each message has a key of its own; what it says is the same"
+    secret = pysequoia.Tsk.from_bytes((home / "secrets" / "pgp.asc").read_bytes())
+    for message in (written, again):
+        assert pysequoia.decrypt(message, decryptor=secret.decryptor()).bytes == sent.data
+    assert Path(f"{tmp_path / 'a' / sent.path}.ok").read_text() == "HKA_HK_PACKAGE_20260915_1.zip.pgp|3||\n"
+    with zipfile.ZipFile(BytesIO(sent.data)) as archive:
+        content = {name: archive.read(name) for name in archive.namelist()}
+    said = content.pop("hk_package.OK").decode().splitlines()
+    assert [line.split("|")[0] for line in said] == list(content) == [m.file_name for m in sent.members]
+    deposits, quotes, ledger = content.values()
+
+    first, header, *lines, last, trailer = deposits.decode("big5hkscs").splitlines()
+    assert (first[:2], header, last[:2]) == ("# ", "H|hka|HK|20260915|20260915173500", "# ")
+    fields = [line.split("|") for line in lines]
+    assert {len(f) for f in fields} == {6}
+    assert trailer == f"T|{len(fields)}|{sum(Decimal(f[3]) for f in fields)}"
+    assert any("深水埗" in f[4] for f in fields), "埗 is in the Big5 of Hong Kong only"
+    with pytest.raises(UnicodeDecodeError):
+        deposits.decode("big5")
+    assert {line.count(b"|") for line in deposits.splitlines()[2:-2]} == {5, 6}, "the second byte of 育 is a |"
+
+    assert quotes[:2] == b"\xff\xfe", "little-endian, as Excel writes it"
+    names, *rows = (line.split("\t") for line in quotes.decode("utf-16").removesuffix("\r\n").split("\r\n"))
+    assert names == ["instrument", "name", "bid", "ask", "business_date"]
+    assert rows[0][:2] == ["USDHKD", "美元兌港元"] and all(0 < Decimal(r[2]) < Decimal(r[3]) for r in rows)
+
+    blocks = _blocks(ledger)
+    assert [len(block) for block in blocks] == [5, 5, 4]
+    head, *records, tail = (record for block in blocks for record in block)
+    assert head.decode("cp037") == "HHKA HK    20260915"
+    assert records[0][:42].decode("cp037") == "L101100CASH ON HAND            20260915HKD"
+    amounts = [[_unpacked(record[at : at + 7]) for at in (44, 51, 58)] for record in records]
+    assert all(debit - credit == net for debit, credit, net in amounts) and any(net < 0 for *_, net in amounts)
+    assert sum(net for *_, net in amounts) == 0, "each entry is a debit and a credit"
+    assert tail[:9].decode("cp037") == f"T{len(records):08d}"
+    assert _unpacked(tail[9:]) == sum(debit for debit, *_ in amounts)
+    assert sum(int.from_bytes(record[42:44], "big") for record in records) == 2 * 40
 
 
 def test_file_names_are_those_that_the_sources_promise(small_bank: DemoBank) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
 import pyarrow.compute as pc
@@ -17,10 +18,13 @@ from jobs.arrival.folder import Folder
 from jobs.arrival.land import land
 from jobs.arrival.outcomes import Landed
 from jobs.contracts import load
-from jobs.demo_bank import Berka, DemoBank, Sent, answer_key
+from jobs.demo_bank import Berka, DemoBank, Sent, answer_key, hong_kong
 from jobs.demo_bank.faults import ARCHIVES as HOSTILE
 from jobs.demo_bank.faults import KINDS
+from jobs.demo_bank.feeds import ARCHIVES
 from jobs.ledger import Ledger, deliveries
+from jobs.privacy.keys import load_keys
+from jobs.privacy.seal import open_sealed
 from tests.demo_bank.test_faults import ALL
 from tests.postgres import installation, new_ledger, postgres  # noqa: F401
 
@@ -71,13 +75,47 @@ def test_no_identifier_of_the_bank_stands_in_any_rows_file(
     small_bank.send_day(bank.inbox, small_bank.first_live_day)
     secret = set().union(*small_bank.people.identifiers().values())
     for one in bank.land():
-        if one.feed == "core_params":
+        if one.feed in ARCHIVES:
             continue  # an archive has no rows of its own
         table = pq.read_table(bank.rows_of(one))
         for name in table.column_names:
             if str(table.schema.field(name).type) == "string":
                 found = set(pc.unique(table.column(name)).to_pylist()) & secret
                 assert not found, f"{one.file_name}: {name} holds {len(found)} clear identifiers"
+
+
+def test_the_agents_encrypted_package_lands_as_three_feeds(
+    platform: Callable[[str], Platform], small_bank: DemoBank
+) -> None:
+    """What was told of the day stands in the rows, character by character and cent by cent; what is kept of the package is what was sent."""
+    bank, day = platform("demo"), small_bank.day(small_bank.first_live_day)
+    [package] = [sent for sent in small_bank.day_files(day.date) if sent.feed == "hk_package"]
+    written = package.write(bank.inbox).read_bytes()
+    landed = {one.feed: one for one in bank.land()}
+    states = {feed: (one.state, one.rows, one.money) for feed, one in landed.items()}
+    deposits, quotes, turnovers = (
+        tell(small_bank.people, day, "HK") for tell in (hong_kong.deposits, hong_kong.quotes, hong_kong.turnovers)
+    )
+    assert states == {
+        "hk_deposits": ("verified", len(deposits), Decimal(sum(d.cents for d in deposits)) / 100),
+        "hk_quotes": ("verified", len(quotes), None),
+        "hk_ledger": ("verified", len(turnovers), Decimal(sum(t.debit for t in turnovers)) / 100),
+        "hk_package": ("loaded", None, None),
+    }
+    rows = {feed: pq.read_table(bank.rows_of(landed[feed])).to_pylist() for feed in states if feed != "hk_package"}
+    assert [(r["receipt_no"], r["product"], r["remark"] or "") for r in rows["hk_deposits"]] == [
+        (d.receipt_no, d.product, d.remark) for d in deposits
+    ]
+    assert [(r["name"], Decimal(r["bid"]), Decimal(r["ask"])) for r in rows["hk_quotes"]] == [
+        (name, Decimal(bid) / 10**6, Decimal(ask) / 10**6) for _, name, bid, ask in quotes
+    ]
+    assert [(r["subject_name"], int(r["entries"]), Decimal(r["net"])) for r in rows["hk_ledger"]] == [
+        (t.name, t.entries, Decimal(t.debit - t.credit) / 100) for t in turnovers
+    ]
+    with bank.ledger.begin() as db:
+        raw = deliveries.get(db, landed["hk_package"].delivery_id).raw_uri
+    with open_sealed(Path(raw), load_keys()) as kept:
+        assert kept.read() == written
 
 
 def test_a_faulty_day_ends_as_the_answer_key_says(platform: Callable[[str], Platform], small_bank: DemoBank) -> None:
@@ -108,7 +146,7 @@ def test_a_faulty_day_ends_as_the_answer_key_says(platform: Callable[[str], Plat
         elif caught.fault == "F20":
             assert states[lane] == ["verified", "ignored_duplicate"]
     clean = {lane for lane, s in states.items() if lane not in {(c.feed, c.entity) for c in key["caught"]}}
-    assert all(set(states[lane]) == {"loaded" if lane[0] == "core_params" else "verified"} for lane in clean)
+    assert all(set(states[lane]) == {"loaded" if lane[0] in ARCHIVES else "verified"} for lane in clean)
     first = next(x for x in landed if (x.feed, x.entity) == ("core_transactions", "b01"))
     told = key["feeds"]["core_transactions"]["b01"]
     assert (first.rows, first.money) == (told["received_rows"], told["received_money"])
