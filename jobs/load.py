@@ -312,16 +312,20 @@ def _settle(
             db, batch_id=batch_id, table=table.table, subject=delivery.delivery_id, **balance.as_record()
         )
     seam("before_live")
-    totals = {
+    totals: dict[str, Any] = {
         f"{part}_{unit}": found.get(f"{part}_{unit}") or (0 if unit == "rows" else NO_MONEY)
         for part in ("accepted", "rejected", "duplicate")
         for unit in ("rows", "money")
     }
     with bank.ledger.begin() as db:
+        deliveries.lock_lane(db, delivery)
         current = deliveries.get(db, delivery.delivery_id)
         replayed = fixes.running(db, batch_id, delivery.delivery_id)
         if current.state != "verified" and not replayed:
             return current.state
+        if (above := deliveries.outranked_by(db, current)) is not None:
+            deliveries.supersede(db, current, above, run_id, live_batch=batch_id, **totals)
+            return _overtaken(db, current, above, replayed)
         if replayed and outcome in ("stop", "hold"):
             for fix in replayed:
                 fixes.end(db, fix, delivery.delivery_id, "failed", why)
@@ -350,7 +354,7 @@ def _settle(
         deliveries.go_live(
             db, delivery.delivery_id, batch_id, run_id, dates=dates, totals=totals, is_read=is_read, cause=cause
         )
-        for former in deliveries.replaced_by(db, delivery.delivery_id):
+        for former in deliveries.replaced_by(db, delivery.delivery_id) + deliveries.refused_below(db, current):
             batches.close_cases(db, delivery_id=former, note=f"sent again as {delivery.delivery_id}")
         if replayed:
             _end_replays(db, table, gate, delivery, replayed)
@@ -360,6 +364,14 @@ def _settle(
         ]
         days.mark_changed(db, delivery, affected)
         return deliveries.get(db, delivery.delivery_id).state
+
+
+def _overtaken(db: Connection, delivery: Row[Any], above: Row[Any], replayed: Sequence[int]) -> str:
+    """Another delivery counts in its lane, whatever its gate says of this one: no day is told anew, and nobody is asked for anything."""
+    for fix in replayed:
+        fixes.end(db, fix, delivery.delivery_id, "overtaken", f"{above.delivery_id} counts")
+    batches.close_cases(db, delivery_id=delivery.delivery_id, note=f"{above.delivery_id} counts")
+    return "superseded"
 
 
 def _money_corrected(table: Table, delivery: Row[Any], decided: Repairs) -> Decimal:
@@ -421,9 +433,8 @@ def _end_replays(db: Any, table: Table, gate: Gate, delivery: Row[Any], replayed
     left = {failed["rule"] for failed in gate.failed if failed["on_fail"] == "quarantine" and failed["unexpected"]}
     note = f"fixed by {', '.join(f'fix {fix}' for fix in replayed)}"
     batches.close_cases(db, delivery_id=delivery.delivery_id, note=note, but=left)
-    state = deliveries.get(db, delivery.delivery_id).state
     for fix in replayed:
-        fixes.end(db, fix, delivery.delivery_id, "overtaken" if state == "superseded" else "done")
+        fixes.end(db, fix, delivery.delivery_id, "done")
 
 
 def _open_cases(bank: Bank, db: Any, table: Table, gate: Gate, delivery: Row[Any], batch_id: int, run_id: str) -> None:

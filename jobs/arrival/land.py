@@ -136,11 +136,12 @@ class _Landing:
 
     # --- claims -------------------------------------------------------------------------------------------------------
 
-    def _claim(self, waiting: list[Arrived], part_of: str | None = None) -> list[tuple[Arrived, str]]:
+    def _claim(self, waiting: list[Arrived], archive: Row[Any] | None = None) -> list[tuple[Arrived, str]]:
         """Each file with its delivery, new or claimed before. One transaction; sorted by path, so two runs do not block
-        each other for ever. `part_of`: the archive that they are members of.
+        each other for ever. `archive`: that they are members of; a member whose name says no version has the archive's.
         """
         claimed: list[tuple[Arrived, str]] = []
+        version = archive.version if archive else 1
         with self.ledger.begin() as db:
             today = self.catalog.profile.today(clock.now(db))
             known = deliveries.by_claim(db, [claim_key(a) for a in waiting])
@@ -157,10 +158,11 @@ class _Landing:
                     entity=lane.entity if lane else NOBODY,
                     business_date=lane.business_date if lane else today,
                     seq=lane.seq if lane else 1,
+                    version=lane.version if lane and lane.version is not None else version,
                     file_name=arrived.name,
                     uri=arrived.uri,
                     run_id=self.run_id,
-                    part_of=part_of,
+                    part_of=archive.delivery_id if archive else None,
                 )
                 claimed.append((arrived, new or deliveries.by_claim(db, [key])[key].delivery_id))
         return claimed
@@ -344,7 +346,7 @@ class _Landing:
             return any(m.cause == C3_COLUMN for m in deliveries.members(db, archive.delivery_id))
 
     def _member(self, inner: Arrived, content: BinaryIO, archive: Row[Any], locks: Connection) -> Iterator[Landed]:
-        [(_, delivery_id)] = self._claim([inner], part_of=archive.delivery_id)
+        [(_, delivery_id)] = self._claim([inner], archive)
         with self._lock(locks, delivery_id):  # ours with the archive's: nobody else reads this archive
             with self.ledger.begin() as db:
                 delivery = deliveries.get(db, delivery_id)

@@ -15,12 +15,13 @@ TAKE_ON = "TAKEON"  # the entity of deliveries that bring years of history at on
 
 @dataclass(frozen=True)
 class Lane:
-    """Feed, entity, business date and batch number, as the name says them."""
+    """Feed, entity, business date, batch number and version, as the name says them (`version` None: it says none)."""
 
     source: Source
     entity: str
     business_date: date
     seq: int
+    version: int | None = None
 
     @property
     def feed(self) -> str:
@@ -48,7 +49,8 @@ def lane_of(catalog: Catalog, path: str) -> Lane:
             "rename the file and send it again.",
         ) from error
     entity = found.get("entity") or (parts[1] if len(parts) > 1 else source.system)
-    return Lane(source, entity, business_date, int(found.get("seq") or 1))
+    version = found.get("version")
+    return Lane(source, entity, business_date, int(found.get("seq") or 1), int(version) if version else None)
 
 
 def _unknown(catalog: Catalog, path: str) -> str:

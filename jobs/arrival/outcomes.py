@@ -62,13 +62,16 @@ class Outcomes:
             db.execute(lock, {"h": f"{self.ledger.schema}.{intake.sha256}"})
             if not _is_arriving(db, delivery):
                 return None
+            deliveries.lock_lane(db, delivery)
             twin = self._twin(db, delivery, intake)
-            if twin is None:
-                return self._verified(db, delivery, intake, raw, rows)
-            if _lane(twin) == _lane(delivery):
+            if twin is not None and _lane(twin) == _lane(delivery):
                 landed = self._duplicate(db, delivery, intake, twin)
-            else:
+            elif twin is not None:
                 landed = self._refused(db, delivery, _came_elsewhere(twin), intake, raw)
+            elif (above := deliveries.outranked_by(db, delivery)) is not None:
+                landed = self._superseded(db, delivery, above, intake, raw)
+            else:
+                return self._verified(db, delivery, intake, raw, rows)
         # The ledger no longer counts on these files; should we die here, they are only of no use.
         rows.unlink(missing_ok=True)
         if landed.state == "ignored_duplicate":
@@ -78,7 +81,10 @@ class Outcomes:
     def refuse(self, delivery: Row[Any], refusal: Refused, intake: Intake | None, raw: Path | None) -> Landed | None:
         """Refused with a case. `intake` and `raw` are what was read and kept, None where nothing may be kept."""
         with self.ledger.begin() as db:
-            return self._refused(db, delivery, refusal, intake, raw) if _is_arriving(db, delivery) else None
+            if not _is_arriving(db, delivery):
+                return None
+            deliveries.lock_lane(db, delivery)
+            return self._refused(db, delivery, refusal, intake, raw)
 
     def unpacked(self, archive: Row[Any], intake: Intake, raw: Path | None, states: Sequence[str]) -> Landed | None:
         """The archive itself: loaded when each of its members came in, partly when one was refused. Its rows are its members'."""
@@ -90,10 +96,7 @@ class Outcomes:
                 return None
             values = {**_values(intake, raw), "received_rows": None, "received_money": None}
             deliveries.set_state(db, archive.delivery_id, state, self.run_id, reason=reason, **values)
-            lane = {"feed": archive.feed, "business_date": archive.business_date, "entity": archive.entity}
-            for before in deliveries.find(db, **lane, states=["refused"]):
-                if before.seq == archive.seq:
-                    batches.close_cases(db, delivery_id=before.delivery_id, note=f"sent again as {archive.delivery_id}")
+            _close_cases_below(db, archive)
         return landed_as(archive, state, reason=reason)
 
     def _verified(self, db: Connection, delivery: Row[Any], intake: Intake, raw: Path, rows: Path) -> Landed:
@@ -101,11 +104,7 @@ class Outcomes:
         values = {**_values(intake, raw), "rows_uri": str(rows), "verified_at": datetime.now(UTC)}
         deliveries.set_state(db, delivery.delivery_id, "verified", self.run_id, reason=note, **values)
         self._say_drift(db, delivery, intake)
-        # A good file settles the cases of refused ones that it replaces.
-        lane = {"feed": delivery.feed, "business_date": delivery.business_date, "entity": delivery.entity}
-        for refused in deliveries.find(db, **lane, states=["refused"]):
-            if refused.seq == delivery.seq:
-                batches.close_cases(db, delivery_id=refused.delivery_id, note=f"sent again as {delivery.delivery_id}")
+        _close_cases_below(db, delivery)
         return landed_as(delivery, "verified", rows=intake.totals.rows, money=intake.totals.money, reason=note)
 
     def _say_drift(self, db: Connection, delivery: Row[Any], intake: Intake) -> None:
@@ -128,11 +127,16 @@ class Outcomes:
             batches.alert(db, f"in_clear|{delivery.feed}|{name}", "in_clear", message)
 
     def _duplicate(self, db: Connection, delivery: Row[Any], intake: Intake, twin: Row[Any]) -> Landed:
-        reason = f"The same bytes as {twin.delivery_id} ({twin.file_name}), which counts; nothing was loaded twice."
-        if twin.seq != delivery.seq and fixes.is_asked_again(db, twin.delivery_id):
+        what = f"which {twin.superseded_by} replaced" if twin.state == "superseded" else "which counts"
+        reason = f"The same bytes as {twin.delivery_id} ({twin.file_name}), {what}; nothing was loaded twice."
+        if not _may_replace(delivery, twin) and fixes.is_asked_again(db, twin.delivery_id):
             reason += (
-                f" That file was asked for again: to take its place it has to come with its batch number {twin.seq}."
+                f" That file was asked for again: to take its place it has to come with its batch number {twin.seq}"
             )
+            reason += f" and version {twin.version} or a higher one." if delivery.version < twin.version else "."
+        elif twin.seq == delivery.seq and twin.version < delivery.version:
+            deliveries.raise_version(db, twin, delivery, self.run_id)
+            reason += f" It is version {delivery.version} from now on."
         values = {**_values(intake, None), "cause": "same_bytes"}
         deliveries.set_state(db, delivery.delivery_id, "ignored_duplicate", self.run_id, reason=reason, **values)
         return landed_as(delivery, "ignored_duplicate", cause="same_bytes", reason=reason)
@@ -140,6 +144,9 @@ class Outcomes:
     def _refused(
         self, db: Connection, delivery: Row[Any], refusal: Refused, intake: Intake | None, raw: Path | None
     ) -> Landed:
+        # Nobody asks for the right file where another counts. What nothing may be kept of is told all the same.
+        if intake and raw and (above := deliveries.outranked_by(db, delivery)) is not None:
+            return self._superseded(db, delivery, above, intake, raw, f"It would have been refused: {refusal.reason}")
         source = self.catalog.sources.get(delivery.feed)
         rows, money = (intake.totals.rows, intake.totals.money) if intake else (None, None)
         values = {**(_values(intake, raw) if intake else {}), "cause": refusal.cause}
@@ -164,6 +171,12 @@ class Outcomes:
         log.warning("delivery_refused", **what, reason=refusal.reason)
         return landed_as(delivery, "refused", rows=rows, money=money, cause=refusal.cause, reason=refusal.reason)
 
+    def _superseded(
+        self, db: Connection, delivery: Row[Any], above: Row[Any], intake: Intake, raw: Path, why: str | None = None
+    ) -> Landed:
+        reason = deliveries.supersede(db, delivery, above, self.run_id, why, **_values(intake, raw))
+        return landed_as(delivery, "superseded", reason=reason)
+
     def _twin(self, db: Connection, delivery: Row[Any], intake: Intake) -> Row[Any] | None:
         """The earlier delivery of equal bytes that forbids this one: in the same lane unless it was asked for again, elsewhere of an
         increment.
@@ -174,24 +187,44 @@ class Outcomes:
             return None  # a slice is known by where it begins: a value that changes there and back brings equal bytes
         twins = [t for t in deliveries.same_bytes(db, intake.sha256, delivery.delivery_id) if t.feed == delivery.feed]
         if in_lane := [t for t in twins if _lane(t) == _lane(delivery)]:
-            return None if self._is_answer(db, delivery, in_lane[-1]) else in_lane[-1]
+            twin = max((t for t in in_lane if t.seq == delivery.seq), key=deliveries.rank, default=in_lane[-1])
+            return None if self._is_answer(db, delivery, twin) or _is_back(delivery, twin) else twin
         if not twins:
             return None
         return twins[0] if self.catalog.sources[delivery.feed].kind in ("increment", "events", "correction") else None
 
     def _is_answer(self, db: Connection, delivery: Row[Any], twin: Row[Any]) -> bool:
-        """The twin was asked for again and this is what the sender has: it takes the twin's place, which only its own batch number does, and only as the first answer."""
-        if twin.seq != delivery.seq or twin.state == "superseded" or not fixes.is_asked_again(db, twin.delivery_id):
+        """The twin was asked for again and this is what the sender has: it takes the twin's place, which only its own batch number does, in no lower version, and only as the first answer."""
+        if (
+            not _may_replace(delivery, twin)
+            or twin.state == "superseded"
+            or not fixes.is_asked_again(db, twin.delivery_id)
+        ):
             return False
         lane = {"feed": twin.feed, "business_date": twin.business_date, "entity": twin.entity}
         came = deliveries.find(db, **lane, states=["verified", "held", *LIVE_STATES])
-        return not any(d.seq == twin.seq and d.delivery_id > twin.delivery_id for d in came)
+        return not any(d.seq == twin.seq and deliveries.rank(d) > deliveries.rank(twin) for d in came)
 
 
 def _is_arriving(db: Connection, delivery: Row[Any]) -> bool:
     """Nobody else settled it; the row stays locked until the transaction ends."""
     query = text("select state from deliveries where delivery_id = :d for update")
     return db.execute(query, {"d": delivery.delivery_id}).scalar_one() == "arriving"
+
+
+def _may_replace(delivery: Row[Any], twin: Row[Any]) -> bool:
+    return bool(twin.seq == delivery.seq and twin.version <= delivery.version)
+
+
+def _is_back(delivery: Row[Any], twin: Row[Any]) -> bool:
+    """A higher version takes back what replaced the twin."""
+    return bool(twin.state == "superseded" and twin.seq == delivery.seq and twin.version < delivery.version)
+
+
+def _close_cases_below(db: Connection, delivery: Row[Any]) -> None:
+    """A good file settles the cases of refused ones in the place of which it came."""
+    for refused in deliveries.refused_below(db, delivery):
+        batches.close_cases(db, delivery_id=refused, note=f"sent again as {delivery.delivery_id}")
 
 
 def _lane(delivery: Row[Any]) -> tuple[str, str, date]:

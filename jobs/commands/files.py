@@ -17,7 +17,7 @@ from jobs.ledger.models import DeliveryEvent
 COLUMNS = ["delivery_id", "feed", "entity", "business_date", "state", "received_rows", "accepted_rows", "rejected_rows", "duplicate_rows", "received_money"]  # fmt: skip
 MOVE = ["received_money", "duplicate_rows", "accepted_rows", "rejected_rows", "received_rows"]
 ONE = [
-    "delivery_id", "file_name", "feed", "entity", "business_date", "state", "reason", "received_rows", "accepted_rows", "rejected_rows",
+    "delivery_id", "file_name", "feed", "entity", "business_date", "version", "state", "reason", "received_rows", "accepted_rows", "rejected_rows",
     "duplicate_rows", "received_money", "size", "encoding", "characters", "supersedes", "superseded_by", "sha256",
 ]  # fmt: skip
 

@@ -65,18 +65,25 @@ class Schedule(Strict):
         return self.required if self.owed is None else self.owed
 
 
+# Placeholder, or bracket, of the pattern of a name -> what it is in a regular expression.
+NAME_PARTS = {
+    "{entity}": r"(?P<entity>[A-Za-z0-9]+)", "{date}": r"(?P<date>\d{8})", "{seq}": r"(?P<seq>\d{1,6})", "{version}": r"(?P<version>\d{1,6})",
+    "[": "(?:", "]": ")?",
+}  # fmt: skip
+
+
 class Files(Strict):
-    """Names of the files. Placeholders: {entity}, {date} (YYYYMMDD, the business date), {seq} (batch number)."""
+    """Names of the files. Placeholders: {entity}, {date} (YYYYMMDD, the business date), {seq} (batch number), {version} (of the same batch number the highest counts,
+    whatever came last). A part in square brackets may be missing, and its number is 1 then: `PAY_{entity}_{date}[_v{version}].csv`."""
 
     pattern: str
     signal: Literal["ok", "none"] = Field("ok", description="`ok`: read only what a `.ok` file announces")
     encrypted: Literal["pgp"] | None = Field(None, description="the file is an OpenPGP message for the bank's key")
 
     def regex(self) -> re.Pattern[str]:
-        """File name -> entity, date, seq (the last two are digits)."""
-        groups = {"entity": r"(?P<entity>[A-Za-z0-9]+)", "date": r"(?P<date>\d{8})", "seq": r"(?P<seq>\d{1,6})"}
-        parts = re.split(r"\{(\w+)\}", self.pattern)
-        return re.compile("".join(groups[p] if i % 2 else re.escape(p) for i, p in enumerate(parts)))
+        """File name -> entity, date, seq, version (all but the first are digits)."""
+        parts = re.split(r"(\{\w+\}|[][])", self.pattern)
+        return re.compile("".join(NAME_PARTS.get(p, re.escape(p)) for p in parts))
 
     def name(self, *, entity: str, business_date: date, seq: int) -> str:
         return self.pattern.format(entity=entity, date=f"{business_date:%Y%m%d}", seq=seq)
@@ -84,9 +91,25 @@ class Files(Strict):
     @field_validator("pattern")
     @classmethod
     def _placeholders(cls, value: str) -> str:
-        found = set(re.findall(r"\{(\w+)\}", value))
-        if not {"date"} <= found or found - {"entity", "date", "seq"}:
-            raise ValueError(f"pattern {value} needs {{date}} and may have {{entity}} and {{seq}}")
+        found = re.findall(r"\{\w+\}", value)
+        if "{date}" not in found or not {*found} <= NAME_PARTS.keys() or len({*found}) < len(found):
+            raise ValueError(
+                f"pattern {value} needs {{date}} and may have {{entity}}, {{seq}} and {{version}}, each of them once"
+            )
+        whole, optional = re.sub(r"\[[^][]*\]", "", value), re.findall(r"\[([^][]*)\]", value)
+        if re.search(r"[][]", whole) or any(
+            re.findall(r"\{\w+\}", p) not in (["{seq}"], ["{version}"]) for p in optional
+        ):
+            raise ValueError(
+                f"pattern {value}: square brackets stand round a part with {{seq}} or {{version}}, which may be missing"
+            )
+        neighbours = r"(?=\{(\w+)\}([^{]*)\{(\w+)\})"
+        for one, between, other in re.findall(neighbours, re.sub(r"[][]", "", value)) + re.findall(neighbours, whole):
+            mixed = "[^A-Za-z0-9]" if "entity" in (one, other) else r"\D"
+            if "date" not in (one, other) and not re.search(mixed, between):
+                raise ValueError(
+                    f"pattern {value}: nothing parts {{{one}}} from {{{other}}}. Write for instance {{{one}}}_{{{other}}}"
+                )
         return value
 
 

@@ -46,6 +46,7 @@ def claim(
     file_name: str,
     uri: str,
     run_id: str,
+    version: int = 1,
     part_of: str | None = None,
 ) -> str | None:
     """Claim a file: a new delivery's id, or None when it was claimed before (by a run that may have died: see
@@ -59,6 +60,7 @@ def claim(
         entity=entity,
         business_date=business_date,
         seq=seq,
+        version=version,
         file_name=file_name,
         uri=uri,
         claim_key=claim_key,
@@ -157,16 +159,18 @@ def go_live(
     is_read: bool = True,
     cause: str | None = None,
 ) -> None:
-    """The gate passed: the delivery's rows of this batch count from now on, and an earlier delivery of its lane and
-    batch number no longer does. `is_read`: whether a table is built from its feed, so that its days are to be built again;
-    `cause`: why, where it is no mere arrival.
+    """The gate passed: the delivery's rows of this batch count from now on, and those of its lane and batch number that it outranks
+    no longer do; where one that counts outranks it, it is superseded at once. `is_read`: whether a table is built from its feed, so that its days are to be built
+    again; `cause`: why, where it is no mere arrival.
 
-    Two deliveries of one lane go live one after the other, whatever their batches; the later by receipt stays. The
+    Two deliveries of one lane go live one after the other, whatever their batches; the higher in rank stays. The
     same delivery twice is once."""
-    lane = get(db, delivery_id)
-    lock(db, f"lane|{lane.feed}|{lane.entity}|{lane.business_date}|{lane.seq}")
+    lock_lane(db, get(db, delivery_id))
     delivery = get(db, delivery_id)
     if delivery.live_batch == batch_id:
+        return
+    if (above := outranked_by(db, delivery)) is not None:
+        supersede(db, delivery, above, run_id, live_batch=batch_id, **totals)
         return
     # Of a delivery that was loaded again: the dates of its former batch.
     touched = {values["business_date"] for values in dates} | dates_of(db, [delivery_id])
@@ -174,28 +178,15 @@ def go_live(
         db.execute(
             insert(DeliveryDate).values(delivery_id=delivery_id, batch_id=batch_id, **values).on_conflict_do_nothing()
         )
-    former = sorted(_live_in_lane(db, delivery), key=_age)
-    if former and _age(former[-1]) > _age(delivery):
-        by = former[-1].delivery_id
-        set_state(
-            db,
-            delivery_id,
-            "superseded",
-            run_id,
-            reason=f"a later delivery came first: {by}",
-            live_batch=batch_id,
-            superseded_by=by,
-            **totals,
-        )
-        return
+    former = sorted(_in_lane(db, delivery, LIVE_STATES), key=rank)
     for row in former:
         change = _change(row, totals)
         set_state(
             db, row.delivery_id, "superseded", run_id, reason=f"replaced by {delivery_id}: {change}",
             superseded_by=delivery_id,
         )  # fmt: skip
-    for row in _held_in_lane(db, delivery):
-        if _age(row) < _age(delivery):
+    for row in _in_lane(db, delivery, ("held",)):
+        if rank(row) < rank(delivery):
             values = {"reason": f"replaced by {delivery_id}", "superseded_by": delivery_id}
             set_state(db, row.delivery_id, "superseded", run_id, **values)
     state = "partly_loaded" if totals.get("rejected_rows") else "loaded"
@@ -216,19 +207,53 @@ def go_live(
         mark_dirty(db, business_date, delivery, cause or ("resend" if former else "arrived"))
 
 
-def _live_in_lane(db: Connection, delivery: Row[Any]) -> Sequence[Row[Any]]:
-    """Other live deliveries of the same lane and batch number."""
-    return _in_lane(db, delivery, LIVE_STATES)
+def lock_lane(db: Connection, delivery: Row[Any]) -> None:
+    """What counts of a lane and batch number is decided by one at a time, until the transaction ends."""
+    lock(db, f"lane|{delivery.feed}|{delivery.entity}|{delivery.business_date}|{delivery.seq}")
 
 
-def _held_in_lane(db: Connection, delivery: Row[Any]) -> Sequence[Row[Any]]:
-    """Others that wait for a person."""
-    return _in_lane(db, delivery, ("held",))
+def rank(delivery: Row[Any]) -> tuple[int, datetime, int]:
+    """Which of several deliveries of a lane and batch number counts: the highest version, of equal ones the last by receipt; the bank's clock may stand still, then
+    the number decides."""
+    return delivery.version, delivery.received_at, int(delivery.delivery_id.removeprefix("D"))
+
+
+def outranked_by(db: Connection, delivery: Row[Any]) -> Row[Any] | None:
+    """The delivery that counts of the same lane and batch number, where it is higher in rank: then nothing of this one ever will."""
+    counts = max(_in_lane(db, delivery, LIVE_STATES), key=rank, default=None)
+    return counts if counts is not None and rank(counts) > rank(delivery) else None
+
+
+def supersede(
+    db: Connection, delivery: Row[Any], by: Row[Any], run_id: str, why: str | None = None, **values: Any
+) -> str:
+    """The delivery came to a lane in which `by` counts and outranks it: it is kept, and no day is told anew. `why`: what else is to be said of it. Returns the reason."""
+    if by.version > delivery.version:
+        reason = f"version {delivery.version}, and version {by.version} counts: {by.delivery_id} ({by.file_name})"
+    else:
+        reason = f"a later delivery came first: {by.delivery_id}"
+    reason += f". {why}" if why else ""
+    set_state(db, delivery.delivery_id, "superseded", run_id, reason=reason, superseded_by=by.delivery_id, **values)
+    return reason
+
+
+def refused_below(db: Connection, delivery: Row[Any]) -> list[str]:
+    """The refused deliveries of the same lane and batch number in the place of which this one came."""
+    return [row.delivery_id for row in _in_lane(db, delivery, ("refused",)) if rank(row) < rank(delivery)]
+
+
+def raise_version(db: Connection, delivery: Row[Any], again: Row[Any], run_id: str) -> None:
+    """The same bytes came `again` under a higher version: the delivery is that version from now on, and a lower one does not replace it."""
+    db.execute(update(Delivery).where(Delivery.delivery_id == delivery.delivery_id).values(version=again.version))
+    why = f"came again as version {again.version}: {again.delivery_id} ({again.file_name}); it counts as that version"
+    note(db, delivery.delivery_id, delivery.state, run_id, why)
 
 
 def _in_lane(db: Connection, delivery: Row[Any], states: Sequence[str]) -> Sequence[Row[Any]]:
+    """Others of the same lane and batch number."""
+    columns = (Delivery.delivery_id, Delivery.file_name, Delivery.version, Delivery.received_at, Delivery.accepted_rows, Delivery.accepted_money)  # fmt: skip
     return db.execute(
-        select(Delivery.delivery_id, Delivery.received_at, Delivery.accepted_rows, Delivery.accepted_money)
+        select(*columns)
         .where(
             Delivery.feed == delivery.feed,
             Delivery.entity == delivery.entity,
@@ -247,11 +272,6 @@ def _change(former: Row[Any], totals: dict[str, Any]) -> str:
     money, was = (Decimal(value or 0).quantize(CENT) for value in (totals.get("accepted_money"), former.accepted_money))
     in_money = f", {money:,} ({money - was:+,})" if money or was else ""
     return f"{rows:,} accepted rows ({rows - before:+,}){in_money}"
-
-
-def _age(delivery: Row[Any]) -> tuple[datetime, int]:
-    """Order of receipt; the bank's clock may stand still, then the number decides."""
-    return delivery.received_at, int(delivery.delivery_id.removeprefix("D"))
 
 
 def mark_dirty(db: Connection, business_date: date, delivery: Row[Any], cause: str) -> None:

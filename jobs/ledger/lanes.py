@@ -229,8 +229,12 @@ def _is_remembered(branch: Row[Any] | None, day: date) -> bool:
 
 
 def _answer(rows: Sequence[Row[Any]]) -> Row[Any] | None:
-    """The delivery that a lane is known by: of each batch number the newest that nothing replaced; of those the worst."""
-    newest: dict[int, Row[Any]] = {row.seq: row for row in rows if row.state not in REPLACED}
+    """The delivery that a lane is known by: of each batch number the highest in rank (version, then receipt) that nothing replaced; of those the worst."""
+    newest: dict[int, Row[Any]] = {}
+    for row in rows:
+        known = newest.get(row.seq)
+        if row.state not in REPLACED and (known is None or deliveries.rank(row) > deliveries.rank(known)):
+            newest[row.seq] = row
     rank = {state: n for n, state in enumerate(WORST_FIRST)}
     return min(
         reversed(newest.values()), key=lambda row: rank.get(row.state, len(rank)), default=None

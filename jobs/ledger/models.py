@@ -86,6 +86,7 @@ class Delivery(Base):
     entity: Mapped[str]
     business_date: Mapped[dt.date]
     seq: Mapped[int] = mapped_column(default=1)
+    version: Mapped[int] = mapped_column(default=1, server_default=text("1"))  # of the same seq the highest counts
     file_name: Mapped[str]
     uri: Mapped[str]
     claim_key: Mapped[str]

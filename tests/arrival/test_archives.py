@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from jobs.arrival import packed
 from jobs.arrival.errors import Refused
-from jobs.contracts.source import ArchiveFile
+from jobs.contracts.source import ArchiveFile, Files
 from jobs.ledger import batches, deliveries
 from jobs.privacy import pgp
 from jobs.privacy.seal import open_sealed
@@ -155,6 +155,25 @@ def test_a_corrected_archive_brings_only_what_changed(packing: Bank) -> None:
     assert [one.state for one in packing.land()] == ["verified", "refused", "partly_loaded"]
     packing.send("core_all", tar((FIRST, b01()), (SECOND, b02())), ARCHIVE, entity="HO")
     assert [one.state for one in packing.land("run-2")] == ["ignored_duplicate", "verified", "loaded"]
+
+
+def test_members_have_the_version_of_their_archive(packing: Bank) -> None:
+    """Version 2 of the archive, then version 1: of the branch that both bring version 2 counts, of the other the only one there is."""
+    names = Files(pattern="CORE_{entity}_ALL_{date}_{seq}_v{version}.tar.gz")
+    bank = packing.with_source("core_all", files=names)
+    bank.send("core_all", tar((FIRST, b01())), f"CORE_HO_ALL_{DAY}_1_v2.tar.gz", entity="HO")
+    first, _ = bank.land()
+    with bank.ledger.begin() as db:
+        deliveries.go_live(db, first.delivery_id, 1, "run-1", dates=[], totals={})
+    corrected = b01(("1", "77.00", ""))
+    bank.send("core_all", tar((FIRST, corrected), (SECOND, b02())), f"CORE_HO_ALL_{DAY}_1_v1.tar.gz", entity="HO")
+    assert [one.state for one in bank.land("run-2")] == ["superseded", "verified", "loaded"]
+    with bank.ledger.begin() as db:
+        assert sorted((d.file_name, d.version) for d in deliveries.find(db, feed="movements")) == [
+            (FIRST, 1),
+            (FIRST, 2),
+            (SECOND, 1),
+        ]
 
 
 def test_a_run_that_dies_between_two_members_is_gone_on_with(packing: Bank, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -77,7 +77,9 @@ class TinyBank:
         with self.ledger.begin() as db:
             clock.set_now(db, at(day, clock_time))
 
-    def claim(self, feed: str, entity: str, day: date, *, seq: int = 1, name: str | None = None) -> str:
+    def claim(
+        self, feed: str, entity: str, day: date, *, seq: int = 1, version: int = 1, name: str | None = None
+    ) -> str:
         file = name or f"{feed}_{entity}_{day}_{seq}_{next(NUMBERS)}"
         with self.ledger.begin() as db:
             delivery = deliveries.claim(
@@ -87,6 +89,7 @@ class TinyBank:
                 entity=entity,
                 business_date=day,
                 seq=seq,
+                version=version,
                 file_name=file,
                 uri=f"inbox/{file}",
                 run_id="r",
@@ -102,9 +105,9 @@ class TinyBank:
             parts = [part(d) for d in dates or (row.business_date,)]
             deliveries.go_live(db, delivery, batch.batch_id, "r", dates=parts, totals={"rejected_rows": rejected})
 
-    def arrives(self, feed: str, entity: str, day: date, *dates: date, seq: int = 1) -> str:
+    def arrives(self, feed: str, entity: str, day: date, *dates: date, seq: int = 1, version: int = 1) -> str:
         """A delivery that is claimed and goes live, with rows of `dates` (of its own date when none are given)."""
-        delivery = self.claim(feed, entity, day, seq=seq)
+        delivery = self.claim(feed, entity, day, seq=seq, version=version)
         self.goes_live(delivery, *dates)
         return delivery
 

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from jobs.ledger import batches, deliveries
 from tests.ledger.conftest import DAY, TinyBank, part
 
@@ -51,6 +53,61 @@ def test_an_earlier_file_that_is_loaded_later_does_not_take_over(bank: TinyBank)
     assert (bank.delivery(first).state, bank.delivery(first).superseded_by) == ("superseded", second)
     # Nothing changed by the earlier one: no day is built for it.
     assert bank.dirty() == [(DAY, "arrived")]
+
+
+def test_the_highest_version_counts_whatever_came_last(bank: TinyBank) -> None:
+    """Version 2, then 1, then 3: the first and the last count in turn, and no day is told anew for version 1."""
+    second = bank.arrives("payments", "b01", DAY, version=2)
+    first = bank.arrives("payments", "b01", DAY, DAY, NEXT, version=1)
+    late = bank.delivery(first)
+    assert (late.state, late.superseded_by) == ("superseded", second)
+    assert late.reason == f"version 1, and version 2 counts: {second} ({bank.delivery(second).file_name})"
+    assert bank.delivery(second).state == "loaded"
+    assert bank.dirty() == [(DAY, "arrived")]
+    third = bank.arrives("payments", "b01", DAY, version=3)
+    assert (bank.delivery(second).superseded_by, bank.delivery(third).supersedes) == (third, second)
+    # Of the next day only version 1 had rows, and they never counted.
+    assert bank.dirty() == [(DAY, "arrived"), (DAY, "resend")]
+
+
+def test_of_equal_versions_the_later_counts_and_each_batch_number_has_its_own(bank: TinyBank) -> None:
+    first, second = (bank.arrives("payments", "b01", DAY, version=2) for _ in range(2))
+    other = bank.arrives("payments", "b01", DAY, seq=2, version=1)
+    assert [bank.delivery(d).state for d in (first, second, other)] == ["superseded", "loaded", "loaded"]
+
+
+@pytest.mark.parametrize("high_first", [True, False])
+def test_two_versions_at_once_leave_the_higher_live(
+    bank: TinyBank, both: Callable[..., list[Any]], high_first: bool
+) -> None:
+    for _ in range(5):
+        claimed = {v: bank.claim("payments", "b01", DAY, version=v) for v in ((2, 1) if high_first else (1, 2))}
+        both(lambda c=claimed: live(bank, c[1], 7), lambda c=claimed: live(bank, c[2], 8))
+        assert [bank.delivery(claimed[v]).state for v in (1, 2)] == ["superseded", "loaded"]
+        with bank.ledger.begin() as db:
+            assert [p.delivery_id for p in deliveries.live_parts(db, ["payments"], DAY, DAY)] == [claimed[2]]
+
+
+def test_a_higher_version_that_waits_for_a_person_is_not_replaced_by_a_lower_one(bank: TinyBank) -> None:
+    """Version 2 is held; version 1 counts until a person lets version 2 in."""
+    held = bank.claim("payments", "b01", DAY, version=2)
+    with bank.ledger.begin() as db:
+        deliveries.set_state(db, held, "held", "r")
+    first = bank.arrives("payments", "b01", DAY, version=1)
+    assert [bank.delivery(d).state for d in (held, first)] == ["held", "loaded"]
+    bank.goes_live(held)
+    assert [bank.delivery(d).state for d in (held, first)] == ["loaded", "superseded"]
+
+
+def test_refused_ones_are_settled_by_what_is_higher_than_they(bank: TinyBank) -> None:
+    made = {v: bank.claim("payments", "b01", DAY, version=v) for v in (1, 3)}
+    other = bank.claim("payments", "b01", DAY, seq=2)
+    with bank.ledger.begin() as db:
+        for refused in (*made.values(), other):
+            deliveries.set_state(db, refused, "refused", "r")
+    second = bank.claim("payments", "b01", DAY, version=2)
+    with bank.ledger.begin() as db:
+        assert deliveries.refused_below(db, deliveries.get(db, second)) == [made[1]]
 
 
 def test_batch_numbers_branches_and_dates_are_lanes_of_their_own(bank: TinyBank) -> None:

@@ -122,6 +122,19 @@ class TestNotAccepted:
         refuse(running, running.claim(PAYMENTS, "b02", DAY))
         assert (lane(running).word, lane(running).is_live) == ("refused", True)
 
+    def test_a_lower_version_that_comes_last_is_nothing_to_speak_of(self, running: TinyBank) -> None:
+        second = running.arrives(PAYMENTS, "b02", DAY, version=2)
+        running.arrives(PAYMENTS, "b02", DAY, version=1)
+        assert (lane(running).word, lane(running).delivery_id) == ("arrived", second)
+        refuse(running, running.claim(PAYMENTS, "b02", DAY, version=1))
+        assert (lane(running).word, lane(running).delivery_id) == ("arrived", second)
+        assert running.dirty().count((DAY, "arrived")) == 1
+
+    def test_a_refused_higher_version_is_said_though_a_lower_one_came_after_it(self, running: TinyBank) -> None:
+        refuse(running, running.claim(PAYMENTS, "b02", DAY, version=2))
+        running.arrives(PAYMENTS, "b02", DAY, version=1)
+        assert (lane(running).word, lane(running).is_live) == ("refused", True)
+
     def test_of_several_batches_the_worst_is_said(self, running: TinyBank) -> None:
         refuse(running, running.claim(PAYMENTS, "b02", DAY, seq=1))
         running.arrives(PAYMENTS, "b02", DAY, seq=2)

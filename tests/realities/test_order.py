@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.realities.conftest import MONDAY, TUESDAY, WEDNESDAY, Small
+from jobs import load
+from tests.realities.conftest import FILES, MONDAY, RUN, TUESDAY, WEDNESDAY, Payment, Small, file_of
 
 
 def test_days_out_of_order_end_as_in_order(new_bank: Callable[..., Small]) -> None:
@@ -49,6 +50,51 @@ def test_a_corrected_file_takes_the_place_of_the_first_and_the_difference_is_tol
         "b02:2026-09-14:1 20.00",
     ]
     assert small.releases(MONDAY) == [("2026-09-14|v1", "complete"), ("2026-09-14|v2", "resend")]
+
+
+VERSIONED = FILES["sources/small/payments.yaml"].replace("{seq}.csv", "{seq}[_v{version}].csv")
+
+
+def sent(bank: Small, version: int, *payments: Payment) -> None:
+    bank.put("payments", "b01", MONDAY, f"PAY_b01_20260914_1_v{version}.csv", file_of("b01", MONDAY, *payments))
+
+
+def test_a_lower_version_that_comes_last_changes_nothing(new_bank: Callable[..., Small]) -> None:
+    """C6: version 2 is released; version 1 comes after it, and version 3 takes its place."""
+    small = new_bank("versions1", sources__small__payments=VERSIONED)
+    sent(small, 2, ("1", "in", "12.00", ""))
+    small.send("b02", MONDAY, ("1", "in", "20.00", ""))
+    small.play()
+    sent(small, 1, ("1", "in", "10.00", ""), ("2", "in", "5.00", ""))
+    second, _, first = small.play()
+    assert (second.state, first.state, first.superseded_by) == ("loaded", "superseded", second.delivery_id)
+    assert small.movements() == ["b01:2026-09-14:1 12.00", "b02:2026-09-14:1 20.00"]
+    assert small.releases(MONDAY) == [("2026-09-14|v1", "complete")]
+    assert small.cases(None) == []
+    sent(small, 3, ("1", "in", "13.00", ""))
+    assert [one.state for one in small.play()] == ["superseded", "loaded", "superseded", "loaded"]
+    assert small.movements() == ["b01:2026-09-14:1 13.00", "b02:2026-09-14:1 20.00"]
+    assert small.releases(MONDAY) == [("2026-09-14|v1", "complete"), ("2026-09-14|v2", "resend")]
+
+
+def test_two_versions_of_one_load_leave_no_case_of_the_lower_one(new_bank: Callable[..., Small]) -> None:
+    """C6: both wait verified, the higher came first; the lower has a row that would be a case."""
+    small = new_bank("versions2", sources__small__payments=VERSIONED)
+    sent(small, 2, ("1", "in", "12.00", ""))
+    load.land(small.name, RUN)
+    sent(small, 1, ("1", "in", "10.00", ""), ("2", "sideways", "5.00", ""))
+    load.land(small.name, RUN)
+    assert [one.state for one in small.deliveries()] == ["verified", "verified"]
+    small.load("payments")
+    second, first = small.deliveries()
+    assert (second.state, first.state) == ("loaded", "superseded")
+    assert (first.accepted_rows, first.rejected_rows) == (1, 1)
+    assert f"version 2 counts: {second.delivery_id}" in first.reason
+    assert small.cases(None) == []
+    small.send("b02", MONDAY, ("1", "in", "20.00", ""))
+    small.play()
+    assert small.movements() == ["b01:2026-09-14:1 12.00", "b02:2026-09-14:1 20.00"]
+    assert small.releases(MONDAY) == [("2026-09-14|v1", "complete")]
 
 
 def test_the_same_bytes_again_change_nothing(small: Small) -> None:
