@@ -454,6 +454,8 @@ WHOLE_PARQUET = parquet(pa.table({"a": ["张三", None] * 20, "b": ["x"] * 40, "
 @given(
     st.lists(st.tuples(st.integers(4, len(WHOLE_PARQUET) - 5), st.integers(0, 255)), max_size=6), st.binary(max_size=40)
 )
+@example([(460, 0x80)], b"")  # a column's name
+@example([(929, 0x00)], b"")  # a number of more bits than there are
 def test_parquet_that_is_damaged_or_none_never_crashes(damage: list[tuple[int, int]], content: bytes) -> None:
     broken = bytearray(WHOLE_PARQUET)
     for at, byte in damage:

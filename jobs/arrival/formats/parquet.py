@@ -20,6 +20,8 @@ from jobs.contracts.source import ParquetFile
 
 ROWS = 65_536
 READ = 1 << 20  # bytes of a column at once
+# What the library raises of bytes that are no Parquet: bad ones, types that none has, names that are no UTF-8.
+DAMAGED = (OSError, pa.ArrowException, UnicodeDecodeError)
 MAGIC = b"PAR1"
 
 
@@ -53,7 +55,7 @@ class Reader:
                 columns |= {name: pa.nulls(batch.num_rows, pa.string()) for name in self.lacking}
                 yield _without_nul(pa.array(np.arange(row, row + batch.num_rows, dtype=np.int64)), columns)
                 row += batch.num_rows
-        except (OSError, pa.ArrowInvalid) as error:
+        except DAMAGED as error:
             raise Refused(
                 "bad_parquet",
                 f"The Parquet data do not read at row {row}: {error}. Expected a whole file; send it again.",
@@ -99,7 +101,7 @@ def _open(stream: BinaryIO) -> pq.ParquetFile:
     try:
         # Read ahead, a whole row group would lie in memory, which may be the whole file.
         return pq.ParquetFile(stream, buffer_size=READ, pre_buffer=False)
-    except (OSError, pa.ArrowInvalid) as error:
+    except DAMAGED as error:
         raise Refused(
             "bad_parquet", f"The Parquet footer does not read: {error}. Expected a whole file; send it again."
         ) from error
