@@ -9,6 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from jobs.arrival.errors import Refused
+from jobs.arrival.folder import Folder
 from jobs.arrival.land import Landed
 from jobs.arrival.naming import lane_of
 from jobs.contracts.source import Files
@@ -81,6 +82,8 @@ class TestNames:
             ("P_{date}[_{seq}[_{version}]].csv", "square brackets stand round a part with"),
             ("P_{date}_{seq}{version}.csv", "nothing parts {seq} from {version}"),
             ("P_{date}_{entity}[v{version}].csv", "nothing parts {entity} from {version}"),
+            ("P_{date}_{any}.{any}.csv", "each of them once"),
+            ("P_{any}{date}.csv", "nothing parts {any} from {date}"),
             ("P_{date}_{entity}[_v{version}]{seq}.csv", "nothing parts {version} from {seq}"),
             ("P_{date}_{entity}[_v{version}_]{seq}.csv", "nothing parts {entity} from {seq}"),
         ],
@@ -88,6 +91,23 @@ class TestNames:
     def test_a_pattern_that_cannot_be_read_in_one_way_is_a_mistake(self, pattern: str, message: str) -> None:
         with pytest.raises(ValidationError, match=message):
             Files(pattern=pattern)
+
+    @pytest.mark.parametrize(
+        ("pattern", "name", "found"),
+        [
+            ("P_{entity}_{date}_{any}.csv", "P_b01_20260915_180312.csv", (None, None)),
+            ("P_{entity}_{date}_{any}_{seq}.csv", "P_b01_20260915_6f1c-22_9b_2.csv", ("2", None)),
+            ("P_{any}_{entity}_{date}[_v{version}].csv", "P_20260101_11_b01_20260915_v3.csv", (None, "3")),
+            ("P_{entity}_{date}_{any}[_v{version}].csv", "P_b01_20260915_x_v7.csv", (None, "7")),
+            ("P_{entity}_{date}_{any}[_v{version}].csv", "P_b01_20260915_.csv", (None, None)),
+        ],
+    )
+    def test_a_part_that_varies_says_nothing(self, pattern: str, name: str, found: tuple[str | None, ...]) -> None:
+        said = Files(pattern=pattern).regex().fullmatch(name)
+        assert said is not None
+        named = said.groupdict()
+        assert (named["entity"], named["date"]) == ("b01", "20260915")
+        assert (named.get("seq"), named.get("version")) == found
 
     def test_what_may_be_missing_is_a_number(self) -> None:
         regex = Files(pattern="P_{date}_{entity}[_{seq}][.v{version}].csv").regex()
@@ -193,3 +213,15 @@ def test_a_lower_version_is_superseded_once_by_two_landings_at_once(
     both(lambda: versioned.land("run-1"), lambda: versioned.land("run-2"))
     assert states(versioned) == [(2, "loaded"), (1, "superseded")]
     assert versioned.waiting() == []
+
+
+def test_killed_before_it_left_the_inbox_a_lower_version_is_superseded_once(
+    versioned: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    comes(versioned, B, 2)
+    versioned.send("movements", A, named(1))
+    monkeypatch.setattr(Folder, "remove", lambda self, arrived: None)
+    assert [one.state for one in versioned.land("dies")] == ["superseded"]
+    monkeypatch.undo()
+    assert versioned.land("next") == []
+    assert (states(versioned), versioned.waiting()) == ([(2, "loaded"), (1, "superseded")], [])
