@@ -13,7 +13,7 @@ from jobs.arrival.folder import Folder
 from jobs.arrival.land import Landed
 from jobs.arrival.naming import lane_of
 from jobs.contracts.source import Files
-from jobs.ledger import deliveries
+from jobs.ledger import batches, deliveries, fixes
 from tests.arrival.conftest import DAY, Bank, movements
 
 A, B, C = (movements(("1", amount, "")) for amount in ("10.00", "20.00", "30.00"))
@@ -225,3 +225,21 @@ def test_killed_before_it_left_the_inbox_a_lower_version_is_superseded_once(
     monkeypatch.undo()
     assert versioned.land("next") == []
     assert (states(versioned), versioned.waiting()) == ([(2, "loaded"), (1, "superseded")], [])
+
+
+def test_what_was_asked_for_again_is_answered_by_no_lower_version(versioned: Bank) -> None:
+    """Version 2 counts with a row that was rejected, and two people ask for the file again: the same bytes are an answer under its own version."""
+    second = comes(versioned, B, 2)
+    with versioned.ledger.begin() as db:
+        batches.open_case(
+            db, kind="rows", table="bronze.movements", cause="amount_positive", subject=second.delivery_id, reason="1 row", affected_rows=1, owner="o", run_id="r",
+            delivery_id=second.delivery_id,
+        )  # fmt: skip
+        (case,) = batches.cases(db)
+        fix = fixes.propose(db, case.case_id, fixes.RESEND, {}, "half a line", "anna")
+        fixes.approve(db, fix, "ben", None, [])
+    first = comes(versioned, B, 1)
+    assert first.state == "ignored_duplicate"
+    assert "it has to come with its batch number 1 and version 2 or a higher one." in str(first.reason)
+    comes(versioned, B, 2)
+    assert states(versioned) == [(2, "superseded"), (1, "ignored_duplicate"), (2, "loaded")]

@@ -111,7 +111,8 @@ def test_a_lower_version_that_was_refused_on_the_way_is_settled_when_the_higher_
     assert [(case.delivery_id, first.state) for case in small.cases()] == [(first.delivery_id, "refused")]
     small.load("payments")
     assert small.cases() == []
-    assert [case.reason for case in small.cases(None)][0].endswith(f"[sent again as {second.delivery_id}]")
+    (case,) = small.cases(None)
+    assert case.reason.endswith(f"[sent again as {second.delivery_id}]")
 
 
 def test_the_same_bytes_again_change_nothing(small: Small) -> None:
