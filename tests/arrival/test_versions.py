@@ -243,3 +243,18 @@ def test_what_was_asked_for_again_is_answered_by_no_lower_version(versioned: Ban
     assert "it has to come with its batch number 1 and version 2 or a higher one." in str(first.reason)
     comes(versioned, B, 2)
     assert states(versioned) == [(2, "superseded"), (1, "ignored_duplicate"), (2, "loaded")]
+
+
+@pytest.mark.parametrize("count", [1, 7], ids=["right", "wrong trailer"])
+def test_a_lower_version_that_comes_while_the_higher_one_goes_live_waits_for_it(
+    versioned: Bank, after_it_waited: Callable[[Any, Callable[[], list[Landed]]], Any], count: int
+) -> None:
+    """Else it would be refused with a case that nobody closes."""
+    versioned.send("movements", B, named(2))
+    (second,) = versioned.land()
+    versioned.send("movements", movements(("1", "10.00", ""), count=count), named(1))
+    with versioned.ledger.begin() as db:
+        deliveries.go_live(db, second.delivery_id, 900, "run-1", dates=[], totals={})
+        coming = after_it_waited(db, versioned.land)
+    assert [one.state for one in coming.result(60)] == ["superseded"]
+    assert versioned.cases() == []
