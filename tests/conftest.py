@@ -96,6 +96,28 @@ def spark(spark_url: str) -> Iterator[SparkSession]:
 
 
 @pytest.fixture
+def after_it_waited() -> Callable[[Any, Callable[[], Any]], Any]:
+    """Begins something while a transaction (of a Ledger) is open, and goes on once it waits for a lock: what it will come to, a future."""
+    import time
+    from concurrent.futures import ThreadPoolExecutor
+
+    from sqlalchemy import text
+
+    def begun(db: Any, action: Callable[[], Any]) -> Any:
+        with_one = ThreadPoolExecutor(1)
+        future = with_one.submit(action)
+        with_one.shutdown(wait=False)
+        waits = text("select count(*) from pg_locks where locktype = 'advisory' and not granted")
+        until = time.monotonic() + 60
+        while not future.done() and not db.execute(waits).scalar_one():
+            assert time.monotonic() < until, "it neither ends nor waits"
+            time.sleep(0.02)
+        return future
+
+    return begun
+
+
+@pytest.fixture
 def both() -> Callable[..., list[Any]]:
     """Runs two functions at one moment, their results, or what they raised, in
     order."""

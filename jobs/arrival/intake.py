@@ -28,6 +28,7 @@ from jobs.arrival.naming import Lane
 from jobs.arrival.plain import plainly
 from jobs.arrival.records import Reader, Rows, joined
 from jobs.arrival.rows import Of, RowsWriter
+from jobs.arrival.sentinels import count_sentinels
 from jobs.arrival.text import MARKED
 from jobs.arrival.totals import Counter, Stated, Totals, stated_in_trailer
 from jobs.contracts.model import Table
@@ -199,6 +200,7 @@ def _read(
                         header_checked = True
                     plainly(part, table, intake.notes)
                     look_for_garbled(part, table, intake.notes)
+                    count_sentinels(part, table, intake.notes)
                     check.body(part)
                     counter.add(part)
                     intake.characters += sum(map(_characters, part.columns.values()))

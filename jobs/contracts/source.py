@@ -68,13 +68,14 @@ class Schedule(Strict):
 # Placeholder, or bracket, of the pattern of a name -> what it is in a regular expression.
 NAME_PARTS = {
     "{entity}": r"(?P<entity>[A-Za-z0-9]+)", "{date}": r"(?P<date>\d{8})", "{seq}": r"(?P<seq>\d{1,6})", "{version}": r"(?P<version>\d{1,6})",
-    "[": "(?:", "]": ")?",
+    "{any}": "[^/]*?", "[": "(?:", "]": ")?",
 }  # fmt: skip
 
 
 class Files(Strict):
     """Names of the files. Placeholders: {entity}, {date} (YYYYMMDD, the business date), {seq} (batch number), {version} (of the same batch number the highest counts,
-    whatever came last). A part in square brackets may be missing, and its number is 1 then: `PAY_{entity}_{date}[_v{version}].csv`."""
+    whatever came last), {any} (what varies and says nothing: a time, a GUID). A part in square brackets may be missing, and its number is 1 then:
+    `PAY_{entity}_{date}[_v{version}].csv`."""
 
     pattern: str
     signal: Literal["ok", "none"] = Field("ok", description="`ok`: read only what a `.ok` file announces")
@@ -94,7 +95,7 @@ class Files(Strict):
         found = re.findall(r"\{\w+\}", value)
         if "{date}" not in found or not {*found} <= NAME_PARTS.keys() or len({*found}) < len(found):
             raise ValueError(
-                f"pattern {value} needs {{date}} and may have {{entity}}, {{seq}} and {{version}}, each of them once"
+                f"pattern {value} needs {{date}} and may have {{entity}}, {{seq}}, {{version}} and {{any}}, each of them once"
             )
         whole, optional = re.sub(r"\[[^][]*\]", "", value), re.findall(r"\[([^][]*)\]", value)
         if re.search(r"[][]", whole) or any(
@@ -105,8 +106,8 @@ class Files(Strict):
             )
         neighbours = r"(?=\{(\w+)\}([^{]*)\{(\w+)\})"
         for one, between, other in re.findall(neighbours, re.sub(r"[][]", "", value)) + re.findall(neighbours, whole):
-            mixed = "[^A-Za-z0-9]" if "entity" in (one, other) else r"\D"
-            if "date" not in (one, other) and not re.search(mixed, between):
+            mixed = "[^A-Za-z0-9]" if {"entity", "any"} & {one, other} else r"\D"
+            if not re.search(mixed, between) and ("date" not in (one, other) or "any" in (one, other)):
                 raise ValueError(
                     f"pattern {value}: nothing parts {{{one}}} from {{{other}}}. Write for instance {{{one}}}_{{{other}}}"
                 )

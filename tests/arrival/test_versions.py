@@ -9,10 +9,11 @@ import pytest
 from pydantic import ValidationError
 
 from jobs.arrival.errors import Refused
+from jobs.arrival.folder import Folder
 from jobs.arrival.land import Landed
 from jobs.arrival.naming import lane_of
 from jobs.contracts.source import Files
-from jobs.ledger import deliveries
+from jobs.ledger import batches, deliveries, fixes
 from tests.arrival.conftest import DAY, Bank, movements
 
 A, B, C = (movements(("1", amount, "")) for amount in ("10.00", "20.00", "30.00"))
@@ -81,6 +82,8 @@ class TestNames:
             ("P_{date}[_{seq}[_{version}]].csv", "square brackets stand round a part with"),
             ("P_{date}_{seq}{version}.csv", "nothing parts {seq} from {version}"),
             ("P_{date}_{entity}[v{version}].csv", "nothing parts {entity} from {version}"),
+            ("P_{date}_{any}.{any}.csv", "each of them once"),
+            ("P_{any}{date}.csv", "nothing parts {any} from {date}"),
             ("P_{date}_{entity}[_v{version}]{seq}.csv", "nothing parts {version} from {seq}"),
             ("P_{date}_{entity}[_v{version}_]{seq}.csv", "nothing parts {entity} from {seq}"),
         ],
@@ -88,6 +91,23 @@ class TestNames:
     def test_a_pattern_that_cannot_be_read_in_one_way_is_a_mistake(self, pattern: str, message: str) -> None:
         with pytest.raises(ValidationError, match=message):
             Files(pattern=pattern)
+
+    @pytest.mark.parametrize(
+        ("pattern", "name", "found"),
+        [
+            ("P_{entity}_{date}_{any}.csv", "P_b01_20260915_180312.csv", (None, None)),
+            ("P_{entity}_{date}_{any}_{seq}.csv", "P_b01_20260915_6f1c-22_9b_2.csv", ("2", None)),
+            ("P_{any}_{entity}_{date}[_v{version}].csv", "P_20260101_11_b01_20260915_v3.csv", (None, "3")),
+            ("P_{entity}_{date}_{any}[_v{version}].csv", "P_b01_20260915_x_v7.csv", (None, "7")),
+            ("P_{entity}_{date}_{any}[_v{version}].csv", "P_b01_20260915_.csv", (None, None)),
+        ],
+    )
+    def test_a_part_that_varies_says_nothing(self, pattern: str, name: str, found: tuple[str | None, ...]) -> None:
+        said = Files(pattern=pattern).regex().fullmatch(name)
+        assert said is not None
+        named = said.groupdict()
+        assert (named["entity"], named["date"]) == ("b01", "20260915")
+        assert (named.get("seq"), named.get("version")) == found
 
     def test_what_may_be_missing_is_a_number(self) -> None:
         regex = Files(pattern="P_{date}_{entity}[_{seq}][.v{version}].csv").regex()
@@ -193,3 +213,48 @@ def test_a_lower_version_is_superseded_once_by_two_landings_at_once(
     both(lambda: versioned.land("run-1"), lambda: versioned.land("run-2"))
     assert states(versioned) == [(2, "loaded"), (1, "superseded")]
     assert versioned.waiting() == []
+
+
+def test_killed_before_it_left_the_inbox_a_lower_version_is_superseded_once(
+    versioned: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    comes(versioned, B, 2)
+    versioned.send("movements", A, named(1))
+    monkeypatch.setattr(Folder, "remove", lambda self, arrived: None)
+    assert [one.state for one in versioned.land("dies")] == ["superseded"]
+    monkeypatch.undo()
+    assert versioned.land("next") == []
+    assert (states(versioned), versioned.waiting()) == ([(2, "loaded"), (1, "superseded")], [])
+
+
+def test_what_was_asked_for_again_is_answered_by_no_lower_version(versioned: Bank) -> None:
+    """Version 2 counts with a row that was rejected, and two people ask for the file again: the same bytes are an answer under its own version."""
+    second = comes(versioned, B, 2)
+    with versioned.ledger.begin() as db:
+        batches.open_case(
+            db, kind="rows", table="bronze.movements", cause="amount_positive", subject=second.delivery_id, reason="1 row", affected_rows=1, owner="o", run_id="r",
+            delivery_id=second.delivery_id,
+        )  # fmt: skip
+        (case,) = batches.cases(db)
+        fix = fixes.propose(db, case.case_id, fixes.RESEND, {}, "half a line", "anna")
+        fixes.approve(db, fix, "ben", None, [])
+    first = comes(versioned, B, 1)
+    assert first.state == "ignored_duplicate"
+    assert "it has to come with its batch number 1 and version 2 or a higher one." in str(first.reason)
+    comes(versioned, B, 2)
+    assert states(versioned) == [(2, "superseded"), (1, "ignored_duplicate"), (2, "loaded")]
+
+
+@pytest.mark.parametrize("count", [1, 7], ids=["right", "wrong trailer"])
+def test_a_lower_version_that_comes_while_the_higher_one_goes_live_waits_for_it(
+    versioned: Bank, after_it_waited: Callable[[Any, Callable[[], list[Landed]]], Any], count: int
+) -> None:
+    """Else it would be refused with a case that nobody closes."""
+    versioned.send("movements", B, named(2))
+    (second,) = versioned.land()
+    versioned.send("movements", movements(("1", "10.00", ""), count=count), named(1))
+    with versioned.ledger.begin() as db:
+        deliveries.go_live(db, second.delivery_id, 900, "run-1", dates=[], totals={})
+        coming = after_it_waited(db, versioned.land)
+    assert [one.state for one in coming.result(60)] == ["superseded"]
+    assert versioned.cases() == []

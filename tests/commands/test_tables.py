@@ -87,6 +87,11 @@ def test_lines_fit_but_for_what_is_to_be_copied(
         assert len(line) <= width or copied, line
 
 
+def test_a_delivery_says_which_version_it_is(running: TinyBank, ledgerlake: Command) -> None:
+    third = running.claim("core_transactions", "b01", DAY, version=3)
+    assert ["version", "3"] in [line.split() for line in ledgerlake("files", "--delivery", third).out.splitlines()]
+
+
 def test_a_long_reason_stands_below_its_row(full: TinyBank, ledgerlake: Command) -> None:
     out = ledgerlake("files", "--state", "refused", width=80).out.splitlines()
     assert out[0].split() == ["delivery", "feed", "entity", "date", "state", "received", "rejected"]

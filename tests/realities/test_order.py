@@ -97,6 +97,24 @@ def test_two_versions_of_one_load_leave_no_case_of_the_lower_one(new_bank: Calla
     assert small.releases(MONDAY) == [("2026-09-14|v1", "complete")]
 
 
+def test_a_lower_version_that_was_refused_on_the_way_is_settled_when_the_higher_one_counts(
+    new_bank: Callable[..., Small],
+) -> None:
+    """C6: version 2 is verified and counts not yet when version 1 comes with a wrong trailer; then its gate passes."""
+    small = new_bank("versions3", sources__small__payments=VERSIONED)
+    sent(small, 2, ("1", "in", "12.00", ""))
+    load.land(small.name, RUN)
+    bad = file_of("b01", MONDAY, ("1", "in", "10.00", ""), count=7)
+    small.put("payments", "b01", MONDAY, "PAY_b01_20260914_1_v1.csv", bad)
+    load.land(small.name, RUN)
+    second, first = small.deliveries()
+    assert [(case.delivery_id, first.state) for case in small.cases()] == [(first.delivery_id, "refused")]
+    small.load("payments")
+    assert small.cases() == []
+    (case,) = small.cases(None)
+    assert case.reason.endswith(f"[sent again as {second.delivery_id}]")
+
+
 def test_the_same_bytes_again_change_nothing(small: Small) -> None:
     """C7 and H2: another name, equal bytes; and a run with nothing to do."""
     small.send("b01", MONDAY, ("1", "in", "10.00", ""))
