@@ -9,21 +9,20 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
-from functools import reduce
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Row
 
+from jobs import conform
 from jobs.bank import Bank, as_decided, open_bank
 from jobs.contracts import Table
 from jobs.contracts.day import Day
 from jobs.contracts.model import INCOMING, PREVIOUS
-from jobs.correction_feeds import REPLACED, settled
 from jobs.lake import history, session
 from jobs.lake.tables import SOURCES, Stamp, business_date_column, judged_table
 from jobs.lease import hold_writer
@@ -32,13 +31,11 @@ from jobs.ledger.days import days_between
 from jobs.seams import seam
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame, SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
 
 # Of equal copies the first by these is the one that counts.
 ORDER = ["received_at", "sources"]
-MONEY = "decimal(24,6)"  # of any amount (jobs/contracts/parse.py)
-OF_THE_BALANCE = ("__filtered", "__told_otherwise")  # columns of conformed rows that no transform sees
 
 
 class GateStopped(Exception):
@@ -98,9 +95,10 @@ def build(profile: str, run_key: str, table_name: str, run_id: str) -> dict[str,
             batches.keep_previous_version(db, batch.batch_id, version)
         if bank.lake.committed(table.table, batch.batch_id) is None:
             _write(spark, bank, run, table, stamp)
-        filtered = _filtered(spark, bank, run, table)
+        came = _came_in(bank, run, table)
+        before = conform.before_the_table(spark, bank, table, came) if INCOMING in table.reads else {}
     seam("after_table_write")
-    return _record(bank, stamp, _measure(bank, table, batch.batch_id) | filtered, bank.lake.version(table.table))
+    return _record(bank, stamp, _measure(bank, table, batch.batch_id) | before, bank.lake.version(table.table))
 
 
 def _record(bank: Bank, stamp: Stamp, metrics: dict[str, Any], version: int | None) -> dict[str, Any]:
@@ -191,6 +189,16 @@ def _parts(bank: Bank, run: Run, table: Table, first: date, last: date) -> list[
     return parts
 
 
+def _came_in(bank: Bank, run: Run, table: Table) -> list[Row[Any]]:
+    """The live parts whose rows the run conforms. For a table with history that is built again for an older date, those of all later dates too:
+    history from that date on is told anew."""
+    last = run.last
+    if table.history == "scd2":
+        with bank.ledger.begin() as db:
+            last = max(last, days.last_released_day(db) or last)
+    return _parts(bank, run, table, run.first, last)
+
+
 def _write(spark: SparkSession, bank: Bank, run: Run, table: Table, stamp: Stamp) -> None:
     """Transform, judge and write."""
     judged = _judged(spark, bank, run, table, stamp)
@@ -270,7 +278,7 @@ def _transformed(spark: SparkSession, bank: Bank, run: Run, table: Table) -> Dat
 
 def _frame(spark: SparkSession, bank: Bank, run: Run, table: Table, read: str, look_back: str | None) -> DataFrame:
     if read == INCOMING:
-        return incoming(spark, bank, run, table)
+        return conform.incoming(spark, bank, table, _came_in(bank, run, table))
     if read == PREVIOUS and look_back:
         return bank.lake.read_dates(spark, table, run.last + timedelta(days=1), _on(run.last, look_back))
     if read == PREVIOUS:
@@ -349,151 +357,6 @@ def day_of(bank: Bank, run: Run) -> Day:
     )
 
 
-def incoming(spark: SparkSession, bank: Bank, run: Run, table: Table) -> DataFrame:
-    """Accepted rows of all feeds that conform to the table, as its contract's `incoming` block says. For a table with history that is built again for
-    an older date, the rows of all later dates too: history from that date on is told anew."""
-    conformed = _all_conformed(spark, bank, run, table)
-    return (
-        conformed.where("__filtered is null").drop(*OF_THE_BALANCE)
-        if _has_filters(bank, run, table)
-        else conformed.drop(*OF_THE_BALANCE)
-    )
-
-
-def _all_conformed(spark: SparkSession, bank: Bank, run: Run, table: Table) -> DataFrame:
-    live = _parts(bank, run, table, run.first, _incoming_last(bank, run, table))
-    arrived = {
-        bronze.table: bank.lake.of_parts(spark, bronze, parts)
-        for bronze in bank.catalog.feeding(table.table)
-        if (parts := [p for p in live if p.feed == bronze.name])
-    }
-    for correction in [bank.catalog.tables[name] for name in arrived if bank.catalog.tables[name].corrects]:
-        originals, arrived[correction.table] = settled(
-            arrived.get(str(correction.corrects)), arrived[correction.table], correction
-        )
-        if originals is not None:
-            arrived[str(correction.corrects)] = originals
-    frames = [_conformed(bank, bank.catalog.tables[name], table, rows) for name, rows in arrived.items()]
-    return reduce(lambda a, b: a.unionByName(b), frames) if frames else _no_incoming(spark, table)
-
-
-def _incoming_last(bank: Bank, run: Run, table: Table) -> date:
-    if table.history != "scd2":
-        return run.last
-    with bank.ledger.begin() as db:
-        return max(run.last, days.last_released_day(db) or run.last)
-
-
-def _has_filters(bank: Bank, run: Run, table: Table) -> bool:
-    """Whether rows may be kept out by name: by a `where` of a feed, or because they were corrected."""
-    feeding = bank.catalog.feeding(table.table)
-    corrections = {bronze.name for bronze in feeding if bronze.corrects}
-    live = _parts(bank, run, table, run.first, _incoming_last(bank, run, table)) if corrections else []
-    return any(bronze.conforms[table.table].where for bronze in feeding) or any(p.feed in corrections for p in live)
-
-
-def _filtered(spark: SparkSession, bank: Bank, run: Run, table: Table) -> dict[str, Any]:
-    """What a feed's contract does to what came in, before the table: rows (and money) that a named `where`, or a correction, kept out (`filtered:<name>` ->
-    [rows, money]), and by how much the amounts that it tells are others than those that came (`conformed` -> [0, money]).
-    """
-    from pyspark.sql import functions as F
-
-    tells_otherwise = bool(_tell_otherwise(bank, table))
-    if INCOMING not in table.reads or not (tells_otherwise or _has_filters(bank, run, table)):
-        return {}
-    conformed = _all_conformed(spark, bank, run, table)
-    if not tells_otherwise:
-        conformed = conformed.where("__filtered is not null")
-    money = F.sum(table.money) if table.money else F.lit(None)
-    found = conformed.groupBy("__filtered").agg(
-        F.count("*").alias("n"), money.alias("m"), F.sum("__told_otherwise").alias("otherwise")
-    )
-    rows = found.collect()
-    parts = {f"filtered:{row['__filtered']}": [row["n"], str(row["m"] or 0)] for row in rows if row["__filtered"]}
-    otherwise = sum((row["otherwise"] or Decimal(0) for row in rows), Decimal(0))
-    return parts | ({"conformed": [0, str(otherwise)]} if otherwise else {})
-
-
-def _tell_otherwise(bank: Bank, table: Table) -> list[str]:
-    """Bronze tables whose contract tells another amount to this table than its own `money`: another sign, fen in yuan."""
-    feeding = bank.catalog.feeding(table.table)
-    return [b.table for b in feeding if table.money and b.conforms[table.table].columns.get(table.money) != b.money]
-
-
-def _conformed(bank: Bank, bronze: Table, table: Table, rows: DataFrame) -> DataFrame:
-    """Accepted rows of a bronze table as the contract conforms them; `__filtered` names what keeps a row out."""
-    from pyspark.sql import functions as F
-
-    conform = bronze.conforms[table.table]
-    source = bank.catalog.sources[bronze.name]
-    columns: list[Column] = [
-        F.expr(expand(bank, source.system, conform.columns[name]) if name in conform.columns else "null")
-        .cast(column.type)
-        .alias(name)
-        for name, column in table.incoming.items()
-    ]
-    first_failed = (
-        F.coalesce(
-            *[
-                F.when(~F.coalesce(F.expr(expand(bank, source.system, sql)), F.lit(False)), F.lit(name))
-                for name, sql in conform.where.items()
-            ]
-        )
-        if conform.where
-        else F.lit(None).cast("string")
-    )
-    return rows.select(
-        *columns,
-        F.array(F.struct(F.col("__delivery_id").alias("delivery_id"), F.col("__line").alias("line"))).alias("sources"),
-        F.col("__received_at").alias("received_at"),
-        F.col("__business_date"),
-        (F.coalesce(REPLACED, first_failed) if REPLACED in rows.columns else first_failed).alias("__filtered"),
-        _told_otherwise(bank, bronze, table, columns),
-    )
-
-
-def _told_otherwise(bank: Bank, bronze: Table, table: Table, columns: Sequence[Column]) -> Column:
-    """Money that came in less money that the contract tells of it; 0 where both are the same column."""
-    from pyspark.sql import functions as F
-
-    nothing = F.lit(0).cast(MONEY)
-    if bronze.table not in _tell_otherwise(bank, table):
-        return nothing.alias("__told_otherwise")
-    told = columns[list(table.incoming).index(str(table.money))]
-    came = F.col(bronze.money) if bronze.money else nothing
-    differs = F.coalesce(came.cast(MONEY), nothing) - F.coalesce(told.cast(MONEY), nothing)
-    return differs.cast(MONEY).alias("__told_otherwise")
-
-
-def _no_incoming(spark: SparkSession, table: Table) -> DataFrame:
-    columns = {name: c.type for name, c in table.incoming.items()}
-    machinery = {
-        "sources": SOURCES,
-        "received_at": "timestamp",
-        "__business_date": "date",
-        "__filtered": "string",
-        "__told_otherwise": MONEY,
-    }
-    return spark.createDataFrame([], ", ".join(f"`{n}` {t}" for n, t in (columns | machinery).items()))
-
-
-def expand(bank: Bank, system: str, sql: str) -> str:
-    """Fill `$zone`, `$currency`, `$system` and `map_code(list, ...)` into an expression."""
-    profile = bank.catalog.profile
-    sql = sql.replace("$zone", profile.zone).replace("$currency", profile.currency).replace("$system", system)
-
-    def looked_up(match: re.Match[str]) -> str:
-        pairs = bank.catalog.references[match[1]].map
-        listed = ", ".join(f"{_quoted(k)}, {_quoted(v)}" for k, v in pairs.items())
-        return f"try_element_at(map({listed}), "
-
-    return re.sub(r"map_code\(\s*(\w+)\s*,", looked_up, sql)
-
-
-def _quoted(text: str) -> str:
-    return "'" + str(text).replace("\\", "\\\\").replace("'", "\\'") + "'"
-
-
 def judge_table(profile: str, run_key: str, table_name: str, run_id: str) -> str:
     """The gate of one table in a run: Great Expectations judges the metrics of the write; the balance must hold. Needs no Spark.
 
@@ -552,7 +415,7 @@ def balance_of(bank: Bank, run: Run, table: Table, metrics: dict[str, Any]) -> A
 
     if INCOMING not in table.reads or metrics.get("unchanged"):
         return None
-    parts = _parts(bank, run, table, run.first, _incoming_last(bank, run, table))
+    parts = _came_in(bank, run, table)
     money = sum((p.accepted_money for p in parts), Decimal(0)) if table.money else None
     return Balance.from_metrics(
         metrics, received_rows=sum(p.accepted_rows for p in parts), received_money=money, by_sources=True

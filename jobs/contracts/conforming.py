@@ -1,6 +1,6 @@
 """What a conform's expressions give each incoming column: its type, its codes, its nulls. And whether a `businessDate` gives a date.
 
-The build casts each expression to the incoming column's type (jobs/build.py), and the load a business date to a date, under Spark's ANSI rules: what has no
+The build casts each expression to the incoming column's type (jobs/conform.py), and the load a business date to a date, under Spark's ANSI rules: what has no
 cast, and one text that is no value of the type, end the run; a code that a map does not have, and a column that is left out, are null. Told is only what is sure: a type or a set of
 values is known of columns, constants, code maps and what chooses among them, and of nothing else. A cast that is written is meant.
 """

@@ -12,7 +12,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from jobs.build import expand
+from jobs.conform import expand
 from jobs.contracts import load
 from jobs.load import _business_date
 from jobs.quality.casting import cast

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from jobs import build
+from jobs import build, conform
 from jobs.ledger.models import Balance
 from tests.realities.conftest import FILES, MONDAY, Small
 
@@ -79,10 +79,8 @@ def test_a_row_that_is_lost_on_the_way_stops_the_day_all_the_same(
     small = new_bank(bronze__payments=BRONZE.replace("      amount: amount\n", "      amount: abs(amount)\n"))
     send(small)
     small.take()
-    conformed = build._all_conformed
-    monkeypatch.setattr(
-        build, "_all_conformed", lambda *args: conformed(*args).where("movement_id not like 'core:b02%'")
-    )
+    conformed = conform.conformed
+    monkeypatch.setattr(conform, "conformed", lambda *args: conformed(*args).where("movement_id not like 'core:b02%'"))
     [key] = small.asked()
     with pytest.raises(build.GateStopped, match=r"off by -1 rows and -20.00 of money"):
         small.build(key)
