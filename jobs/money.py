@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from pyspark.sql import Column
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from jobs.history import valid_on
+
 AMOUNT = "decimal(18,2)"
+
+
+def with_rate(rows: DataFrame, exchange_rates: DataFrame, *, at: str) -> DataFrame:
+    """`rows` with the `rate` of their `currency` on the date in column `at`; null where none was told by then."""
+    return valid_on(rows, exchange_rates, key="currency", at=at, take=["rate"], first_counts_before=False, small=True)
 
 
 def in_reporting_currency(amount: Column, original: Column, currency: Column, rate: Column, reporting: str) -> Column:

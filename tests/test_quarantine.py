@@ -625,6 +625,10 @@ def test_a_case_grows_old_by_the_banks_clock(tiny: TinyBank, ledgerlake: Command
     [cause] = map(json.loads, ledgerlake("quarantine", "--by-cause", "--json").out.splitlines())
     assert (listed["age_days"], cause["oldest_days"]) == (5, 5)
     assert " age " in ledgerlake("quarantine").out.splitlines()[0]
+    told = ledgerlake("quarantine", "case", str(listed["case_id"])).out.splitlines()
+    assert [line.split() for line in told if line.startswith("age")] == [["age", "5"]], (
+        "among its facts, as the list has it"
+    )
 
 
 def test_what_arrived_is_kept_while_a_case_is_open(tiny: TinyBank) -> None:

@@ -16,7 +16,7 @@ from jobs.arrival.aside import ahead
 from jobs.arrival.encodings import decode, encode
 from jobs.arrival.errors import Cut, Refused
 from jobs.bursting import RATIO, bursts
-from jobs.contracts.encodings import EBCDIC, LINE_SAFE, ONE_TO_ONE
+from jobs.contracts.encodings import EBCDIC, LINE_SAFE, ONE_TO_ONE, UTF_16
 from jobs.privacy.kinds import PRIVATE_USE
 
 BLOCK = 8 << 20  # bytes; large enough that the parser works at full speed
@@ -155,7 +155,7 @@ def _decoded(pieces: Iterator[bytes], codec: str) -> Iterator[bytes]:
                 "the sender writes none.",
             ) from error
         data = text.encode()
-        if not codec.startswith("utf") and not data.isascii():
+        if codec not in ONE_TO_ONE | UTF_16 and not data.isascii():
             whole = begun + piece
             to_utf8(whole[: len(whole) - len(decoder.getstate()[0])], codec, offset - len(begun), line)
         offset += len(piece)

@@ -66,7 +66,7 @@ def files(
             if as_json:
                 show([found], [], as_json=True)
             else:
-                show_one(found, ONE)
+                show_one(found._asdict(), ONE)
             show(
                 events,
                 ["at", "state", "run_id"],

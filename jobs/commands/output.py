@@ -109,11 +109,11 @@ def show(
                 _say(INDENT + part, "dim")
 
 
-def show_one(row: Any, columns: Sequence[str], clock: Clock = by_utc) -> None:
+def show_one(row: Mapping[str, Any], columns: Sequence[str], clock: Clock = by_utc) -> None:
     """One row, a line a value that it has."""
     names = {c: HEADS.get(c, c.replace("_", " ")) for c in columns}
     for column, name in names.items():
-        if (text := _text(row._mapping[column], clock)) != "":
+        if (text := _text(row[column], clock)) != "":
             _say(f"{name.ljust(max(map(len, names.values())))}{GAP}{text}")
 
 

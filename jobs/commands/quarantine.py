@@ -132,9 +132,8 @@ def case(
         ]
         show([plain(told)], [], as_json=True)
         return
-    facts = [*(column for column in CASE if column != "age_days"), "delivery_id", "state", "opened_at", "closed_at"]
-    show_one(found, facts, the_bank.catalog.profile.clock)
-    console.print(f"age      {age} days", highlight=False)
+    facts = [*CASE, "delivery_id", "state", "opened_at", "closed_at"]
+    show_one({**found._mapping, "age_days": age}, facts, the_bank.catalog.profile.clock)
     console.print(found.reason, highlight=False, markup=False)
     if news:
         hint = f"{news} The rows can be judged again: ledgerlake quarantine fix {number} --judge-again --reason ..."

@@ -11,16 +11,14 @@ from pyspark.sql import functions as F
 
 from jobs.contracts.day import Day
 from jobs.history import valid_on
-from jobs.money import in_reporting_currency
+from jobs.money import in_reporting_currency, with_rate
 
 OF_ACCOUNT = ["customer_key", "legal_entity_id", "business_line", "branch_id"]
 
 
 def transform(incoming: DataFrame, accounts: DataFrame, exchange_rates: DataFrame, day: Day) -> DataFrame:
     held = valid_on(incoming, accounts, key="account_id", at="balance_date", take=OF_ACCOUNT)
-    rated = valid_on(
-        held, exchange_rates, key="currency", at="balance_date", take=["rate"], first_counts_before=False, small=True
-    )
+    rated = with_rate(held, exchange_rates, at="balance_date")
     balance = F.col("balance_original")
     return rated.select(
         "account_id",

@@ -8,20 +8,11 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.contracts.day import Day
-from jobs.history import valid_on
-from jobs.money import in_reporting_currency
+from jobs.money import in_reporting_currency, with_rate
 
 
 def transform(incoming: DataFrame, exchange_rates: DataFrame, day: Day) -> DataFrame:
-    rated = valid_on(
-        incoming,
-        exchange_rates,
-        key="currency",
-        at="business_date",
-        take=["rate"],
-        first_counts_before=False,
-        small=True,
-    )
+    rated = with_rate(incoming, exchange_rates, at="business_date")
     return rated.select(
         "sale_id",
         "sale_version",

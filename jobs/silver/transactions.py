@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 from jobs.calendars import local_clock, local_date, out_of_hours
 from jobs.contracts.day import Day
 from jobs.history import valid_on
-from jobs.money import in_reporting_currency
+from jobs.money import in_reporting_currency, with_rate
 
 
 def transform(
@@ -27,15 +27,7 @@ def transform(
         on="local_date",
         how="left",
     )
-    rated = valid_on(
-        on_date,
-        exchange_rates,
-        key="currency",
-        at="business_date",
-        take=["rate"],
-        first_counts_before=False,
-        small=True,
-    )
+    rated = with_rate(on_date, exchange_rates, at="business_date")
     return rated.select(
         "transaction_id",
         "account_id",
