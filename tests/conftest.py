@@ -17,10 +17,13 @@ from infra.local import spark as server
 from infra.local.processes import wait_until
 from infra.local.setup import checksums, java_binary
 from jobs.settings import Settings, settings
-from tests.postgres import free_port
+from tests.postgres import free_port, installation, left_schemas, new_ledger, postgres
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+# Here for all tests: each module that imported `postgres` would have a server of its own.
+__all__ = ["installation", "left_schemas", "new_ledger", "postgres"]
 
 # The same examples each time, so that a change is judged by its own mistakes; `make test-long` looks for new ones.
 hypothesis.settings.register_profile("same", derandomize=True, deadline=None)

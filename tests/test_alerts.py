@@ -1,6 +1,5 @@
 """Alerts are told to people once, on every channel, by real servers; what cannot be sent is tried again."""
 
-# ruff: noqa: F811 - fixtures are imported by name
 from __future__ import annotations
 
 import json
@@ -17,7 +16,6 @@ import pytest
 from jobs import alerts
 from jobs.ledger import Ledger, batches
 from jobs.settings import settings
-from tests.postgres import installation, new_ledger, postgres  # noqa: F401
 
 
 class Chat:

@@ -31,9 +31,9 @@ from jobs.settings import Settings, settings
 from tests.commands.conftest import Said, bank, ledgerlake, running
 from tests.contracts.house import change
 from tests.ledger.conftest import DAY, TinyBank
-from tests.postgres import free_port, installation, postgres, start_postgres, stop_postgres
+from tests.postgres import free_port, postgres, start_postgres, stop_postgres  # a server of its own, which it stops
 
-__all__ = ["bank", "installation", "ledgerlake", "postgres", "running"]
+__all__ = ["bank", "ledgerlake", "postgres", "running"]
 Command = Callable[..., Said]
 FIRST, SECOND = f"PAY_b01_{DAY:%Y%m%d}_1.csv", f"PAY_b01_{DAY:%Y%m%d}_2.csv"
 GOOD = b"p1|D|1.00\np2|C|2.50\n"

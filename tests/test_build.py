@@ -24,9 +24,8 @@ from jobs.settings import settings
 from tests.commands.conftest import bank, running
 from tests.contracts.house import change
 from tests.ledger.conftest import DAY, TinyBank
-from tests.postgres import installation, postgres
 
-__all__ = ["bank", "installation", "postgres", "running"]
+__all__ = ["bank", "running"]
 
 PRODUCTS = load("demo").tables["silver.products"]
 MONDAY, TUESDAY, WEDNESDAY = date(2026, 9, 14), date(2026, 9, 15), date(2026, 9, 16)

@@ -13,7 +13,7 @@ from jobs import day
 from jobs.day import branch_units
 from jobs.ledger import batches, releases
 from jobs.quality.balance import Balance
-from tests.commands.conftest import bank, installation, postgres, running  # noqa: F401
+from tests.commands.conftest import bank, running  # noqa: F401
 from tests.ledger.conftest import TinyBank
 
 OPENED = date(2020, 1, 1)

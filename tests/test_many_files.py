@@ -16,9 +16,8 @@ from jobs.ledger import deliveries
 from jobs.settings import settings
 from tests.commands.conftest import bank, ledgerlake, running
 from tests.ledger.conftest import DAY, TinyBank
-from tests.postgres import installation, postgres
 
-__all__ = ["bank", "installation", "ledgerlake", "postgres", "running"]
+__all__ = ["bank", "ledgerlake", "running"]
 BRANCHES, BATCHES, ROWS = 50, 10, 20
 
 

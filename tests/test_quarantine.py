@@ -29,9 +29,8 @@ from jobs.settings import settings
 from tests.commands.conftest import Said, bank, ledgerlake, running
 from tests.contracts.house import change
 from tests.ledger.conftest import DAY, TinyBank, at
-from tests.postgres import installation, postgres
 
-__all__ = ["bank", "installation", "ledgerlake", "postgres", "running"]
+__all__ = ["bank", "ledgerlake", "running"]
 Command = Callable[..., Said]
 ANNA, BERND = "anna", "bernd"
 NAME = f"PAY_{{entity}}_{DAY:%Y%m%d}_{{seq}}.csv"

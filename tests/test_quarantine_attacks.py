@@ -28,10 +28,9 @@ from jobs.settings import settings
 from tests.commands.conftest import bank, ledgerlake, running
 from tests.contracts.house import change
 from tests.ledger.conftest import DAY, HISTORY_END, TinyBank, part
-from tests.postgres import installation, postgres
 from tests.test_quarantine import ANNA, BERND, Command, case_of, counts, live, load, send, tiny
 
-__all__ = ["bank", "installation", "ledgerlake", "postgres", "running", "tiny"]
+__all__ = ["bank", "ledgerlake", "running", "tiny"]
 
 
 def approved(case: Any, lines: dict[int, dict[str, str | None]]) -> int:

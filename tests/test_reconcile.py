@@ -22,9 +22,8 @@ from jobs.ledger.days import Lane
 from jobs.settings import settings
 from tests.contracts.house import change
 from tests.ledger.conftest import BRANCHES, DAY, TinyBank, bank, catalog, ledger, migrated, running
-from tests.postgres import installation, postgres
 
-__all__ = ["bank", "catalog", "installation", "ledger", "migrated", "postgres", "running"]
+__all__ = ["bank", "catalog", "ledger", "migrated", "running"]
 
 GL = [
     # branch, subject, has accounts, closing

@@ -22,9 +22,7 @@ from jobs.lease import WRITER
 from jobs.ledger import Ledger, batches, leases
 from jobs.ledger.models import Lease
 from tests.contracts.house import build, change
-from tests.postgres import installation, new_ledger, postgres
 
-__all__ = ["installation", "new_ledger", "postgres"]
 MOVEMENTS = "silver.movements"
 
 

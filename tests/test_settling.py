@@ -18,9 +18,9 @@ from jobs.ledger import batches, deliveries
 from jobs.ledger.models import Delivery
 from jobs.quality.metrics import nothing
 from jobs.quality.repairs import Repairs
-from tests.ledger.conftest import DAY, TinyBank, bank, catalog, installation, ledger, migrated, postgres, released
+from tests.ledger.conftest import DAY, TinyBank, bank, catalog, ledger, migrated, released
 
-__all__ = ["bank", "catalog", "installation", "ledger", "migrated", "postgres"]
+__all__ = ["bank", "catalog", "ledger", "migrated"]
 NEXT = DAY + timedelta(days=1)
 
 

@@ -22,7 +22,6 @@ from jobs.contracts.profile import Profile
 from jobs.contracts.source import Source
 from jobs.ledger import Ledger, batches, deliveries
 from jobs.privacy.keys import Keys, load_keys
-from tests.postgres import installation, new_ledger, postgres  # noqa: F401
 
 DAY = "20260915"
 WORDS = {
@@ -205,7 +204,7 @@ class Bank:
 
 
 @pytest.fixture
-def bank(installation: Path, new_ledger: Callable[[], Ledger]) -> Iterator[Bank]:  # noqa: F811
+def bank(installation: Path, new_ledger: Callable[[], Ledger]) -> Iterator[Bank]:
     ledger = new_ledger()
     home = installation / "banks" / ledger.profile
     yield Bank(catalog_of(ledger.profile), ledger, Folder(home / "inbox"), home, load_keys())

@@ -8,20 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
 
 from jobs import bank as banks
 from jobs import cli
 from jobs.commands import output
 from jobs.contracts import load
 from jobs.ledger import connect
-from jobs.ledger.models import Base
 from jobs.settings import settings
 from tests.contracts.house import build
 from tests.ledger.conftest import DAY, TinyBank, running
-from tests.postgres import installation, postgres
+from tests.postgres import emptied
 
-__all__ = ["installation", "postgres", "running"]
+__all__ = ["running"]
 
 
 @dataclass(frozen=True)
@@ -40,11 +38,7 @@ def bank(installation: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TinyBa
     monkeypatch.setenv("LEDGERLAKE_PROFILE", "tiny")
     for cached in (settings, banks.open_bank, connect):
         cached.cache_clear()
-    ledger = connect("tiny")
-    with ledger.begin() as db:
-        db.execute(text("drop schema if exists tiny_ledger cascade"))
-        db.execute(text("create schema tiny_ledger"))
-        Base.metadata.create_all(db)
+    ledger = emptied(connect("tiny"))
     made = TinyBank(ledger, load("tiny"))
     made.clock(DAY, "08:00")
     yield made

@@ -13,9 +13,8 @@ from jobs.ledger import deliveries
 from jobs.settings import PROJECT, settings
 from tests.commands.conftest import bank, running
 from tests.ledger.conftest import DAY, TinyBank
-from tests.postgres import installation, postgres
 
-__all__ = ["bank", "installation", "postgres", "running"]
+__all__ = ["bank", "running"]
 pytestmark = [pytest.mark.services, pytest.mark.timeout(180)]
 
 RUN = """

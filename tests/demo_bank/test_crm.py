@@ -1,6 +1,5 @@
 """The demo bank's own system: what its tables are told, once however often a day is played; and how it is fetched, shut and read again, from a real PostgreSQL."""
 
-# ruff: noqa: F811 - fixtures are imported by name
 from __future__ import annotations
 
 from collections import Counter
@@ -25,7 +24,6 @@ from jobs.demo_bank import DemoBank, crm
 from jobs.demo_bank.faults.tables import LATE, TIE
 from jobs.ledger import Ledger, batches, clock, deliveries, slices
 from jobs.settings import Settings
-from tests.postgres import installation, new_ledger, postgres  # noqa: F401
 
 ONE_DAY = timedelta(days=1)
 NOON = datetime(2026, 9, 15, 4, tzinfo=UTC)

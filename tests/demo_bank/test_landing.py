@@ -26,7 +26,6 @@ from jobs.ledger import Ledger, deliveries
 from jobs.privacy.keys import load_keys
 from jobs.privacy.seal import open_sealed
 from tests.demo_bank.test_faults import ALL
-from tests.postgres import installation, new_ledger, postgres  # noqa: F401
 
 
 class Platform:
@@ -47,7 +46,7 @@ class Platform:
 
 
 @pytest.fixture
-def platform(installation: Path, new_ledger: Callable[[], Ledger]) -> Callable[[str], Platform]:  # noqa: F811
+def platform(installation: Path, new_ledger: Callable[[], Ledger]) -> Callable[[str], Platform]:
     return lambda profile: Platform(new_ledger(), installation, profile)
 
 

@@ -8,31 +8,26 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
 
 from jobs import bank as banks
 from jobs import load
 from jobs.demo_bank import DemoBank, hong_kong
 from jobs.ledger import clock, connect, deliveries
-from jobs.ledger.models import Base
 from jobs.settings import settings
-from tests.postgres import installation, postgres  # noqa: F401
+from tests.postgres import emptied
 
 RUN = "tests/demo_bank"
 
 
 @pytest.fixture
-def bank(installation: Path, spark_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[banks.Bank]:  # noqa: F811
+def bank(installation: Path, spark_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[banks.Bank]:
     """The demo bank's platform: its contracts, an empty ledger, an empty lake."""
     monkeypatch.setenv("LEDGERLAKE_SPARK_REMOTE", spark_url)
     caches = (settings, banks.open_bank, connect)
     for cached in caches:
         cached.cache_clear()
     opened = banks.open_bank("demo")
-    with opened.ledger.begin() as db:
-        db.execute(text(f"drop schema if exists {opened.ledger.schema} cascade"))
-        db.execute(text(f"create schema {opened.ledger.schema}"))
-        Base.metadata.create_all(db)
+    emptied(opened.ledger)
     yield opened
     opened.ledger.engine.dispose()
     for cached in caches:

@@ -15,13 +15,13 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine
 
 from infra.local import airflow, processes, services
-from jobs.ledger import Ledger, deliveries
-from jobs.ledger.models import Base
+from jobs.ledger import Ledger
 from jobs.settings import Settings
 from jobs.settings import settings as project_settings
+from tests.postgres import emptied
 
 
 @pytest.fixture
@@ -104,11 +104,7 @@ def running_website() -> Iterator[Website]:
 @pytest.fixture
 def website(running_website: Website) -> Website:
     """The same with an empty ledger, its numbers from 1."""
-    tables = ", ".join(table.name for table in Base.metadata.sorted_tables)
-    with running_website.ledger.begin() as db:
-        db.execute(text(f"truncate {tables} restart identity"))
-        for sequence in (deliveries.NUMBERS, deliveries.WAVES):
-            db.execute(text(f"alter sequence {sequence.name} restart"))
+    emptied(running_website.ledger)
     return running_website
 
 

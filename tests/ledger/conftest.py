@@ -11,17 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, select, text, update
+from sqlalchemy import create_engine, select, update
 
 from infra.local.secrets import secret
 from jobs.contracts import Catalog, load
 from jobs.ledger import Ledger, batches, clock, days, deciding, deliveries, releases
-from jobs.ledger.models import Base, DayRun, DirtyDate
+from jobs.ledger.models import DayRun, DirtyDate
 from jobs.settings import Settings
 from tests.contracts.house import build
-from tests.postgres import installation, postgres
-
-__all__ = ["installation", "postgres"]
+from tests.postgres import emptied
 
 NUMBERS = itertools.count(1)
 DAY = date(2026, 9, 15)
@@ -51,13 +49,7 @@ def migrated(postgres: Settings) -> Iterator[Ledger]:
 
 @pytest.fixture
 def ledger(migrated: Ledger) -> Ledger:
-    """The ledger, empty, its numbers from 1."""
-    tables = ", ".join(table.name for table in Base.metadata.sorted_tables)
-    with migrated.begin() as db:
-        db.execute(text(f"truncate {tables} restart identity"))
-        for sequence in (deliveries.NUMBERS, deliveries.WAVES):
-            db.execute(text(f"alter sequence {sequence.name} restart"))
-    return migrated
+    return emptied(migrated)
 
 
 @pytest.fixture

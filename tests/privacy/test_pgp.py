@@ -11,7 +11,6 @@ import pytest
 
 from jobs.privacy import pgp
 from jobs.privacy.keys import KeysUnavailable, load_keys
-from tests.postgres import installation, postgres  # noqa: F401
 
 
 def encrypted(content: bytes, *, armor: bool = False) -> bytes:
@@ -32,12 +31,12 @@ def opened(message: bytes, home: Path) -> bytes:
 
 @pytest.mark.parametrize("size", [40, 3_000_000])
 @pytest.mark.parametrize("armor", [True, False])
-def test_what_a_sender_encrypts_the_bank_opens(installation: Path, tmp_path: Path, size: int, armor: bool) -> None:  # noqa: F811
+def test_what_a_sender_encrypts_the_bank_opens(installation: Path, tmp_path: Path, size: int, armor: bool) -> None:
     content = os.urandom(size)
     assert opened(encrypted(content, armor=armor), tmp_path) == content
 
 
-def test_the_key_that_is_given_away_is_the_public_half(installation: Path) -> None:  # noqa: F811
+def test_the_key_that_is_given_away_is_the_public_half(installation: Path) -> None:
     assert pgp.public_key().startswith("-----BEGIN PGP PUBLIC KEY BLOCK-----")
     assert "PRIVATE" not in pgp.public_key()
     assert "PRIVATE" in pgp.key_file().read_text()
@@ -45,7 +44,7 @@ def test_the_key_that_is_given_away_is_the_public_half(installation: Path) -> No
     assert pgp.public_key() == pgp.public_key()
 
 
-def test_a_key_that_others_can_read_is_not_used(installation: Path) -> None:  # noqa: F811
+def test_a_key_that_others_can_read_is_not_used(installation: Path) -> None:
     pgp.public_key()
     pgp.key_file().chmod(0o644)
     try:
@@ -55,7 +54,7 @@ def test_a_key_that_others_can_read_is_not_used(installation: Path) -> None:  # 
         pgp.key_file().chmod(0o600)
 
 
-def test_what_is_not_for_us_is_said_and_nothing_stays(installation: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_what_is_not_for_us_is_said_and_nothing_stays(installation: Path, tmp_path: Path) -> None:
     whole = encrypted(os.urandom(100_000))
     stranger = pysequoia.encrypt(b"x", recipients=[pysequoia.Tsk.generate("stranger").extract_certificate()])
     changed = whole[:5000] + bytes([whole[5000] ^ 1]) + whole[5001:]
@@ -65,7 +64,7 @@ def test_what_is_not_for_us_is_said_and_nothing_stays(installation: Path, tmp_pa
         assert list((tmp_path / "raw").iterdir()) == []
 
 
-def test_what_the_inbox_raises_is_raised(installation: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_what_the_inbox_raises_is_raised(installation: Path, tmp_path: Path) -> None:
     class Gone(io.BytesIO):
         def read(self, size: int | None = -1) -> bytes:
             raise ConnectionError("the file left the inbox")

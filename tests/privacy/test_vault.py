@@ -14,11 +14,11 @@ from jobs.ledger import Ledger
 from jobs.privacy.keys import load_keys
 from jobs.privacy.vault import Vault, VaultUnavailable
 from jobs.settings import Settings, settings
-from tests.postgres import free_port, installation, new_ledger, postgres  # noqa: F401
+from tests.postgres import free_port
 
 
 @pytest.fixture
-def vault(new_ledger: Callable[[], Ledger]) -> Iterator[Vault]:  # noqa: F811
+def vault(new_ledger: Callable[[], Ledger]) -> Iterator[Vault]:
     with Vault(new_ledger().profile) as opened:
         yield opened
 
@@ -33,7 +33,7 @@ def test_a_value_has_one_token_for_ever_and_kinds_are_apart(vault: Vault) -> Non
     assert vault.reveal(first.values()) == {token: value for value, token in first.items()}
 
 
-def test_the_tables_hold_no_clear_value(vault: Vault, postgres: Settings) -> None:  # noqa: F811
+def test_the_tables_hold_no_clear_value(vault: Vault, postgres: Settings) -> None:
     vault.tokens_for("name", ["张三"])
     with server.connect(postgres, "ledgerlake") as db:
         row = db.execute(f"select kind, token, lookup, ciphertext from {vault.schema}.tokens").fetchone()
@@ -53,7 +53,7 @@ def test_two_at_once_get_the_same_tokens(vault: Vault) -> None:
     assert len(set(results[0].values())) == 3_000
 
 
-def test_rotation_rehashes_lookups_and_keeps_tokens(vault: Vault, postgres: Settings) -> None:  # noqa: F811
+def test_rotation_rehashes_lookups_and_keeps_tokens(vault: Vault, postgres: Settings) -> None:
     other = Vault(vault.profile)
     before = vault.tokens_for("phone", ["1", "2"]) | other.tokens_for("phone", ["3"])
 
@@ -101,7 +101,7 @@ def test_a_lost_key_file_is_said_and_not_papered_over(vault: Vault) -> None:
         strange.tokens_for("phone", ["1"])
 
 
-def test_a_database_that_is_down_is_one_clear_message(installation: Path) -> None:  # noqa: F811
+def test_a_database_that_is_down_is_one_clear_message(installation: Path) -> None:
     url = f"postgresql+psycopg://ledgerlake:x@127.0.0.1:{free_port()}/ledgerlake"
     with (
         Vault("bank", load_keys(), url) as vault,

@@ -11,17 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Row, text
+from sqlalchemy import Row
 
 from jobs import bank as banks
 from jobs import build, day, load
 from jobs.contracts import load as contracts
 from jobs.ledger import Ledger, batches, clock, connect, days, deliveries, releases
-from jobs.ledger.models import Base
 from jobs.settings import settings
-from tests.postgres import installation, postgres
-
-__all__ = ["installation", "postgres"]
+from tests.postgres import emptied
 
 RUN = "tests/realities"
 MONDAY, TUESDAY, WEDNESDAY = date(2026, 9, 14), date(2026, 9, 15), date(2026, 9, 16)
@@ -218,11 +215,8 @@ def new_bank(installation: Path, spark_url: str, monkeypatch: pytest.MonkeyPatch
     def new(name: str = "small", **files: str) -> Small:
         changed = {f"{path.replace('__', '/')}.yaml": content for path, content in files.items()}
         write(installation / "expectations", name, FILES | changed)
-        ledger = connect(name)
+        ledger = emptied(connect(name))
         with ledger.begin() as db:
-            db.execute(text(f"drop schema if exists {ledger.schema} cascade"))
-            db.execute(text(f"create schema {ledger.schema}"))
-            Base.metadata.create_all(db)
             branches = [
                 {"branch_id": b, "valid_from": date(2020, 1, 1), "valid_to": None, "name": b, "province_code": "11"}
                 for b in ("b01", "b02")

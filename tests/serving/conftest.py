@@ -10,32 +10,28 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, insert, text
+from sqlalchemy import create_engine, insert
 
 from infra.local.secrets import secret
 from jobs.contracts.catalog import Catalog, Profile
 from jobs.contracts.model import Table
 from jobs.ledger.database import Ledger
-from jobs.ledger.models import Base, DayRun, Release, ReleaseTable
+from jobs.ledger.models import DayRun, Release, ReleaseTable
 from jobs.settings import Settings
-from tests.postgres import postgres  # noqa: F401  (a fixture)
+from tests.postgres import emptied
 
 NOW = datetime(2026, 9, 16, 3, tzinfo=UTC)
 PROFILES = itertools.count(1)
 
 
 @pytest.fixture
-def ledger(postgres: Settings) -> Iterator[Ledger]:  # noqa: F811
+def ledger(postgres: Settings) -> Iterator[Ledger]:
     """An empty ledger of a bank of its own, so that tests do not meet each other's roles and schemas."""
-    profile = f"bank{next(PROFILES)}"
+    profile = f"served{next(PROFILES)}"
     password = secret(postgres, "postgres_ledgerlake")
     url = f"postgresql+psycopg://ledgerlake:{password}@127.0.0.1:{postgres.postgres_port}/ledgerlake"
     engine = create_engine(url, connect_args={"options": f"-csearch_path={profile}_ledger"})
-    made = Ledger(profile, engine)
-    with made.begin() as db:
-        db.execute(text(f"create schema {made.schema}"))
-        Base.metadata.create_all(db)
-    yield made
+    yield emptied(Ledger(profile, engine))
     engine.dispose()
 
 

@@ -33,7 +33,6 @@ from jobs.ledger import Ledger
 from jobs.privacy.keys import load_keys
 from jobs.privacy.seal import open_sealed
 from jobs.settings import Settings, settings
-from tests.postgres import installation, new_ledger, postgres  # noqa: F401
 from tests.whole_day.conftest import Story
 from tests.whole_day.identifiers import (
     LZ4_BLOCK,
@@ -115,7 +114,7 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> tuple[DemoBank, Path]:
 
 @pytest.fixture
 def landed(
-    installation: Path, new_ledger: Callable[[], Ledger], postgres: Settings, history: tuple[DemoBank, Path]  # noqa: F811
+    installation: Path, new_ledger: Callable[[], Ledger], postgres: Settings, history: tuple[DemoBank, Path]
 ) -> Callable[..., Search]:  # fmt: skip
     """Lands the files of some feeds under the contracts of a folder, and searches what that left."""
 
@@ -240,8 +239,8 @@ def test_the_search_sees_statistics() -> None:
 
 
 def test_the_search_sees_every_type_of_a_table(
-    new_ledger: Callable[[], Ledger],  # noqa: F811
-    postgres: Settings,  # noqa: F811
+    new_ledger: Callable[[], Ledger],
+    postgres: Settings,
     tmp_path: Path,
 ) -> None:
     ledger = new_ledger()
