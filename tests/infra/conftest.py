@@ -7,7 +7,7 @@ import os
 import random
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -17,10 +17,12 @@ import httpx
 import pytest
 from sqlalchemy import create_engine
 
-from infra.local import airflow, processes, services
+from infra.local import airflow, demo_crm, processes, services
+from jobs.contracts import load
 from jobs.ledger import Ledger
 from jobs.settings import Settings
 from jobs.settings import settings as project_settings
+from tests.ledger.conftest import DAY, TinyBank
 from tests.postgres import emptied
 
 
@@ -51,6 +53,39 @@ def with_jars(installation: Settings) -> Settings:
         pytest.skip(f"Spark's jars are not in {jars}; `make setup` fetches them")
     (installation.home / "jars").symlink_to(jars)
     return installation
+
+
+@pytest.fixture
+def demo(installation: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[TinyBank]:
+    """The demo bank's ledger in that installation, empty, and the tables that the bank is fetched from; it is the evening of DAY."""
+    monkeypatch.setenv("LEDGERLAKE_PROFILES", "demo")
+    services.up(["postgres"], installation, owner=os.getpid())
+    demo_crm.create(installation)
+    engine = create_engine(installation.ledger_url(), connect_args={"options": "-csearch_path=demo_ledger"})
+    bank = TinyBank(Ledger("demo", engine), load("demo"))
+    bank.ledger.migrate()
+    bank.clock(DAY, "20:00")
+    yield bank
+    engine.dispose()
+
+
+@pytest.fixture
+def airflow_starts(installation: Settings) -> Iterator[Callable[[], httpx.Client]]:
+    """Starts Airflow with all that it is made of; its API as a viewer asks it."""
+    asking: list[httpx.Client] = []
+
+    def start() -> httpx.Client:
+        services.up(["airflow"], installation, owner=os.getpid())
+        client = httpx.Client(base_url=installation.airflow_url, timeout=20)
+        asking.append(client)
+        login = {"username": "viewer", "password": airflow.logins(installation)["viewer"]}
+        token = client.post("/auth/token", json=login).raise_for_status().json()["access_token"]
+        client.headers["Authorization"] = f"Bearer {token}"
+        return client
+
+    yield start
+    for client in asking:
+        client.close()
 
 
 def free_ports(count: int) -> list[int]:
