@@ -1,71 +1,31 @@
-"""Each format reads back what was written, for any content and however the blocks fall; and says of a bad line what is
+"""Each format of lines reads back what was written, for any content and however the blocks fall; and says of a bad line what is
 wrong with it.
 """
 
 from __future__ import annotations
 
-import codecs
 import csv
 import gzip
 import io
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from datetime import UTC, date, datetime
 from decimal import Decimal
-from itertools import product
-from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from jobs.arrival import text
-from jobs.arrival.encodings import line_codec_name
 from jobs.arrival.errors import Cut, Refused
 from jobs.arrival.formats import format_module
 from jobs.arrival.formats.delimited import Reader as Delimited
 from jobs.arrival.records import Rows
-from jobs.contracts.column import Column
-from jobs.contracts.encodings import KNOWN, LINE_SAFE, ONE_TO_ONE
 from jobs.contracts.source import Delimited as DelimitedFormat
-from jobs.contracts.source import FixedWidth, Format, JsonLines, ParquetFile
-
-quick = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-HAN = "张三億誠工资利息\u3007"
-CELL = st.text(st.sampled_from(HAN + "ab01 .,;|+-\t\\'"), max_size=6)
-
-
-def columns(**more: dict[str, Any]) -> dict[str, Column]:
-    return {name: Column(type="string", classification="C1/2", **options) for name, options in more.items()}
-
-
-ABC = columns(a={}, b={}, c={})
-
-
-def read(
-    fmt: Any, content: bytes, wanted: dict[str, Column] | None = None
-) -> tuple[list[tuple[Any, ...]], list[tuple[int, str]], Any]:
-    """(line and values of good rows, line and reason of malformed ones, the reader)."""
-    wanted = wanted or ABC
-    reader = format_module(fmt.kind).Reader(io.BytesIO(content), fmt, wanted)
-    good: list[tuple[Any, ...]] = []
-    bad: list[tuple[int, str]] = []
-    for rows in reader:
-        good += zip(rows.lines.to_pylist(), *(rows.columns[n].to_pylist() for n in wanted), strict=True)
-        bad += [(m.line, m.why) for m in rows.malformed]
-    return good, bad, reader
-
-
-@contextmanager
-def blocks_of(size: int) -> Iterator[None]:
-    with patch.object(text, "BLOCK", size):
-        yield
+from jobs.contracts.source import FixedWidth, Format, JsonLines
+from tests.arrival.reading import ABC, CELL, HAN, blocks_of, columns, quick, read
 
 
 @quick
@@ -306,84 +266,6 @@ def test_json_lines_that_are_not_objects_are_malformed() -> None:
     assert dict(bad)[5] == "more than one JSON value: the first ends at character 7"
 
 
-def test_parquet_values_become_text() -> None:
-    instant = datetime(2026, 9, 15, 1, 2, 3, tzinfo=UTC)
-    table = pa.table(
-        {
-            "a": pa.array([Decimal("1.10"), None], pa.decimal128(18, 2)),
-            "b": pa.array([date(2026, 9, 15), date(1, 1, 1)]),
-            "c": pa.array([instant, instant], pa.timestamp("s", "Asia/Shanghai")),
-            "extra": [1, 2],
-        }
-    )
-    file = io.BytesIO()
-    pq.write_table(table, file)
-    good, _, reader = read(ParquetFile(kind="parquet"), file.getvalue())
-    assert good == [(1, "1.10", "2026-09-15", "2026-09-15T01:02:03Z"), (2, None, "0001-01-01", "2026-09-15T01:02:03Z")]
-    assert reader.extra == ["extra"]
-
-
-def test_parquet_floats_missing_columns_and_cut_files_are_refused() -> None:
-    file = io.BytesIO()
-    pq.write_table(pa.table({"a": [1.5], "b": ["x"], "c": ["y"]}), file)
-    with pytest.raises(Refused, match=r"column a is double\. Expected decimal"):
-        read(ParquetFile(kind="parquet"), file.getvalue())
-    with pytest.raises(Refused, match=r"names a, b, c\. Expected the columns of the contract: z\. Missing: z"):
-        read(ParquetFile(kind="parquet"), file.getvalue(), columns(z={}))
-    with pytest.raises(Cut, match="without its end mark PAR1"):
-        read(ParquetFile(kind="parquet"), file.getvalue()[:-9])
-    with pytest.raises(Refused, match="does not begin with PAR1"):
-        read(ParquetFile(kind="parquet"), b"a|b")
-
-
-ODD = st.binary(max_size=60) | st.text(
-    st.sampled_from('ab1,|"#HT{}[]:\\n\r\0\n\\\x0e\x0f\x15\x25\x81\xfe\x30'), max_size=60
-).map(lambda t: t.encode("latin-1"))
-EDGES = {"header": {"tag": "H", "fields": ["system"]}, "trailer": {"tag": "T", "fields": ["record_count"]}}
-OF_LINES = [
-    {"kind": "delimited", "separator": "|"},
-    {"kind": "delimited", "separator": "|+|", "comment": "#"},
-    {"kind": "delimited", "quote": '"', "columnLine": True},
-    {"kind": "delimited", "separator": "||", "quote": '"', **EDGES},
-    {"kind": "fixed_width"},
-    {"kind": "fixed_width", **EDGES},
-    {"kind": "json_lines"},
-]
-
-
-@settings(max_examples=600, deadline=None)
-@given(
-    content=ODD,
-    how=st.sampled_from(OF_LINES),
-    encoding=st.sampled_from(sorted(KNOWN)),
-    packed=st.sampled_from([None, "gzip", "as it is"]),
-    block=st.integers(1, 40),
-)
-@example(b'"', OF_LINES[2], "utf-8", None, 40)
-@example(b'a,"b\n1,2\n', OF_LINES[2], "utf-8", None, 40)
-@example(b'a,"b""\n1,2\n', OF_LINES[2], "utf-8", None, 40)
-def test_random_bytes_never_crash_it(
-    content: bytes, how: dict[str, Any], encoding: str, packed: str | None, block: int
-) -> None:
-    """Whatever comes: the file is refused, or each of its texts is one and each line stands once among the rows or apart."""
-    if how["kind"] == "fixed_width" and encoding not in LINE_SAFE:
-        encoding = "gbk"
-    fmt: Any = TypeAdapter(Format).validate_python(
-        {**how, "encoding": encoding, "compression": "gzip" if packed else None}
-    )
-    content = gzip.compress(content) if packed == "gzip" else content
-    wanted = columns(a={"width": 2}, b={"width": 3}, c={"width": 1})
-    lines: list[int] = []
-    with blocks_of(block), suppress(Refused):
-        format_module(fmt.kind).column_names(io.BytesIO(content), fmt)
-        for rows in format_module(fmt.kind).Reader(io.BytesIO(content), fmt, wanted):
-            for texts in rows.columns.values():
-                texts.validate(full=True)
-                assert len(texts) == len(rows.lines)
-            lines += [*rows.lines.to_pylist(), *(m.line for m in rows.malformed)]
-    assert len(lines) == len(set(lines))
-
-
 @pytest.mark.parametrize("names", ['"', 'a,"b', '"a,b,c', 'a,"b"",c'])
 def test_names_with_a_quote_that_is_not_closed_are_refused(names: str) -> None:
     """They were looked at for ever, and no other file was taken meanwhile."""
@@ -395,173 +277,14 @@ def test_names_with_a_quote_that_is_not_closed_are_refused(names: str) -> None:
     assert no.value.cause == "open_quote"
 
 
-def parquet(table: pa.Table) -> bytes:
-    file = io.BytesIO()
-    pq.write_table(table, file)
-    return file.getvalue()
-
-
-def test_parquet_text_that_is_no_utf8_is_refused_with_its_bytes_and_row() -> None:
-    """A2: no library looks, and whoever reads it next would replace what it cannot read."""
-    plain = pa.array([b"ok", None, "张三".encode("gbk")]).view(pa.string())
-    for texts in (plain, plain.dictionary_encode()):
-        with pytest.raises(
-            Refused, match=r"Bytes d5 c5 at byte 0 of the Parquet column a in row 3 are not utf-8"
-        ) as no:
-            read(ParquetFile(kind="parquet"), parquet(pa.table({"a": texts})), columns(a={}))
-        assert no.value.cause == "bad_byte"
-
-
-def test_a_parquet_column_that_is_named_twice_is_refused() -> None:
-    twice = pa.table([pa.array(["1"]), pa.array(["2"])], names=["a", "a"])
-    with pytest.raises(Refused, match="names the column 'a' twice"):
-        read(ParquetFile(kind="parquet"), parquet(twice), columns(a={}))
-
-
-@quick
-@given(
-    table=st.lists(
-        st.tuples(
-            st.none() | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=5),
-            st.none() | st.decimals(-(10**15), 10**15, places=2, allow_nan=False),
-            st.none() | st.dates(),
-        ),
-        max_size=8,
-    ),
-    by_word=st.booleans(),
-)
-def test_parquet_reads_back(table: list[tuple[Any, ...]], by_word: bool) -> None:
-    texts, amounts, dates = zip(*table, strict=True) if table else ((), (), ())
-    a = pa.array(texts, pa.string())
-    content = parquet(
-        pa.table(
-            {
-                "a": a.dictionary_encode() if by_word else a,
-                "b": pa.array(amounts, pa.decimal128(18, 2)),
-                "c": pa.array(dates, pa.date32()),
-            }
-        )
-    )
-    good, bad, _ = read(ParquetFile(kind="parquet"), content)
-    shown = [(t, None if b is None else f"{b:.2f}", None if d is None else d.isoformat()) for t, b, d in table]
-    assert (bad, good) == ([], [(n, *row) for n, row in enumerate(shown, 1)])
-
-
-WHOLE_PARQUET = parquet(pa.table({"a": ["张三", None] * 20, "b": ["x"] * 40, "c": pa.array(range(40))}))
-
-
-@settings(max_examples=400, deadline=None)
-@given(
-    st.lists(st.tuples(st.integers(4, len(WHOLE_PARQUET) - 5), st.integers(0, 255)), max_size=6), st.binary(max_size=40)
-)
-@example([(460, 0x80)], b"")  # a column's name
-@example([(929, 0x00)], b"")  # a number of more bits than there are
-def test_parquet_that_is_damaged_or_none_never_crashes(damage: list[tuple[int, int]], content: bytes) -> None:
-    broken = bytearray(WHOLE_PARQUET)
-    for at, byte in damage:
-        broken[at] = byte
-    for one in (bytes(broken), content, b"PAR1" + content + b"PAR1"):
-        with suppress(Refused):
-            read(ParquetFile(kind="parquet"), one)
-
-
-@given(st.binary(max_size=60))
-@settings(max_examples=400, deadline=None)
-def test_utf8_is_as_strict_as_pythons(content: bytes) -> None:
-    try:
-        content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        with pytest.raises(Refused) as refusal:
-            text.to_utf8(content, "utf-8", 100, 7)
-        assert f"at byte {100 + error.start} (line {7 + content[: error.start].count(10)}," in refusal.value.reason
-    else:
-        assert text.to_utf8(content, "utf-8", 0, 1) == content
-
-
-def test_utf8_halves_of_pairs_are_bytes_too_many() -> None:
-    with pytest.raises(Refused):
-        text.to_utf8(b"\xed\xa0\x80", "utf-8", 0, 1)
-
-
-def test_round_trip_catches_an_encoding_that_is_not_the_senders() -> None:
-    with pytest.raises(Refused, match=r"Bytes 81 30.* at byte 12 \(line 3, byte 1 of the line\) are not gbk"):
-        text.to_utf8(b"\n\n" + "\u0080".encode("gb18030"), "gbk", 10, 1)
-    # A1FE and A241 are one character in Big5, of which only A241 comes back.
-    assert text.to_utf8(b"\xa2\x41", "big5", 0, 1) == b"\xa1\xfe".decode("big5").encode()
-    with pytest.raises(Refused, match="Round trip failed at byte 12, line 3: a1 fe became a2 41"):
-        text.to_utf8(b"\n\n\xa1\xfe", "big5", 10, 1)
-
-
-@pytest.mark.parametrize("codec", sorted({codecs.lookup(name).name for name in ONE_TO_ONE}))
-def test_each_code_of_a_table_that_is_one_to_one_comes_back(codec: str) -> None:
-    """The oracle of ONE_TO_ONE: all codes of up to two bytes, and GB18030's of four."""
-    codes = [bytes([a]) for a in range(256)] + [bytes([a, b]) for a in range(0x80, 256) for b in range(256)]
-    if codec == "gb18030":
-        high, digits = range(0x81, 0xFF), range(0x30, 0x3A)
-        codes += [bytes(code) for code in product(high, digits, high, digits)]
-    if codec == "utf-8":
-        codes = [chr(point).encode() for point in range(0x110000) if not 0xD800 <= point < 0xE000]
-    read = {}
-    for code in codes:
-        with suppress(UnicodeDecodeError):
-            read[code] = code.decode(codec)
-    assert all(character.encode(codec) == code for code, character in read.items())
-    if codec in ("gb18030", "utf-8"):  # they have all characters
-        assert sum(len(character) == 1 for character in read.values()) == 0x110000 - 0x800
-
-
-def test_an_encoding_that_cannot_be_cut_into_lines_is_refused() -> None:
-    for encoding in ("utf-16", "no-such-thing"):
-        with pytest.raises(Refused, match=f"declares the encoding {encoding}"):
-            line_codec_name(encoding)
-
-
-def test_several_gzip_members_are_one_file() -> None:
-    content = gzip.compress(b"1,2,3\n4,5") + gzip.compress(b",6\n")
-    good, _, _ = read(DelimitedFormat(kind="delimited", compression="gzip"), content)
-    assert good == [(1, "1", "2", "3"), (2, "4", "5", "6")]
-
-
-def test_f32_a_bomb_is_refused() -> None:
-    bomb = gzip.compress(b"\0" * (200 << 20), 9)
-    with patch.object(text, "RATIO", 500), pytest.raises(Refused, match="more than 500 to 1"):
-        read(DelimitedFormat(kind="delimited", compression="gzip"), bomb)
-
-
 def test_memory_does_not_grow_with_the_file() -> None:
     seen = [len(rows) for rows in Delimited(io.BytesIO(b"1,2,3\n" * 4_000_000), DelimitedFormat(kind="delimited"), ABC)]
     assert sum(seen) == 4_000_000
     assert max(seen) * 6 <= text.BLOCK + 6
 
 
-def test_memory_does_not_grow_with_a_parquet_files_row_groups(tmp_path: Path) -> None:
-    """Some senders write one row group, whatever the size."""
-    import tracemalloc
-
-    number, path = 600_000, tmp_path / "one_group.parquet"
-    texts = pa.array([f"{n * 7919:032d}" for n in range(number)])
-    table = pa.table({"a": texts, "b": texts})
-    pq.write_table(table, path, row_group_size=number, use_dictionary=False, compression="none")
-    with path.open("rb", buffering=0) as stream:
-        reader = format_module("parquet").Reader(stream, ParquetFile(kind="parquet"), columns(a={}, b={}))
-        tracemalloc.start()
-        assert sum(len(rows) for rows in reader) == number
-        peak = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-    assert peak < path.stat().st_size / 8
-
-
 def test_rows_know_their_length() -> None:
     assert len(Rows(pa.array([1, 2]), {})) == 2
-
-
-def test_a_nul_in_a_parquet_text_is_a_row_of_its_own() -> None:
-    """A7: as in every other format, the row is rejected and the others stay."""
-    file = io.BytesIO()
-    pq.write_table(pa.table({"a": ["1", "2", None], "b": ["x", "y\0", "z"], "c": ["p", "q", "r"]}), file)
-    good, bad, _ = read(ParquetFile(kind="parquet"), file.getvalue())
-    assert good == [(1, "1", "x", "p"), (3, None, "z", "r")]
-    assert bad == [(2, "the line holds a NUL character")]
 
 
 @pytest.mark.parametrize("stray", ["", '9,"a"b,8\n'], ids=["fast", "slow"])

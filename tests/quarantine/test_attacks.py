@@ -25,12 +25,9 @@ from jobs.contracts import load as load_contracts
 from jobs.ledger import batches, days, deliveries, fixes
 from jobs.quarantine import NotAllowed, cases, outcome
 from jobs.settings import settings
-from tests.commands.conftest import bank, ledgerlake, running
 from tests.contracts.house import change
 from tests.ledger.conftest import DAY, HISTORY_END, TinyBank, part
-from tests.test_quarantine import ANNA, BERND, Command, case_of, counts, live, load, send, tiny
-
-__all__ = ["bank", "ledgerlake", "running", "tiny"]
+from tests.quarantine.conftest import ANNA, BERND, Command, case_of, counts, live, load, send
 
 
 def approved(case: Any, lines: dict[int, dict[str, str | None]]) -> int:
