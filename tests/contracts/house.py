@@ -169,6 +169,28 @@ owner: controlling
 """
 
 
+def bronze(name: str, *columns: str, grain: str, key: str, owner: str = "branch accounting", corrects: str = "") -> str:
+    """A bronze contract beside those; `columns` as it writes them."""
+    head = {
+        "table": f"bronze.{name}", "version": "1.0.0", "description": f"{grain} as it came".capitalize(), "grain": grain,
+        "owner": owner, "steward": "accounting", **({"corrects": corrects} if corrects else {}), "primaryKey": f"[{key}]", "history": "append",
+    }  # fmt: skip
+    lines = [f"{word}: {value}" for word, value in head.items()] + ["columns:"] + [f"  {column}" for column in columns]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def corrections(of: str) -> str:
+    """The contract of rows that put payments right, which are known by `of`."""
+    version = "correction_version: [int!, {classification: C1/1}]"
+    return bronze(
+        "corrections",
+        version,
+        grain="one payment and correction",
+        key=f"{of}, correction_version",
+        corrects="bronze.payments",
+    )
+
+
 def build(root: Path, **changes: str) -> Path:
     """Write the tiny bank's files below `root`. `changes`: file (`bronze__payments`) -> its whole new text."""
     for name, text in FILES.items():

@@ -16,7 +16,7 @@ from jobs.contracts.catalog import check
 from jobs.contracts.copybook import parse_copybook
 from jobs.contracts.copybook_use import never
 from jobs.contracts.errors import Mistake
-from tests.contracts.house import build, change
+from tests.contracts.house import bronze, build, change
 
 COPYBOOK = """\
        01  RECORD.
@@ -54,22 +54,17 @@ format:
         B: state
 synthetic: true
 """
-CONTRACT = """\
-table: bronze.legacy
-version: 1.0.0
-description: An account of the mainframe.
-grain: one account
-owner: mainframe operations
-steward: accounting
-primaryKey: [number]
-history: append
-columns:
-  number:  [string!, {classification: C2/3}]
-  opened:  [date!, {parse: yyyyMMdd, classification: C1/2}]
-  balance: ["decimal(18,3)!", {classification: C2/3}]
-  state:   [string, {enum: ["01", "02"], classification: C1/2}]
-  notes:   [string, {classification: C1/2}]
-"""
+CONTRACT = bronze(
+    "legacy",
+    "number:  [string!, {classification: C2/3}]",
+    "opened:  [date!, {parse: yyyyMMdd, classification: C1/2}]",
+    'balance: ["decimal(18,3)!", {classification: C2/3}]',
+    'state:   [string, {enum: ["01", "02"], classification: C1/2}]',
+    "notes:   [string, {classification: C1/2}]",
+    grain="one account",
+    key="number",
+    owner="mainframe operations",
+)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from jobs.contracts import ContractError, load
 from jobs.contracts.catalog import check
 from jobs.contracts.errors import Mistake
-from tests.contracts.house import FILES, KPI, build, change
+from tests.contracts.house import FILES, KPI, build, change, corrections
 
 
 @pytest.fixture
@@ -407,28 +407,13 @@ def test_of_a_contract_without_its_name_nothing_is_guessed(root: Path) -> None:
     assert {m.found for m in checked(root)} == {"unknown key tabel"}
 
 
-CORRECTION = """\
-table: bronze.corrections
-version: 1.0.0
-description: A payment as it should have been sent.
-grain: one payment and correction
-owner: branch accounting
-steward: accounting
-corrects: bronze.payments
-primaryKey: [payment_no, correction_version]
-history: append
-columns:
-  correction_version: [int!, {classification: C1/1}]
-"""
-
-
 def with_corrections(root: Path) -> None:
     """The tiny bank's payments say their day, and may be corrected."""
     source = FILES["sources/tiny/payments.yaml"].replace("payments", "corrections").replace("PAY_", "COR_")
     source = source.replace("kind: increment", "kind: correction").replace("control: {sum: amount}\n", "")
     source = source.replace('{cutOff: "17:30", due: "22:30"}', "{required: false}")
     (root / "sources/tiny/corrections.yaml").write_text(source, encoding="utf-8")
-    (root / "bronze/corrections.yaml").write_text(CORRECTION, encoding="utf-8")
+    (root / "bronze/corrections.yaml").write_text(corrections("payment_no"), encoding="utf-8")
     paid = "money: amount\nbusinessDate: to_date(substring(payment_no, 1, 8), 'yyyyMMdd')\n"
     change(root, "bronze/payments.yaml", "money: amount\n", paid)
 

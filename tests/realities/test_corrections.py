@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from jobs.contracts import ContractError, load
+from tests.contracts.house import corrections
 from tests.realities.conftest import FILES, MONDAY, TUESDAY, WEDNESDAY, Small, write
 
 SOURCE = """\
@@ -29,19 +30,7 @@ format:
 control: {sum: amount}
 synthetic: true
 """
-CONTRACT = """\
-table: bronze.corrections
-version: 1.0.0
-description: A payment as it should have been sent.
-grain: one payment and correction
-owner: branch accounting
-steward: accounting
-corrects: bronze.payments
-primaryKey: [branch_id, payment_no, correction_version]
-history: append
-columns:
-  correction_version: [int!, {classification: C1/1}]
-"""
+CONTRACT = corrections("branch_id, payment_no")
 Correction = tuple[date, str, str, str, int]  # business date, payment_no, amount, remark, version
 
 
