@@ -7,7 +7,8 @@ import os
 import random
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -26,13 +27,13 @@ from tests.ledger.conftest import DAY, TinyBank
 from tests.postgres import emptied
 
 
-@pytest.fixture
-def installation(tmp_path: Path) -> Iterator[Settings]:
-    """Settings of an empty home; whatever the test starts in it is stopped afterwards."""
-    tmp_path.chmod(0o755)  # PostgreSQL's own user must get through
+@contextmanager
+def installed(folder: Path) -> Iterator[Settings]:
+    """Settings of an empty home below a folder; whatever is started in it is stopped afterwards."""
+    folder.chmod(0o755)  # PostgreSQL's own user must get through
     postgres_port, spark_port, airflow_port, moto_port = free_ports(4)
     made = Settings(
-        home=tmp_path / "home",
+        home=folder / "home",
         postgres_port=postgres_port,
         spark_port=spark_port,
         airflow_port=airflow_port,
@@ -41,51 +42,55 @@ def installation(tmp_path: Path) -> Iterator[Settings]:
         spark_remote=None,
     )
     made.home.mkdir()
-    yield made
-    services.down(made)
+    try:
+        yield made
+    finally:
+        services.down(made)
 
 
-@pytest.fixture
-def with_jars(installation: Settings) -> Settings:
+def take_jars(made: Settings) -> Settings:
     """The same, able to start Spark."""
     jars = project_settings().home / "jars"
     if not jars.is_dir():
         pytest.skip(f"Spark's jars are not in {jars}; `make setup` fetches them")
-    (installation.home / "jars").symlink_to(jars)
-    return installation
+    (made.home / "jars").symlink_to(jars)
+    return made
 
 
 @pytest.fixture
-def demo(installation: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[TinyBank]:
-    """The demo bank's ledger in that installation, empty, and the tables that the bank is fetched from; it is the evening of DAY."""
-    monkeypatch.setenv("LEDGERLAKE_PROFILES", "demo")
-    services.up(["postgres"], installation, owner=os.getpid())
-    demo_crm.create(installation)
-    engine = create_engine(installation.ledger_url(), connect_args={"options": "-csearch_path=demo_ledger"})
+def installation(tmp_path: Path) -> Iterator[Settings]:
+    with installed(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def with_jars(installation: Settings) -> Settings:
+    return take_jars(installation)
+
+
+@contextmanager
+def demo_ledger(made: Settings) -> Iterator[TinyBank]:
+    """The demo bank's ledger in an installation, empty, and the tables that the bank is fetched from; it is the evening of DAY."""
+    services.up(["postgres"], made, owner=os.getpid())
+    demo_crm.create(made)
+    engine = create_engine(made.ledger_url(), connect_args={"options": "-csearch_path=demo_ledger"})
     bank = TinyBank(Ledger("demo", engine), load("demo"))
     bank.ledger.migrate()
     bank.clock(DAY, "20:00")
-    yield bank
-    engine.dispose()
+    try:
+        yield bank
+    finally:
+        engine.dispose()
 
 
-@pytest.fixture
-def airflow_starts(installation: Settings) -> Iterator[Callable[[], httpx.Client]]:
-    """Starts Airflow with all that it is made of; its API as a viewer asks it."""
-    asking: list[httpx.Client] = []
-
-    def start() -> httpx.Client:
-        services.up(["airflow"], installation, owner=os.getpid())
-        client = httpx.Client(base_url=installation.airflow_url, timeout=20)
-        asking.append(client)
-        login = {"username": "viewer", "password": airflow.logins(installation)["viewer"]}
+@contextmanager
+def as_viewer(made: Settings) -> Iterator[httpx.Client]:
+    """Airflow's API as a viewer asks it."""
+    with httpx.Client(base_url=made.airflow_url, timeout=60) as client:
+        login = {"username": "viewer", "password": airflow.logins(made)["viewer"]}
         token = client.post("/auth/token", json=login).raise_for_status().json()["access_token"]
         client.headers["Authorization"] = f"Bearer {token}"
-        return client
-
-    yield start
-    for client in asking:
-        client.close()
+        yield client
 
 
 def free_ports(count: int) -> list[int]:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Iterator
 from typing import Any
 
-import httpx
 import pytest
 
+from infra.local import services
 from infra.local.processes import wait_until
 from jobs import rollcall
 from jobs.ledger import batches, days
 from jobs.quality.metrics import nothing
+from jobs.settings import Settings
+from tests.infra.conftest import as_viewer, demo_ledger
 from tests.ledger.conftest import DAY, TinyBank
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(420), pytest.mark.long]
@@ -19,9 +22,14 @@ pytestmark = [pytest.mark.services, pytest.mark.timeout(420), pytest.mark.long]
 TABLE = "silver.branches"
 
 
-def test_the_run_of_a_day_that_a_gate_stopped_is_failed(
-    demo: TinyBank, airflow_starts: Callable[[], httpx.Client]
-) -> None:
+@pytest.fixture
+def demo(installation: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[TinyBank]:
+    monkeypatch.setenv("LEDGERLAKE_PROFILES", "demo")
+    with demo_ledger(installation) as bank:
+        yield bank
+
+
+def test_the_run_of_a_day_that_a_gate_stopped_is_failed(demo: TinyBank, installation: Settings) -> None:
     """A row stands in silver.branches that nobody sent: its balance does not hold. Nothing else came, so that no table needs Spark before that gate has spoken."""
     table = demo.catalog.tables[TABLE]
     with demo.ledger.begin() as db:
@@ -30,16 +38,18 @@ def test_the_run_of_a_day_that_a_gate_stopped_is_failed(
         batch = batches.start(db, TABLE, key, "run")
         written = nothing(table, demo.catalog.rules(table)) | {"accepted_rows": 1, "accepted_in": 1}
         batches.set_state(db, batch.batch_id, "written", metrics=written)
-    client = airflow_starts()
+    services.up(["airflow"], installation, owner=os.getpid())
     runs = "/api/v2/dags/business_day/dagRuns"
 
-    def ended() -> list[dict[str, Any]]:
-        found = client.get(runs).json().get("dag_runs", [])
-        return [run for run in found if run["state"] in ("success", "failed")]
+    with as_viewer(installation) as client:
 
-    assert wait_until(lambda: bool(ended()), timeout=300), client.get(runs).json()
-    [run] = ended()
-    tasks = client.get(f"{runs}/{run['dag_run_id']}/taskInstances", params={"limit": 100}).json()["task_instances"]
+        def ended() -> list[dict[str, Any]]:
+            found = client.get(runs).json().get("dag_runs", [])
+            return [run for run in found if run["state"] in ("success", "failed")]
+
+        assert wait_until(lambda: bool(ended()), timeout=300), client.get(runs).json()
+        [run] = ended()
+        tasks = client.get(f"{runs}/{run['dag_run_id']}/taskInstances", params={"limit": 100}).json()["task_instances"]
     states = {task["task_id"]: task["state"] for task in tasks}
     assert (states["begin"], states[TABLE], states["release"]) == ("success", "failed", "upstream_failed")
     assert (states["settle"], states["ask_for_days"]) == ("failed", "skipped"), "there is no other day to ask for"

@@ -9,15 +9,13 @@ import os
 import signal
 import socket
 import subprocess
-import time
 from functools import partial
 from pathlib import Path
 
-import psutil
 import psycopg
 import pytest
 
-from infra.local import airflow, postgres, processes, services
+from infra.local import postgres, processes, services
 from infra.local.supervisor import Paths
 from jobs.settings import Settings
 
@@ -164,32 +162,3 @@ def test_changed_ports_are_refused_while_the_services_run(installation: Settings
 def test_missing_jars_are_named_with_the_remedy(installation: Settings) -> None:
     with pytest.raises(services.ServicesError, match=r"delta-kernel-api.*make setup"):
         up(["spark"], installation)
-
-
-@pytest.mark.timeout(600)
-def test_airflow_comes_up_and_its_killed_scheduler_leaves_nobody(with_jars: Settings) -> None:
-    settings = with_jars
-    up(None, settings)
-    assert set(airflow.logins(settings)) == {"admin", "steward", "viewer"}
-
-    former = pid_of("airflow-scheduler", settings)
-    assert former is not None
-    # A worker has a child of its own while it runs a task: roll-call comes by twice a minute. The last of them may be made just now.
-    assert processes.wait_until(lambda: len(psutil.Process(former).children()) == airflow.PARALLELISM, 30)
-    workers = [pid for pid in processes.of_session(former) if pid != former]
-    os.kill(former, signal.SIGKILL)
-    assert comes_back("airflow-scheduler", former, settings)
-    assert [pid for pid in workers if processes.start_time(pid) is not None] == []
-
-    former = pid_of("postgres", settings)
-    assert former is not None
-    os.kill(former, signal.SIGKILL)
-    assert comes_back("postgres", former, settings)
-    assert processes.wait_until(
-        lambda: all(entry.ready or entry.name == "moto" for entry in services.status(settings)), 90
-    )
-
-    begun = time.monotonic()
-    services.down(settings)
-    assert belongings(settings) == []
-    assert time.monotonic() - begun < 60
