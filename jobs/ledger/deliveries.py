@@ -331,6 +331,19 @@ def live_between(db: Connection, feed: str, from_date: date, to_date: date) -> l
     return list(db.execute(query.order_by(Delivery.delivery_id)))
 
 
+def rows_of_date(db: Connection, feeds: Sequence[str], business_date: date) -> dict[str, int]:
+    """accepted, rejected, duplicate -> rows of a business date that came in deliveries which count now."""
+    parts = {name: DeliveryDate.__table__.c[f"{name}_rows"] for name in ("accepted", "rejected", "duplicate")}
+    query = select(*(func.coalesce(func.sum(rows), 0).label(name) for name, rows in parts.items()))
+    query = query.join(
+        Delivery, (Delivery.delivery_id == DeliveryDate.delivery_id) & (Delivery.live_batch == DeliveryDate.batch_id)
+    )
+    query = query.where(
+        Delivery.state.in_(LIVE_STATES), Delivery.feed.in_(feeds), DeliveryDate.business_date == business_date
+    )
+    return {name: int(rows) for name, rows in db.execute(query).one()._mapping.items()}
+
+
 def _parts(feeds: Sequence[str], from_date: date, to_date: date) -> Select[Any]:
     return (
         select(
