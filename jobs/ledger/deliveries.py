@@ -121,6 +121,24 @@ def find(
     return list(db.execute(query))
 
 
+def noted(
+    db: Connection, first: date, last: date, *, feed: str | None = None, entity: str | None = None
+) -> list[Row[Any]]:
+    """delivery_id, feed, business_date and note of the deliveries of these dates that were noted for something when they were read; those that another replaced, or
+    that a gate refused, are left out."""
+    query = select(Delivery.delivery_id, Delivery.feed, Delivery.business_date, DeliveryEvent.note)
+    query = query.join(DeliveryEvent, DeliveryEvent.delivery_id == Delivery.delivery_id)
+    query = query.where(
+        Delivery.business_date.between(first, last),
+        Delivery.state.in_(("verified", "held", *LIVE_STATES)),
+        DeliveryEvent.state == "verified",
+        DeliveryEvent.note.is_not(None),
+    )
+    wanted = {Delivery.feed: feed, Delivery.entity: entity}
+    query = query.where(*[column == value for column, value in wanted.items() if value is not None])
+    return list(db.execute(query.order_by(Delivery.delivery_id, DeliveryEvent.event_id)))
+
+
 def not_accepted_since(db: Connection, at: datetime) -> set[date]:
     """Business dates of deliveries that were claimed after a moment (of the real clock) and are refused or held."""
     query = select(Delivery.business_date).where(Delivery.state.in_(NOT_ACCEPTED), Delivery.claimed_at > at)
