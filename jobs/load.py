@@ -12,6 +12,7 @@ from decimal import Decimal
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
+import structlog
 from sqlalchemy import Connection, Row
 
 from jobs.bank import Bank, as_decided, open_bank
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from jobs.arrival.land import Landed
     from jobs.quality.gate import Gate
 
+log = structlog.get_logger()
 NO_MONEY = Decimal(0)
 # Among whose equal values a uniqueness rule of bronze compares rows, and which of equal copies counts: the first by ORDER.
 UNIQUE_WITHIN, ORDER = ["__delivery_id", "__business_date"], ["__line"]
@@ -53,6 +55,8 @@ def land(profile: str, run_id: str, progress: Callable[[Landed], None] | None = 
     bank = open_bank(profile)
     inbox = inbox_of(bank.catalog, lambda: bank.ledger)
     landed = land_all(bank.catalog, bank.ledger, inbox, run_id, progress=progress)
+    if not landed:
+        log.info("no_change", why="nothing lies in the inbox that was not taken before")
     with bank.ledger.begin() as db:
         return [
             f"{feed}|{deliveries.next_wave(db)}"
@@ -71,6 +75,8 @@ def load(profile: str, feed: str, wave: str, run_id: str) -> dict[str, int]:
         for batch in _batches(bank, feed, wave, run_id):
             for state in _load_batch(bank, feed, batch, run_id):
                 done[state] = done.get(state, 0) + 1
+    if not done:
+        log.info("no_change", feed=feed, why="all that was verified is loaded")
     return done
 
 
