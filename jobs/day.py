@@ -54,11 +54,16 @@ def _take_back(bank: Bank, left: Sequence[Row[Any]]) -> None:
 
 def release(profile: str, run_key: str, run_id: str) -> int:
     """All gates passed: make the run's tables visible at once. One transaction, under the lease; twice is once. Returns the release's number."""
+    from jobs.no_change import is_no_change
+
     bank = open_bank(profile)
     run = open_run(bank, run_key, run_id)
     token = hold_writer(bank, run)
     seam("before_release")
     branches = _branch_history(bank)
+    with bank.ledger.begin() as db:
+        made, written = releases.get(db, run_key), releases.written_by(db, run_key)
+    says_the_same = made is None and is_no_change(bank, run, written)
     with bank.ledger.begin() as db:
         leases.check(db, WRITER, run_key, token)
         written = releases.written_by(db, run_key)
@@ -70,7 +75,7 @@ def release(profile: str, run_key: str, run_id: str) -> int:
                 name: (row.delta_version, row.batch_id) for name, row in releases.tables(db, former.release_id).items()
             }
         tables |= {name: (b.delta_version, b.batch_id) for name, b in written.items() if b.delta_version is not None}
-        release_id = releases.release(db, run.row, tables, run_id)
+        release_id = releases.release(db, run.row, tables, run_id, is_no_change=says_the_same)
         built = [name for name, b in written.items() if not (b.metrics or {}).get("unchanged")]
         batches.close_told_anew(db, tables=built, dates=(run.first, run.last), run_key=run_key)
         if branches:

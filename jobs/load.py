@@ -12,6 +12,7 @@ from decimal import Decimal
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
+import structlog
 from sqlalchemy import Connection, Row
 
 from jobs.bank import Bank, as_decided, open_bank
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from jobs.arrival.land import Landed
     from jobs.quality.gate import Gate
 
+log = structlog.get_logger()
 NO_MONEY = Decimal(0)
 # Among whose equal values a uniqueness rule of bronze compares rows, and which of equal copies counts: the first by ORDER.
 UNIQUE_WITHIN, ORDER = ["__delivery_id", "__business_date"], ["__line"]
@@ -36,11 +38,13 @@ UNIQUE_WITHIN, ORDER = ["__delivery_id", "__business_date"], ["__line"]
 
 @dataclass(frozen=True)
 class Measured:
-    """What a batch holds: delivery -> its metrics; delivery -> its counts by business date; delivery -> other dates whose figures it changes."""
+    """What a batch holds: delivery -> its metrics; delivery -> its counts by business date; delivery -> other dates whose figures it changes;
+    delivery -> rule -> values that no list has."""
 
     by_delivery: dict[str, dict[str, Any]]
     by_date: dict[str, list[dict[str, Any]]]
     affects: dict[str, list[date]]
+    unlisted: dict[str, dict[str, dict[str, Any]]]
 
 
 def land(profile: str, run_id: str, progress: Callable[[Landed], None] | None = None) -> list[str]:
@@ -51,6 +55,8 @@ def land(profile: str, run_id: str, progress: Callable[[Landed], None] | None = 
     bank = open_bank(profile)
     inbox = inbox_of(bank.catalog, lambda: bank.ledger)
     landed = land_all(bank.catalog, bank.ledger, inbox, run_id, progress=progress)
+    if not landed:
+        log.info("no_change", why="nothing lies in the inbox that was not taken before")
     with bank.ledger.begin() as db:
         return [
             f"{feed}|{deliveries.next_wave(db)}"
@@ -69,6 +75,8 @@ def load(profile: str, feed: str, wave: str, run_id: str) -> dict[str, int]:
         for batch in _batches(bank, feed, wave, run_id):
             for state in _load_batch(bank, feed, batch, run_id):
                 done[state] = done.get(state, 0) + 1
+    if not done:
+        log.info("no_change", feed=feed, why="all that was verified is loaded")
     return done
 
 
@@ -255,6 +263,7 @@ def _in_reach(own: Column, reach: Reach) -> Column:
 
 def _measure(bank: Bank, table: Table, rules: Sequence[Rule], batch_id: int) -> Measured:
     """What the batch holds, measured on its own files."""
+    from jobs.quality import unlisted
     from jobs.quality.metrics import counted, measure
 
     written = bank.lake.written(table, batch_id)
@@ -264,7 +273,8 @@ def _measure(bank: Bank, table: Table, rules: Sequence[Rule], batch_id: int) -> 
     by_date: dict[str, list[dict[str, Any]]] = {}
     for counts in counted(written, table, batch=batch_id, by=["__delivery_id", "__business_date"]):
         by_date.setdefault(counts.pop("__delivery_id"), []).append(counts)
-    return Measured(by_delivery, by_date, _affects(bank, table, written, batch_id))
+    values = unlisted.count(written, bank.catalog, table, by_delivery, batch=batch_id)
+    return Measured(by_delivery, by_date, _affects(bank, table, written, batch_id), values)
 
 
 def _affects(bank: Bank, table: Table, written: Sequence[str], batch_id: int) -> dict[str, list[date]]:
@@ -281,7 +291,7 @@ def _settle(
 ) -> str:  # fmt: skip
     """Gate and balance of one delivery; it goes live, or waits for a person, or stops. Judged again because of a fix, it stays as it was where its gate
     does not pass."""
-    from jobs.quality import data_docs
+    from jobs.quality import data_docs, unlisted
     from jobs.quality.balance import Balance
     from jobs.quality.gate import evaluate
     from jobs.quality.metrics import nothing
@@ -303,10 +313,12 @@ def _settle(
     # What is live has its page; judged again, it gets another.
     name = f"{delivery.delivery_id}_{batch_id}" if is_again else delivery.delivery_id
     docs = data_docs.render(gate, bank.docs / f"{name}_{table.name}.html", outcome, why)
+    values = measured.unlisted.get(delivery.delivery_id, {})
     with bank.ledger.begin() as db:
+        unlisted.keep_first_day(db, table, delivery, values)
         batches.record_gate(
             db, batch_id=batch_id, table=table.table, subject=delivery.delivery_id, outcome=outcome, rules_run=gate.rules_run,
-            failed=gate.failed, result=gate.result, docs_path=str(docs), run_id=run_id,
+            failed=unlisted.with_values(gate.failed, values), result=gate.result, docs_path=str(docs), run_id=run_id,
         )  # fmt: skip
         batches.record_balance(
             db, batch_id=batch_id, table=table.table, subject=delivery.delivery_id, **balance.as_record()

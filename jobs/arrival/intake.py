@@ -25,6 +25,7 @@ from jobs.arrival.garbled import look_for_garbled
 from jobs.arrival.in_clear import look_for_identifiers
 from jobs.arrival.lane_check import LaneCheck
 from jobs.arrival.naming import Lane
+from jobs.arrival.notes import HELD_BACK, times
 from jobs.arrival.plain import plainly
 from jobs.arrival.records import Reader, Rows, joined
 from jobs.arrival.rows import Of, RowsWriter
@@ -66,13 +67,11 @@ class Intake:
 
     def noted(self) -> list[str]:
         """What somebody should know of the file though nothing is wrong with it."""
-        held_back = (
-            [f"columns the contract does not have were held back: {', '.join(self.extra)}"] if self.extra else []
-        )
+        held_back = [f"{HELD_BACK}: {', '.join(self.extra)}"] if self.extra else []
         if self.lacking:
             held_back.append(f"columns that the file does not have are null: {', '.join(self.lacking)}")
         held_back += [f"{column} looks like {kind} in clear" for column, kind in self.in_clear.items()]
-        return held_back + [f"{what}: {number}" if number > 1 else what for what, number in sorted(self.notes.items())]
+        return held_back + [times(what, number) for what, number in sorted(self.notes.items())]
 
 
 class _Tee:

@@ -16,6 +16,7 @@ from jobs.arrival.drift import proposed
 from jobs.arrival.errors import Refused
 from jobs.arrival.forbidden import ForbiddenColumn
 from jobs.arrival.intake import Intake
+from jobs.arrival.notes import as_note
 from jobs.contracts.catalog import Catalog
 from jobs.contracts.source import Drift
 from jobs.ledger import Ledger, batches, deliveries, fixes
@@ -100,7 +101,7 @@ class Outcomes:
         return landed_as(archive, state, reason=reason)
 
     def _verified(self, db: Connection, delivery: Row[Any], intake: Intake, raw: Path, rows: Path) -> Landed:
-        note = "; ".join(intake.noted()) or None
+        note = as_note(intake.noted())
         values = {**_values(intake, raw), "rows_uri": str(rows), "verified_at": datetime.now(UTC)}
         deliveries.set_state(db, delivery.delivery_id, "verified", self.run_id, reason=note, **values)
         self._say_drift(db, delivery, intake)

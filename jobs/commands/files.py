@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Annotated
 
 import typer
 from sqlalchemy import select
 
 from jobs.arrival.naming import UNKNOWN
+from jobs.arrival.notes import added_up
 from jobs.bank import open_bank
 from jobs.commands.output import Bad, BankOption, JsonOption, console, day_of, show, show_one
 from jobs.contracts.errors import nearest
-from jobs.ledger import deliveries, slices
+from jobs.ledger import clock, deliveries, slices
 from jobs.ledger.models import DeliveryEvent
 
 COLUMNS = ["delivery_id", "feed", "entity", "business_date", "state", "received_rows", "accepted_rows", "rejected_rows", "duplicate_rows", "received_money"]  # fmt: skip
@@ -22,10 +24,13 @@ ONE = [
 ]  # fmt: skip
 
 
+NOTES_OF_DAYS = 30
+
+
 def register(app: typer.Typer) -> None:
-    app.command(epilog="Examples: ledgerlake files 2026-09-15 --state refused · ledgerlake files --delivery D0000042")(
-        files
-    )
+    app.command(
+        epilog="Examples: ledgerlake files 2026-09-15 --state refused · ledgerlake files --delivery D0000042 · ledgerlake files --notes --feed core_transactions"
+    )(files)
 
 
 def files(
@@ -39,13 +44,36 @@ def files(
         str | None,
         typer.Option(help="A refused delivery of a pulled source: its slice is fetched once more, as a new delivery."),
     ] = None,
+    notes: Annotated[
+        bool,
+        typer.Option("--notes", help="What files were noted for though nothing was wrong with them, added up by feed."),
+    ] = False,
+    days: Annotated[
+        int | None,
+        typer.Option(min=1, help="With --notes: so many business dates up to the date; 30 up to today without one."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """The file ledger: what arrived, in which state it is, and why. Refused deliveries give exit status 1."""
     the_bank = open_bank(bank)
+    if not notes and days is not None:
+        raise Bad("--days belongs to --notes.", 2)
+    if notes and (state or delivery or fetch_again):
+        raise Bad("--notes adds up what all files say: with it go a date, --days, --feed and --entity.", 2)
     if feed and feed not in (known := [*the_bank.catalog.sources, UNKNOWN]):
         raise Bad(f"There is no feed {feed}. {nearest(feed, known)} Known: {', '.join(known)}.", 2)
     with the_bank.ledger.begin() as db:
+        if notes:
+            last = day_of(day) if day else the_bank.catalog.profile.today(clock.now(db))
+            first = last - timedelta(days=(days or (1 if day else NOTES_OF_DAYS)) - 1)
+            show(
+                added_up(deliveries.noted(db, first, last, feed=feed, entity=entity)),
+                ["count", "deliveries", "feed", "what", "last_day"],
+                as_json=as_json,
+                move=["last_day", "deliveries", "feed"],
+                empty=f"No file was noted for anything from {first} to {last}.",
+            )
+            return
         if fetch_again:
             if not slices.take_again(db, fetch_again):
                 raise Bad(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,10 +16,11 @@ from typer.core import TyperGroup
 from jobs.backtest import HALTED, Backtest, CannotBeJudged, NothingToTry
 from jobs.backtest import backtest as trials_of
 from jobs.backtest import suggest as suggestions_for
-from jobs.bank import open_bank
-from jobs.commands.output import Bad, BankOption, JsonOption, console, errors, plain, show
+from jobs.bank import as_decided, open_bank
+from jobs.commands.output import Bad, BankOption, JsonOption, console, day_of, errors, plain, show
 from jobs.contracts.draft import is_rule_id, proposed_rule, table_named, table_of_rule, with_draft
-from jobs.ledger import batches
+from jobs.ledger import batches, clock
+from jobs.quality import unlisted
 from jobs.quality.balance import Balance
 from jobs.quality.data_docs import index
 from jobs.quality.proposals import in_contract_form
@@ -103,6 +106,41 @@ DaysOption = Annotated[int, typer.Option("--days", min=1, help="How many of the 
 ContractOption = Annotated[
     Path | None, typer.Option("--contract", help="A draft of the table's contract, in place of the one that holds.")
 ]
+
+
+@app.command(epilog="Examples: ledgerlake gates values · ledgerlake gates values 2026-09-15 --days 1")
+def values(
+    bank: BankOption,
+    day: Annotated[
+        str | None, typer.Argument(help="The last business date looked at; the bank's today when left out.")
+    ] = None,
+    count: Annotated[int, typer.Option("--days", min=1, help="How many business dates, up to that one.")] = 30,
+    as_json: JsonOption = False,
+) -> None:
+    """Values that came and that their reference list does not have, where the contract only warns of them: the most frequent first, since when they come, and the line that would add each. Look at its meaning, add it yourself.
+
+    Codes whose rows were rejected are those of a case: `ledgerlake quarantine codes`.
+    """
+    the_bank = as_decided(open_bank(bank))
+    with the_bank.ledger.begin() as db:
+        last = day_of(day) if day else the_bank.catalog.profile.today(clock.now(db))
+        found = unlisted.listing(db, the_bank.catalog, last - timedelta(days=count - 1), last)
+    show_unlisted(found, as_json=as_json, empty=f"No value without a place in its list came in {_count(count, 'day')} up to {last}.")  # fmt: skip
+
+
+def show_unlisted(found: Sequence[unlisted.Unlisted], *, as_json: bool, empty: str) -> None:
+    """Values that no list has, and the lines that would add them, by list."""
+    show(
+        found,
+        ["value", "rows", "feed", "column", "deliveries", "first_day", "last_day"],
+        as_json=as_json,
+        move=["last_day", "deliveries", "first_day"],
+        empty=empty,
+    )
+    for name in () if as_json else sorted({one.reference for one in found}):
+        console.print(f"\nexpectations/reference/{name}.yaml", highlight=False, soft_wrap=True)
+        for line in dict.fromkeys(one.line for one in found if one.reference == name):
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 @app.command(
@@ -282,4 +320,4 @@ def _balanced(record: Any) -> str | None:
 
 def _told(failed: dict[str, Any]) -> str:
     money = f" Money in these rows: {Decimal(failed['money']):,.2f}." if failed.get("money") else ""
-    return f"{failed['rule']} ({failed['on_fail']}): {failed['sentence']}{money}"
+    return f"{failed['rule']} ({failed['on_fail']}): {failed['sentence']}{unlisted.said(failed)}{money}"

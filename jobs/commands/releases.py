@@ -25,6 +25,9 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Example: ledgerlake restate 2026-09-15 --reason 'code map core_channels corrected'")(restate)
 
 
+NO_CHANGE = "no change: tables and figures say what they said before"
+
+
 class Cause(StrEnum):
     """Why a day is restated; one of jobs.ledger.days.ASKED_CAUSES."""
 
@@ -64,7 +67,11 @@ def releases(
         as_json=as_json,
         clock=the_bank.catalog.profile.clock,
         move=["mart_published_at", "cause", "released_at"],
-        below=lambda row: [row["approved_by"] and f"approved by {row['approved_by']}", row["report_path"]],
+        below=lambda row: [
+            row["is_no_change"] and NO_CHANGE,
+            row["approved_by"] and f"approved by {row['approved_by']}",
+            row["report_path"],
+        ],
         empty="Nothing was released yet.",
     )
     if wait and not as_json:

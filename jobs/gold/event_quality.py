@@ -7,7 +7,7 @@ from pyspark.sql import functions as F
 
 from jobs.contracts.day import Day
 
-HOUR, DAY = 3_600, 86_400  # seconds
+MINUTE, HOUR, DAY = 60, 3_600, 86_400  # seconds
 UNKNOWN = "unknown"
 
 
@@ -34,7 +34,11 @@ def transform(channel_events: DataFrame, day: Day) -> DataFrame:
             F.count_if("is_clock_wrong").alias("wrong_clock_count"),
             F.max(F.abs("clock_skew_seconds")).alias("largest_skew_seconds"),
             F.count_if(late <= HOUR).alias("within_hour_count"),
+            F.count_if(late <= MINUTE).alias("within_minute_count"),
+            F.count_if((late > MINUTE) & (late <= 5 * MINUTE)).alias("within_5_minutes_count"),
             F.count_if((late > HOUR) & (late <= DAY)).alias("within_day_count"),
+            F.count_if((late > HOUR) & (late <= 6 * HOUR)).alias("within_6_hours_count"),
             F.count_if(late > DAY).alias("later_count"),
+            F.count_if((late > DAY) & (late <= 3 * DAY)).alias("within_3_days_count"),
         )
     )

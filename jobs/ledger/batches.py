@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from jobs.ledger import clock
 from jobs.ledger.locks import lock
-from jobs.ledger.models import Alert, AlertSent, Balance, Batch, Case, Fix, GateResult
+from jobs.ledger.models import LIVE_STATES, Alert, AlertSent, Balance, Batch, Case, Delivery, Fix, GateResult
 
 OPEN_STATES = ("started", "written")
 # The kind of alert of a run that came to no release; its key is `day|` and the run's.
@@ -260,6 +260,12 @@ def known_since(db: Connection, key: str) -> datetime:
     return db.execute(select(Alert.raised_at).where(Alert.alert_key == key)).scalar_one()
 
 
+def since(db: Connection, keys: Collection[str]) -> dict[str, datetime]:
+    """When keys were asked for the first time; those that never were are not in it."""
+    found = db.execute(select(Alert.alert_key, Alert.raised_at).where(Alert.alert_key.in_(keys)))
+    return {row.alert_key: row.raised_at for row in found}
+
+
 def alerts(db: Connection) -> list[Row[Any]]:
     """The open ones, oldest first."""
     return list(db.execute(select(*Alert.__table__.columns).where(Alert.closed_at.is_(None)).order_by(Alert.raised_at)))
@@ -310,6 +316,15 @@ def gates(db: Connection, *, table: str | None = None, outcome: str | None = Non
     if outcome:
         query = query.where(GateResult.outcome == outcome)
     return list(db.execute(query))
+
+
+def gates_of_live(db: Connection, tables: Collection[str], first: date, last: date) -> list[Row[Any]]:
+    """feed, business_date and failed rules of the gates that let the deliveries in which count now, of these tables and business dates."""
+    query = select(Delivery.feed, Delivery.business_date, GateResult.failed).join(
+        Delivery, (Delivery.live_batch == GateResult.batch_id) & (Delivery.delivery_id == GateResult.subject)
+    )
+    query = query.where(Delivery.state.in_(LIVE_STATES), Delivery.business_date.between(first, last))
+    return list(db.execute(query.where(GateResult.table_name.in_(tables)).order_by(GateResult.gate_id)))
 
 
 def stopped_by(db: Connection, subject: str) -> list[Row[Any]]:

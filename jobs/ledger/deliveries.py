@@ -121,6 +121,24 @@ def find(
     return list(db.execute(query))
 
 
+def noted(
+    db: Connection, first: date, last: date, *, feed: str | None = None, entity: str | None = None
+) -> list[Row[Any]]:
+    """delivery_id, feed, business_date and note of the deliveries of these dates that were noted for something when they were read; those that another replaced, or
+    that a gate refused, are left out."""
+    query = select(Delivery.delivery_id, Delivery.feed, Delivery.business_date, DeliveryEvent.note)
+    query = query.join(DeliveryEvent, DeliveryEvent.delivery_id == Delivery.delivery_id)
+    query = query.where(
+        Delivery.business_date.between(first, last),
+        Delivery.state.in_(("verified", "held", *LIVE_STATES)),
+        DeliveryEvent.state == "verified",
+        DeliveryEvent.note.is_not(None),
+    )
+    wanted = {Delivery.feed: feed, Delivery.entity: entity}
+    query = query.where(*[column == value for column, value in wanted.items() if value is not None])
+    return list(db.execute(query.order_by(Delivery.delivery_id, DeliveryEvent.event_id)))
+
+
 def not_accepted_since(db: Connection, at: datetime) -> set[date]:
     """Business dates of deliveries that were claimed after a moment (of the real clock) and are refused or held."""
     query = select(Delivery.business_date).where(Delivery.state.in_(NOT_ACCEPTED), Delivery.claimed_at > at)
@@ -329,6 +347,19 @@ def live_between(db: Connection, feed: str, from_date: date, to_date: date) -> l
         Delivery.feed == feed, Delivery.state.in_(LIVE_STATES), Delivery.business_date.between(from_date, to_date)
     )
     return list(db.execute(query.order_by(Delivery.delivery_id)))
+
+
+def rows_of_date(db: Connection, feeds: Sequence[str], business_date: date) -> dict[str, int]:
+    """accepted, rejected, duplicate -> rows of a business date that came in deliveries which count now."""
+    parts = {name: DeliveryDate.__table__.c[f"{name}_rows"] for name in ("accepted", "rejected", "duplicate")}
+    query = select(*(func.coalesce(func.sum(rows), 0).label(name) for name, rows in parts.items()))
+    query = query.join(
+        Delivery, (Delivery.delivery_id == DeliveryDate.delivery_id) & (Delivery.live_batch == DeliveryDate.batch_id)
+    )
+    query = query.where(
+        Delivery.state.in_(LIVE_STATES), Delivery.feed.in_(feeds), DeliveryDate.business_date == business_date
+    )
+    return {name: int(rows) for name, rows in db.execute(query).one()._mapping.items()}
 
 
 def _parts(feeds: Sequence[str], from_date: date, to_date: date) -> Select[Any]:

@@ -351,6 +351,7 @@ def standing(db: Connection, day: date) -> str:
     """Where a business day stands, in the words of its releases."""
     made, run = days.newest_release(db, day), days.open_run(db, day, day)
     told = f"{made.kind} v{made.version}" if made else "history" if days.is_history(db, day) else "open"
+    told += ", no change" if made and made.is_no_change else ""
     if run is not None:
         return f"{told}, v{run.version} {'is being built' if run.state == 'running' else 'asked for'}"
     return ", ".join([told, *(f"v{ended.version} {ended.state}" for ended in deciding.not_told(db, day))])

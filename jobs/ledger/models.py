@@ -418,7 +418,7 @@ class Approval(Base):
 
 
 class Release(Base):
-    """The moment when a version of a day became visible, in all tables at once."""
+    """The moment when a version of a day became visible, in all tables at once. `is_no_change`: tables and figures say what they said before."""
 
     __tablename__ = "releases"
     __table_args__ = (UniqueConstraint("run_key"), Index("releases_dates", "to_date", "from_date"))
@@ -436,6 +436,7 @@ class Release(Base):
     released_at: Mapped[dt.datetime]
     mart_published_at: Mapped[dt.datetime | None]
     report_path: Mapped[str | None]
+    is_no_change: Mapped[bool] = mapped_column(Boolean, default=False, server_default=text("false"))
 
 
 class ReleaseTable(Base):

@@ -14,9 +14,11 @@ from jobs.ledger import clock, days
 from jobs.ledger.models import Batch, DayRun, Release, ReleaseTable
 
 
-def release(db: Connection, run: Row[Any], tables: dict[str, tuple[int, int | None]], run_id: str) -> int:
+def release(
+    db: Connection, run: Row[Any], tables: dict[str, tuple[int, int | None]], run_id: str, *, is_no_change: bool = False
+) -> int:
     """Make a run's tables visible: table -> (Delta version, batch). One row a run key; releasing twice returns the
-    first release."""
+    first release. `is_no_change`: they say what was visible before."""
     restated = days.newest_release(db, run.from_date) is not None
     kind = "restated" if restated else ("provisional" if run.missing else "final")
     row = insert(Release).values(
@@ -31,6 +33,7 @@ def release(db: Connection, run: Row[Any], tables: dict[str, tuple[int, int | No
         missing=run.missing,
         run_id=run_id,
         released_at=clock.now(db),
+        is_no_change=is_no_change,
     )
     made = db.execute(
         row.on_conflict_do_nothing(index_elements=["run_key"]).returning(Release.release_id)

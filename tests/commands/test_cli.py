@@ -30,7 +30,7 @@ def test_an_answer_that_is_not_good_is_1(running: TinyBank, ledgerlake: Command)
     ("words", "told"),
     [
         (["frobnicate"], "No such command 'frobnicate'.\nTry `ledgerlake --help`.\n"),
-        (["files", "--nonsense"], "No such option: --nonsense\nTry `ledgerlake files --help`.\n"),
+        (["files", "--zzz"], "No such option: --zzz\nTry `ledgerlake files --help`.\n"),
         (["lanes", "15.9.2026"], "'15.9.2026' is not a date. Write it as 2026-09-15.\n"),
         (["files", "--delivery", "D1"], "There is no delivery D1. `ledgerlake files` lists them.\n"),
     ],

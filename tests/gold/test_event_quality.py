@@ -32,3 +32,31 @@ def test_events_are_counted_by_version_with_their_lateness_and_skew(run):
         ("7.2", "1", "1", "1", "1", "86400"),
         ("unknown", "1", "0", "0", "0", ""),
     ]
+
+
+def test_each_class_of_lateness_ends_with_its_bound(run):
+    """Received one minute, 5 minutes, an hour, 6 hours, 24 hours and 3 days after the event, and each a second later. An event from the future is in time."""
+    made = run(
+        "gold.event_quality",
+        """
+        silver.channel_events
+        event_id | event_time          | received_at         | business_date
+        e0       | 2026-09-15 01:00:00 | 2026-09-15 00:59:00 | 2026-09-15
+        e1       | 2026-09-15 01:00:00 | 2026-09-15 01:01:00 | 2026-09-15
+        e2       | 2026-09-15 01:00:00 | 2026-09-15 01:01:01 | 2026-09-15
+        e3       | 2026-09-15 01:00:00 | 2026-09-15 01:05:00 | 2026-09-15
+        e4       | 2026-09-15 01:00:00 | 2026-09-15 01:05:01 | 2026-09-15
+        e5       | 2026-09-15 01:00:00 | 2026-09-15 02:00:00 | 2026-09-15
+        e6       | 2026-09-15 01:00:00 | 2026-09-15 02:00:01 | 2026-09-15
+        e7       | 2026-09-15 01:00:00 | 2026-09-15 07:00:00 | 2026-09-15
+        e8       | 2026-09-15 01:00:00 | 2026-09-15 07:00:01 | 2026-09-15
+        e9       | 2026-09-15 01:00:00 | 2026-09-16 01:00:00 | 2026-09-15
+        f0       | 2026-09-15 01:00:00 | 2026-09-16 01:00:01 | 2026-09-15
+        f1       | 2026-09-15 01:00:00 | 2026-09-18 01:00:00 | 2026-09-15
+        f2       | 2026-09-15 01:00:00 | 2026-09-18 01:00:01 | 2026-09-15
+    """,
+    )
+    minutes = ("within_minute_count", "within_5_minutes_count", "within_hour_count")
+    assert shown(made, *minutes) == [("2", "2", "6")]
+    later = ("within_6_hours_count", "within_day_count", "within_3_days_count", "later_count")
+    assert shown(made, *later) == [("2", "4", "2", "3")]

@@ -17,7 +17,7 @@ import duckdb
 import pytest
 
 from jobs.bank import Bank
-from jobs.commands import breaks, demo
+from jobs.commands import breaks, demo, events
 from jobs.demo_bank import AnswerKey, DemoBank, Sent
 from jobs.demo_bank.encoding import yuan
 from jobs.demo_bank.feeds import FEEDS
@@ -100,6 +100,22 @@ def test_a_clean_day_agrees_on_all_sides(played: Played) -> None:
         found = engine.execute(f"select {sums} from t where business_date = $day", {"day": day}).fetchone()
     flags = [(1, e.is_bot, e.is_test, e.is_staff, e.clock_off > 300) for e in told]
     assert found == tuple(map(sum, zip(*flags, strict=True)))
+    assert sum(n for _, n in events.lateness(events.of_day(played.bank, day))) == len(told)
+    copies = events.copies_of(played.bank, ["app_events"], day)
+    assert copies.received - copies.in_one_delivery - copies.in_another - copies.rejected == len(told)
+
+
+def test_a_day_that_is_built_again_from_the_same_rows_says_no_change(played: Played) -> None:
+    """H2: every table that is written anew has the rows that it had, and every figure says what it said."""
+    day = played.sender.first_live_day
+    with played.bank.ledger.begin() as db:
+        key = days.request_again(db, played.bank.catalog, day, "repaired: looked at twice")
+    played.driven.play()
+    with played.bank.ledger.begin() as db:
+        newest, former = releases.listing(db, day=day)[:2]
+        written = [b for b in releases.written_by(db, key).values() if b.delta_version is not None]
+    assert (newest.run_key, newest.is_no_change, former.is_no_change) == (key, True, False)
+    assert {"gold.kpi_values", "gold.party_days"} <= {batch.table_name for batch in written}
 
 
 def test_each_difference_is_named_and_the_branch_day_is_kept_out(played: Played) -> None:
