@@ -141,6 +141,16 @@ def test_what_is_no_record_is_a_malformed_row_and_a_tombstone_none(stream: Calla
     ]
 
 
+def test_an_event_with_a_key_twice_is_a_malformed_row(stream: Callable[..., Stream]) -> None:
+    app = stream()
+    app.running.send(app.topic, event("e1"), b'{"event_id":"e2","phone":"13800138000","phone":"13900139000"}')
+    app.take()
+    [landed] = app.land()
+    told = {r["__line"]: (r["event_id"], r["__malformed"]) for r in app.bank.rows(landed)}
+    why = "the key 'phone' stands twice in one object, with its values at characters 26 and 48"
+    assert told == {1: ("e1", None), 2: (None, why)}
+
+
 def test_a_run_that_dies_reads_the_same_slice_again(
     stream: Callable[..., Stream], monkeypatch: pytest.MonkeyPatch
 ) -> None:
