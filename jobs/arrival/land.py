@@ -233,9 +233,8 @@ class _Landing:
         with self.ledger.begin() as db:
             for message in messages:
                 log.warning("inbox_unavailable", reason=message)
-                batches.alert(
-                    db, f"inbox_unavailable|{message[:80]}|{clock.now(db).date()}", "inbox_unavailable", message
-                )
+                where = message.split(": ")[0]  # why may be told otherwise at each look
+                batches.alert(db, f"inbox_unavailable|{where}|{clock.now(db).date()}", "inbox_unavailable", message)
 
     def _defect(self, delivery: Row[Any], error: Exception) -> Landed:
         why = f"{type(error).__name__}: {error}"

@@ -59,9 +59,11 @@ class Sftp:
         self._lock = threading.RLock()  # one connection, and a doorbell that may look from another thread
         self._looked_at, self._seen = float("-inf"), list[Arrived]()
         self.signals_alone: list[str] = []
+        self.unreachable: list[str] = []  # folders below that the last look could not see, as messages
 
     def waiting(self) -> list[Arrived]:
         with self._session() as sftp:
+            self.unreachable = []
             found = dict(self._walk(sftp, self.root, ""))
             signals, self.signals_alone = signals_of(found, lambda path: self._signal(sftp, path))
             files = []
@@ -109,7 +111,22 @@ class Sftp:
         """A server notifies nobody."""
 
     def _walk(self, sftp: Any, folder: str, prefix: str) -> Iterator[tuple[str, Any]]:
-        for entry in sftp.listdir_attr(folder):
+        try:
+            entries = sftp.listdir_attr(folder)
+            if not entries:
+                sftp.stat(f"{folder}/.")  # a server leaves out the files that it may not look at, all of them
+        except FileNotFoundError as error:
+            if folder == self.root:
+                raise self.unavailable(error) from error
+            return  # taken away since its name was listed
+        except PermissionError:
+            if folder == self.root:
+                raise
+            self.unreachable.append(
+                f"The inbox folder {self.uri}/{prefix.rstrip('/')} cannot be listed: the server does not let us. What was sent there waits, and nothing else for it: have its rights corrected."
+            )
+            return
+        for entry in entries:
             if is_unfinished(entry.filename):
                 continue
             if stat.S_ISDIR(entry.st_mode):

@@ -112,6 +112,38 @@ def test_a_file_that_the_server_does_not_give_us_waits_and_no_other_for_it(bank:
     assert [(one.entity, one.state) for one in over(bank, server).land()] == [("b01", "verified")]
 
 
+@pytest.mark.parametrize("mode", [0o000, 0o444, 0o111], ids=["shut", "not to be entered", "not to be listed"])
+def test_a_folder_that_the_server_does_not_give_us_waits_and_nothing_else_for_it(
+    bank: Bank, server: Server, mode: int
+) -> None:
+    """The whole inbox was away for it. What was claimed there before is not gone."""
+    send(server)
+    name = f"CORE_b02_TXN_{DAY}_1.txt"
+    content = movements(("5", "5.00", "x"), branch="b02")
+    server.put(f"movements/b02/{name}", content, signal_text=f"{name}|||\n")
+    server.put("movements/b03/a.csv", b"1", signal_text="a.csv|||\n")
+    locked = server.inbox / "movements" / "b02"
+    for folder in (locked, server.inbox / "movements" / "b03"):
+        folder.chmod(mode)
+    here = over(bank, server)
+    try:
+        assert [(one.entity, one.state) for one in here.land()] == [("b01", "verified")]
+        assert here.land() == []
+        with bank.ledger.begin() as db:
+            told = sorted(alert.message for alert in batches.alerts(db))
+        assert [f"/movements/{b} cannot be listed: the server does not let us" in one for b, one in zip(("b02", "b03"), told, strict=True)] == [True, True]  # fmt: skip
+    finally:
+        locked.chmod(0o755)
+        shutil.rmtree(server.inbox / "movements" / "b03")
+    assert [(one.entity, one.state) for one in here.land()] == [("b02", "verified")]
+    assert here.inbox.unreachable == []
+
+
+def test_an_inbox_that_is_not_there_is_said(server: Server) -> None:
+    with pytest.raises(InboxUnavailable, match=r"/inbox/none does not answer as it should: .*No such file"):
+        Sftp(f"{server.uri}/none").waiting()
+
+
 def test_a_large_file_is_read_whole(bank: Bank, server: Server) -> None:
     content = movements(*[(str(n), "1.00", f"remark {n * 7919}") for n in range(60_000)])
     assert len(content) > 2 << 20
