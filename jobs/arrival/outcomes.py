@@ -87,17 +87,22 @@ class Outcomes:
             return self._refused(db, delivery, refusal, intake, raw)
 
     def unpacked(self, archive: Row[Any], intake: Intake, raw: Path | None, states: Sequence[str]) -> Landed | None:
-        """The archive itself: loaded when each of its members came in, partly when one was refused. Its rows are its members'."""
+        """The archive itself: loaded when each of its members came in, partly when one was refused, superseded with all of them. Its rows are its members'."""
         refused = states.count("refused")
         state = "partly_loaded" if refused else "loaded"
-        reason = f"unpacked: {len(states)} members" + (f", {refused} of them refused" if refused else "")
+        apart = [f"{states.count(one)} of them {one}" for one in ("refused", "superseded") if one in states]
+        reason = ", ".join([f"unpacked: {len(states)} members", *apart])
         with self.ledger.begin() as db:
+            deliveries.lock_lane(db, archive)
             if not _is_arriving(db, archive):
                 return None
             values = {**_values(intake, raw), "received_rows": None, "received_money": None}
             deliveries.set_state(db, archive.delivery_id, state, self.run_id, reason=reason, **values)
+            deliveries.supersede_emptied(db, archive.delivery_id, self.run_id)
+            deliveries.supersede_emptied_below(db, archive, self.run_id)
             _close_cases_below(db, archive)
-        return landed_as(archive, state, reason=reason)
+            settled = deliveries.get(db, archive.delivery_id)
+        return landed_as(archive, settled.state, reason=settled.reason)
 
     def _verified(self, db: Connection, delivery: Row[Any], intake: Intake, raw: Path, rows: Path) -> Landed:
         note = "; ".join(intake.noted()) or None
