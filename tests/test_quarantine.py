@@ -25,6 +25,7 @@ from jobs.commands import quarantine as commands
 from jobs.ledger import batches, clock, days, deliveries, fixes
 from jobs.ledger.models import Balance, DayRun, Delivery, DirtyDate, Release
 from jobs.quarantine import NotAllowed
+from jobs.quarantine.cases import hidden
 from jobs.settings import settings
 from tests.commands.conftest import Said, bank, ledgerlake, running
 from tests.contracts.house import change
@@ -509,6 +510,49 @@ def test_the_same_bytes_are_the_answer_where_they_were_asked_for_and_nothing_cou
     assert live(spark, tiny) == [("p1", "D", "1.00"), ("p2", "D", "2.00")]
 
 
+def told(tiny: TinyBank, delivery: str) -> str:
+    with tiny.ledger.begin() as db:
+        return str(deliveries.get(db, delivery).reason)
+
+
+def test_a_held_file_that_was_rejected_for_good_is_refused_and_its_bytes_are_judged_anew(
+    tiny: TinyBank, spark: Any, ledgerlake: Command
+) -> None:
+    """Somebody asks the branch once more, and it has nothing else: the bytes were ignored for a file of which nothing counts."""
+    lines, opened = ("p1|D|5000.00|6200001|", "p2|X|1.00|6200001|"), open_bank("tiny")
+    held = send(*lines)
+    number = case_of("gate_hold", held).case_id
+    twice = send(*lines)
+    assert counts(tiny, twice)[0] == "ignored_duplicate"
+    assert f"The same bytes as {held} " in told(tiny, twice) and "which its gate holds" in told(tiny, twice)
+    assert f"`ledgerlake quarantine fix {number} --resend --reason ...` asks for them" in told(tiny, twice)
+    shown = " ".join(ledgerlake("files", "--delivery", twice, width=400).out.split())
+    assert f"quarantine fix {number} --resend" in shown
+    bench.approve(opened, bench.propose_rejection(opened, number, "was never paid", ANNA), BERND)
+    assert counts(tiny, held)[0] == "refused" and told(tiny, held).endswith(
+        "rejected for good by bernd: was never paid"
+    )
+    assert {case_of(cause, held).state for cause in ("gate_hold", "direction_known")} == {"closed"}
+    again = send(*lines)
+    assert (counts(tiny, again)[0], live(spark, tiny)) == ("held", [])
+    accepted = bench.propose_acceptance(opened, case_of("gate_hold", again).case_id, None, "it was paid", ANNA)
+    bench.approve(opened, accepted, BERND)
+    load()
+    assert live(spark, tiny) == [("p1", "D", "5000.00")]
+
+
+def test_the_same_bytes_of_a_file_whose_rows_were_rejected_for_good_say_so(tiny: TinyBank) -> None:
+    lines, opened = ("p1|D|1.00|6200001|", "p2|X|2.00|6200001|"), open_bank("tiny")
+    first = send(*lines)
+    case = case_of("direction_known", first)
+    bench.approve(opened, bench.propose_resend(opened, case.case_id, "a shifted column", ANNA), BERND)
+    bench.approve(opened, bench.propose_rejection(opened, case.case_id, "a test of the branch", ANNA), BERND)
+    twice = send(*lines)
+    assert counts(tiny, twice)[0] == "ignored_duplicate"
+    assert f"rejected for good (case {case.case_id}, approved by bernd: a test of the branch)" in told(tiny, twice)
+    assert counts(tiny, send(*reversed(lines)))[0] == "partly_loaded"
+
+
 def test_a_resend_overtakes_a_fix(tiny: TinyBank, spark: Any) -> None:
     send("p1|X|1.00|6200001|")
     opened = open_bank("tiny")
@@ -607,13 +651,43 @@ def test_rows_of_a_case_are_shown_without_identifiers(tiny: TinyBank, ledgerlake
     send("p1|X|1.00|6222020200112233|张三")
     case = case_of("direction_known")
     (sample,) = bench.samples(open_bank("tiny"), case)
-    assert (sample.line, sample.values["account"], sample.values["direction"]) == (1, "9999999999992233", "X")
+    assert (sample.line, sample.values["account"], sample.values["direction"]) == (1, "622202******2233", "X")
     assert sample.values["payer_token"] == "•••"
-    told = ledgerlake("quarantine", "case", str(case.case_id), width=200)
-    assert "direction X" in told.out and "6222020200112233" not in told.out and "张三" not in told.out
-    assert "map_code, correct, accept, resend, reject" in told.out
+    page = ledgerlake("quarantine", "case", str(case.case_id), width=200)
+    assert "direction X" in page.out and "6222020200112233" not in page.out and "张三" not in page.out
+    assert "map_code, correct, accept, resend, reject" in page.out
     machine = json.loads(ledgerlake("quarantine", "case", str(case.case_id), "--json").out)
-    assert machine["samples"][0]["values"]["account"] == "9999999999992233" and machine["age_days"] == 0
+    assert machine["samples"][0]["values"]["account"] == "622202******2233" and machine["age_days"] == 0
+
+
+@pytest.mark.parametrize(
+    ("came", "shown"),
+    [
+        ("6217001234561234", "621700******1234"),  # a card
+        ("6217 0012 3456 1234", "6217 00** **** 1234"),
+        ("６２１７００１２３４５６１２３４", "６２１７００******１２３４"),
+        ("6217001234561234567", "621700*********4567"),
+        ("13800138000", "138****8000"),  # a phone
+        ("138-0013-8000", "138-****-8000"),
+        ("110105199003074514", "110105************"),  # an identity number
+        ("11010519900307451X", "110105***********x"),
+        ("110105900307451", "110105*********"),  # of fifteen digits
+        ("+86 13800138000", "+** *******8000"),
+        ("C0012345", "x***2345"),  # a customer
+        ("12,345.67x", "**,**5.67x"),  # an amount that could not be read
+        ("2026-13-41", "****-13-41"),
+        ("1234", "****"),
+        ("", ""),
+        ("张三", "xx"),
+        ("张三还房租", "张xxxx"),
+        ("张三的身份证110105199003074514", "张xxxxx******************"),
+        ("Anna Li, rent", "Axxx xx, xxxx"),
+        ("---", "---"),
+    ],
+)
+def test_what_is_masked_looks_masked(came: str, shown: str) -> None:
+    """As long as it was, and no digit in it that did not come."""
+    assert hidden(came) == shown
 
 
 def test_a_case_grows_old_by_the_banks_clock(tiny: TinyBank, ledgerlake: Command) -> None:
