@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import secrets
 import stat
 import threading
 import time
@@ -24,6 +23,8 @@ from jobs.arrival.inbox import (
     InboxUnavailable,
     Signal,
     Unreadable,
+    Unremovable,
+    aside_name,
     is_needed,
     is_signal,
     is_unfinished,
@@ -102,10 +103,13 @@ class Sftp:
                 signal = self._signal(sftp, told.path)
                 if signal is not None and signal != told:
                     return  # sent again, perhaps within the second: what lies there now is another file
-            self._remove(sftp, arrived.path, arrived.version)
-            if told is not None and not is_needed(told, arrived, lambda path: _exists(sftp, f"{self.root}/{path}")):
-                with suppress(FileNotFoundError):
-                    sftp.remove(f"{self.root}/{told.path}")
+            try:
+                self._remove(sftp, arrived.path, arrived.version)
+                if told is not None and not is_needed(told, arrived, lambda path: _exists(sftp, f"{self.root}/{path}")):
+                    with suppress(FileNotFoundError):
+                        sftp.remove(f"{self.root}/{told.path}")
+            except PermissionError as error:
+                raise Unremovable(arrived.uri) from error
 
     def acknowledge(self) -> None:
         """A server notifies nobody."""
@@ -150,7 +154,7 @@ class Sftp:
     def _remove(self, sftp: Any, path: str, version: str) -> None:
         """Renamed first, so that a file that a sender writes meanwhile under the same name is not lost with it."""
         folder, _, name = f"{self.root}/{path}".rpartition("/")
-        aside = f"{folder}/.settled.{secrets.token_hex(4)}.{name}"
+        aside = f"{folder}/{aside_name(name)}"
         try:
             sftp.posix_rename(f"{folder}/{name}", aside)
         except FileNotFoundError:
@@ -170,7 +174,7 @@ class Sftp:
                 if self._client is None or not _is_alive(self._client):
                     self._client = self._connected()
                 yield self._client
-            except (Gone, Unreadable, InboxUnavailable, FileNotFoundError):
+            except (Gone, Unreadable, Unremovable, InboxUnavailable, FileNotFoundError):
                 raise
             except UnicodeDecodeError as error:  # the library reads no other names, and none beside it
                 self.disconnect()

@@ -91,11 +91,15 @@ class Reader:
             text, sum(map(_count, records)) + malformed_keys
         ):
             raws = text.split("\n")
-            for place in reversed(range(len(records))):
-                raw = raws[lines[place] - line]
-                if not _are_once_each(raw, _count(records[place])) and (why := self._twice(raw)):
-                    malformed.append(Malformed(lines.pop(place), why, raw.encode()))
-                    del records[place]
+            kept = []
+            for number, record in zip(lines, records, strict=True):
+                raw = raws[number - line]
+                why = "" if _are_once_each(raw, _count(record)) else self._twice(raw)
+                if why:
+                    malformed.append(Malformed(number, why, raw.encode()))
+                else:
+                    kept.append((number, record))
+            lines, records = [number for number, _ in kept], [record for _, record in kept]
             values, _ = self._columns(records)
             malformed.sort()
         columns = {name: text_array(texts) for name, texts in values.items()}
