@@ -258,7 +258,8 @@ def supersede_emptied(db: Connection, archive_id: str, run_id: str) -> None:
     """
     archive = get(db, archive_id)
     inside = {member.state for member in members(db, archive_id)}
-    if archive.state not in LIVE_STATES or "superseded" not in inside or inside - set(REPLACED):
+    is_left = inside - set(REPLACED) or inside == {"ignored_duplicate"}
+    if archive.state not in LIVE_STATES or is_left:
         return
     lock_lane(db, archive)
     if (above := outranked_by(db, archive)) is not None:

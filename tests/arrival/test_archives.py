@@ -216,10 +216,12 @@ def test_an_archive_says_what_its_members_say_of_its_version(packing: Bank) -> N
         second, first = deliveries.find(db, feed="core_all")
         assert first.superseded_by == second.delivery_id
         assert first.reason == f"version 1, and version 2 counts: {second.delivery_id} ({second.file_name})"
+    assert comes(bank, 0) == ["superseded"]  # nothing is in it
     assert comes(bank, 3, changed("3.00")[0]) == ["verified", "loaded"]
-    assert versions_of(bank) == [(2, "loaded"), (1, "superseded"), (3, "loaded")]  # a member of version 2 still counts
+    late = [(1, "superseded"), (0, "superseded")]
+    assert versions_of(bank) == [(2, "loaded"), *late, (3, "loaded")]  # a member of version 2 still counts
     assert comes(bank, 4, *changed("4.00")) == ["verified", "verified", "loaded"]
-    assert versions_of(bank) == [(2, "superseded"), (1, "superseded"), (3, "superseded"), (4, "loaded")]
+    assert versions_of(bank) == [(2, "superseded"), *late, (3, "superseded"), (4, "loaded")]
 
 
 def test_an_archive_of_a_lower_version_counts_until_the_members_of_the_higher_one_do(packing: Bank) -> None:
