@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import errno
 import os
-import secrets
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +16,8 @@ from jobs.arrival.inbox import (
     InboxUnavailable,
     Signal,
     Unreadable,
+    Unremovable,
+    aside_name,
     is_needed,
     is_signal,
     is_unfinished,
@@ -63,9 +65,14 @@ class Folder:
         return file
 
     def remove(self, arrived: Arrived) -> None:
-        self._remove(self._place(arrived.path), arrived.version)
-        if arrived.signal and not is_needed(arrived.signal, arrived, lambda path: self._place(path).exists()):
-            self._remove(self._place(arrived.signal.path), arrived.signal.version)
+        try:
+            self._remove(self._place(arrived.path), arrived.version)
+            if arrived.signal and not is_needed(arrived.signal, arrived, lambda path: self._place(path).exists()):
+                self._remove(self._place(arrived.signal.path), arrived.signal.version)
+        except OSError as error:
+            if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+                raise
+            raise Unremovable(arrived.uri) from error
 
     def acknowledge(self) -> None:
         """A folder notifies nobody."""
@@ -111,7 +118,7 @@ class Folder:
 
     def _remove(self, path: Path, version: str) -> None:
         """Renamed first, so that a file that a sender writes meanwhile under the same name is not lost with it."""
-        aside = path.with_name(f".settled.{secrets.token_hex(4)}.{path.name}")
+        aside = path.with_name(aside_name(path.name))
         try:
             path.rename(aside)
         except FileNotFoundError:

@@ -5,6 +5,7 @@ knows.
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
@@ -34,6 +35,20 @@ class Gone(Exception):
 
 class Unreadable(Exception):
     """The file is there, and we may not read it; the message names it and the remedy. No other waits for it."""
+
+
+class Unremovable(Exception):
+    """The file was settled, and we may not take it away; the message names it and the remedy. No other waits for it."""
+
+    def __init__(self, uri: str):
+        super().__init__(
+            f"The file {uri} was taken in and cannot be taken away: its folder does not let us. It is not read again, but looked at each time: let us write to its folder."
+        )
+
+
+def aside_name(name: str) -> str:
+    """Under which a file is put aside before it is taken away, not longer than a name may be, whatever the sender's."""
+    return f".settled.{secrets.token_hex(4)}.{name[:40]}"
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from jobs.arrival import packed
 from jobs.arrival.doorbell import SETTLE_SECONDS, has_settled, is_ready
 from jobs.arrival.errors import Cut, Refused
 from jobs.arrival.forbidden import C3_COLUMN
-from jobs.arrival.inbox import SIGNAL_BYTES, Arrived, Gone, Inbox, Signal, Unreadable, claim_key, is_signal
+from jobs.arrival.inbox import SIGNAL_BYTES, Arrived, Gone, Inbox, Signal, Unreadable, Unremovable, claim_key, is_signal
 from jobs.arrival.intake import CLEAR, Intake, keep_unread, not_for_us, opened_copy, take_in
 from jobs.arrival.naming import UNKNOWN, Lane, lane_of
 from jobs.arrival.outcomes import Landed, Outcomes, landed_as
@@ -195,7 +195,7 @@ class _Landing:
         if (delivery.state, delivery.cause) == ("refused", VANISHED):
             self._welcome_back(delivery)
         elif delivery.state != "arriving":
-            self.inbox.remove(arrived)  # settled before; the run that did it died before it emptied the inbox
+            self._remove(arrived, delivery)  # settled before; the run that did it died before it emptied the inbox
             return
         self._sweep_drafts(delivery)
         lane = self._lane(arrived)
@@ -227,15 +227,22 @@ class _Landing:
             why = "The file is still being written; it is read again when it is whole."
             yield landed_as(delivery, "arriving", reason=why)
             return
-        self.inbox.remove(arrived)
+        self._remove(arrived, delivery)
+
+    def _remove(self, arrived: Arrived, delivery: Row[Any]) -> None:
+        try:
+            self.inbox.remove(arrived)
+        except Unremovable as stays:
+            log.warning("not_removed", delivery=delivery.delivery_id, reason=str(stays))
+            with self.ledger.begin() as db:
+                batches.alert(db, f"not_removed|{delivery.delivery_id}", "not_removed", str(stays))
 
     def _say_unreachable(self, messages: list[str]) -> None:
         with self.ledger.begin() as db:
             for message in messages:
                 log.warning("inbox_unavailable", reason=message)
-                batches.alert(
-                    db, f"inbox_unavailable|{message[:80]}|{clock.now(db).date()}", "inbox_unavailable", message
-                )
+                where = message.split(": ")[0]  # why may be told otherwise at each look
+                batches.alert(db, f"inbox_unavailable|{where}|{clock.now(db).date()}", "inbox_unavailable", message)
 
     def _defect(self, delivery: Row[Any], error: Exception) -> Landed:
         why = f"{type(error).__name__}: {error}"

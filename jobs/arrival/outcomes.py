@@ -24,6 +24,13 @@ from jobs.ledger.models import LIVE_STATES
 
 log = structlog.get_logger()
 COLUMN_ADDED = "column_added"  # kind of the alert, and first part of its key
+# What is to be said of an earlier delivery of equal bytes, by its state.
+STANDS = {
+    "superseded": "which {by} replaced",
+    "held": "which its gate holds",
+    "loaded": "which counts",
+    "partly_loaded": "which counts",
+}
 STEWARD = "data-engineering"  # owner of files that no source knows
 
 
@@ -88,17 +95,22 @@ class Outcomes:
             return self._refused(db, delivery, refusal, intake, raw)
 
     def unpacked(self, archive: Row[Any], intake: Intake, raw: Path | None, states: Sequence[str]) -> Landed | None:
-        """The archive itself: loaded when each of its members came in, partly when one was refused. Its rows are its members'."""
+        """The archive itself: loaded when each of its members came in, partly when one was refused, superseded with all of them. Its rows are its members'."""
         refused = states.count("refused")
         state = "partly_loaded" if refused else "loaded"
-        reason = f"unpacked: {len(states)} members" + (f", {refused} of them refused" if refused else "")
+        apart = [f"{states.count(one)} of them {one}" for one in ("refused", "superseded") if one in states]
+        reason = ", ".join([f"unpacked: {len(states)} members", *apart])
         with self.ledger.begin() as db:
+            deliveries.lock_lane(db, archive)
             if not _is_arriving(db, archive):
                 return None
             values = {**_values(intake, raw), "received_rows": None, "received_money": None}
             deliveries.set_state(db, archive.delivery_id, state, self.run_id, reason=reason, **values)
+            deliveries.supersede_emptied(db, archive.delivery_id, self.run_id)
+            deliveries.supersede_emptied_below(db, archive, self.run_id)
             _close_cases_below(db, archive)
-        return landed_as(archive, state, reason=reason)
+            settled = deliveries.get(db, archive.delivery_id)
+        return landed_as(archive, settled.state, reason=settled.reason)
 
     def _verified(self, db: Connection, delivery: Row[Any], intake: Intake, raw: Path, rows: Path) -> Landed:
         note = as_note(intake.noted())
@@ -128,14 +140,17 @@ class Outcomes:
             batches.alert(db, f"in_clear|{delivery.feed}|{name}", "in_clear", message)
 
     def _duplicate(self, db: Connection, delivery: Row[Any], intake: Intake, twin: Row[Any]) -> Landed:
-        what = f"which {twin.superseded_by} replaced" if twin.state == "superseded" else "which counts"
-        reason = f"The same bytes as {twin.delivery_id} ({twin.file_name}), {what}; nothing was loaded twice."
-        if not _may_replace(delivery, twin) and fixes.is_asked_again(db, twin.delivery_id):
-            reason += (
-                f" That file was asked for again: to take its place it has to come with its batch number {twin.seq}"
-            )
-            reason += f" and version {twin.version} or a higher one." if delivery.version < twin.version else "."
-        elif twin.seq == delivery.seq and twin.version < delivery.version:
+        what = STANDS.get(twin.state, "which is being taken in")
+        reason = f"The same bytes as {twin.delivery_id} ({twin.file_name}), {what.format(by=twin.superseded_by)}; nothing was loaded twice."
+        if fixes.is_asked_again(db, twin.delivery_id):
+            if not _may_replace(delivery, twin):
+                reason += (
+                    f" That file was asked for again: to take its place it has to come with its batch number {twin.seq}"
+                )
+                reason += f" and version {twin.version} or a higher one." if delivery.version < twin.version else "."
+        elif twin.state != "superseded":
+            reason += _how_to_ask(db, twin)
+        if twin.seq == delivery.seq and twin.version < delivery.version:
             deliveries.raise_version(db, twin, delivery, self.run_id)
             reason += f" It is version {delivery.version} from now on."
         values = {**_values(intake, None), "cause": "same_bytes"}
@@ -220,6 +235,22 @@ def _may_replace(delivery: Row[Any], twin: Row[Any]) -> bool:
 def _is_back(delivery: Row[Any], twin: Row[Any]) -> bool:
     """A higher version takes back what replaced the twin."""
     return bool(twin.state == "superseded" and twin.seq == delivery.seq and twin.version < delivery.version)
+
+
+def _how_to_ask(db: Connection, twin: Row[Any]) -> str:
+    """What somebody does who sent the same bytes as an answer: they are one only where they were asked for. Nothing where nothing is to be answered."""
+    if still := batches.open_cases_of(db, twin.delivery_id):
+        number = still[0].case_id
+        return (
+            f" If they are the answer to case {number}: `ledgerlake quarantine fix {number} --resend --reason ...` asks for them, and once a second person has approved it they are read "
+            "anew when they come again."
+        )
+    if (rejected := fixes.rejected(db, twin.delivery_id)) is not None:
+        return (
+            f" What stays out of it was rejected for good (case {rejected.case_id}, approved by {rejected.decided_by}: {rejected.reason}). If that was a mistake, ask the sender for a file that "
+            "differs: with a correction in it, or with its rows in another order."
+        )
+    return ""
 
 
 def _close_cases_below(db: Connection, delivery: Row[Any]) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import secrets
 import stat
 import threading
 import time
@@ -24,6 +23,8 @@ from jobs.arrival.inbox import (
     InboxUnavailable,
     Signal,
     Unreadable,
+    Unremovable,
+    aside_name,
     is_needed,
     is_signal,
     is_unfinished,
@@ -59,9 +60,11 @@ class Sftp:
         self._lock = threading.RLock()  # one connection, and a doorbell that may look from another thread
         self._looked_at, self._seen = float("-inf"), list[Arrived]()
         self.signals_alone: list[str] = []
+        self.unreachable: list[str] = []  # folders below that the last look could not see, as messages
 
     def waiting(self) -> list[Arrived]:
         with self._session() as sftp:
+            self.unreachable = []
             found = dict(self._walk(sftp, self.root, ""))
             signals, self.signals_alone = signals_of(found, lambda path: self._signal(sftp, path))
             files = []
@@ -100,16 +103,34 @@ class Sftp:
                 signal = self._signal(sftp, told.path)
                 if signal is not None and signal != told:
                     return  # sent again, perhaps within the second: what lies there now is another file
-            self._remove(sftp, arrived.path, arrived.version)
-            if told is not None and not is_needed(told, arrived, lambda path: _exists(sftp, f"{self.root}/{path}")):
-                with suppress(FileNotFoundError):
-                    sftp.remove(f"{self.root}/{told.path}")
+            try:
+                self._remove(sftp, arrived.path, arrived.version)
+                if told is not None and not is_needed(told, arrived, lambda path: _exists(sftp, f"{self.root}/{path}")):
+                    with suppress(FileNotFoundError):
+                        sftp.remove(f"{self.root}/{told.path}")
+            except PermissionError as error:
+                raise Unremovable(arrived.uri) from error
 
     def acknowledge(self) -> None:
         """A server notifies nobody."""
 
     def _walk(self, sftp: Any, folder: str, prefix: str) -> Iterator[tuple[str, Any]]:
-        for entry in sftp.listdir_attr(folder):
+        try:
+            entries = sftp.listdir_attr(folder)
+            if not entries:
+                sftp.stat(f"{folder}/.")  # a server leaves out the files that it may not look at, all of them
+        except FileNotFoundError as error:
+            if folder == self.root:
+                raise self.unavailable(error) from error
+            return  # taken away since its name was listed
+        except PermissionError:
+            if folder == self.root:
+                raise
+            self.unreachable.append(
+                f"The inbox folder {self.uri}/{prefix.rstrip('/')} cannot be listed: the server does not let us. What was sent there waits, and nothing else for it: have its rights corrected."
+            )
+            return
+        for entry in entries:
             if is_unfinished(entry.filename):
                 continue
             if stat.S_ISDIR(entry.st_mode):
@@ -133,7 +154,7 @@ class Sftp:
     def _remove(self, sftp: Any, path: str, version: str) -> None:
         """Renamed first, so that a file that a sender writes meanwhile under the same name is not lost with it."""
         folder, _, name = f"{self.root}/{path}".rpartition("/")
-        aside = f"{folder}/.settled.{secrets.token_hex(4)}.{name}"
+        aside = f"{folder}/{aside_name(name)}"
         try:
             sftp.posix_rename(f"{folder}/{name}", aside)
         except FileNotFoundError:
@@ -153,7 +174,7 @@ class Sftp:
                 if self._client is None or not _is_alive(self._client):
                     self._client = self._connected()
                 yield self._client
-            except (Gone, Unreadable, InboxUnavailable, FileNotFoundError):
+            except (Gone, Unreadable, Unremovable, InboxUnavailable, FileNotFoundError):
                 raise
             except UnicodeDecodeError as error:  # the library reads no other names, and none beside it
                 self.disconnect()

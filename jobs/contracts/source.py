@@ -417,6 +417,35 @@ class PostgresTable(Strict):
         return value
 
 
+class KafkaSecurity(Strict):
+    """How the brokers know us, and we them. Names of connections stand for what no file of the repository holds."""
+
+    protocol: Literal["SSL", "SASL_SSL", "SASL_PLAINTEXT"] = Field(
+        description="of the brokers' listener; SASL_PLAINTEXT encrypts nothing"
+    )
+    mechanism: Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"] | None = Field(None, description="of SASL")
+    user: str | None = Field(None, min_length=1, description="of SASL")
+    secret: str | None = Field(
+        None, pattern="^[a-z][a-z0-9_]*$", description="the password of SASL is LEDGERLAKE_SOURCE_<NAME>"
+    )
+    ca: str | None = Field(
+        None,
+        pattern="^[a-z][a-z0-9_]*$",
+        description="whom the brokers' certificates must be issued by: LEDGERLAKE_SOURCE_<NAME> is a file of certificates (PEM); those the system trusts when empty",
+    )
+
+    @model_validator(mode="after")
+    def _fits(self) -> KafkaSecurity:
+        told = [name for name in ("mechanism", "user", "secret") if getattr(self, name) is not None]
+        if self.protocol == "SSL" and told:
+            raise ValueError(f"{', '.join(told)} belong to SASL: say protocol SASL_SSL, or leave them out")
+        if self.protocol != "SSL" and len(told) < 3:
+            raise ValueError(f"{self.protocol} needs mechanism, user and secret")
+        if self.protocol == "SASL_PLAINTEXT" and self.ca is not None:
+            raise ValueError("ca belongs to SSL: say protocol SASL_SSL, or leave it out")
+        return self
+
+
 class KafkaTopic(Strict):
     """Records of a topic, in slices of explicit offsets that the ledger keeps; no consumer group."""
 
@@ -424,6 +453,7 @@ class KafkaTopic(Strict):
     connection: str = Field(pattern="^[a-z][a-z0-9_]*$", description="its brokers are LEDGERLAKE_SOURCE_<NAME>")
     topic: str
     most: int = Field(200_000, gt=0, description="records of one slice")
+    security: KafkaSecurity | None = Field(None, description="for brokers that do not let everybody in")
 
 
 class Webhook(Strict):

@@ -340,6 +340,12 @@ def balances(db: Connection, batch_ids: Collection[int]) -> dict[tuple[int, str]
     return {(row.batch_id, row.subject): row for row in db.execute(query)}
 
 
+def open_cases_of(db: Connection, delivery_id: str) -> list[Row[Any]]:
+    """That of the file before those of its rows."""
+    query = select(*Case.__table__.columns).where(Case.delivery_id == delivery_id, Case.state == "open")
+    return list(db.execute(query.order_by(Case.kind, Case.case_id)))
+
+
 def cases(db: Connection, *, state: str | None = "open") -> list[Row[Any]]:
     query = select(*Case.__table__.columns).order_by(Case.case_id)
     return list(db.execute(query.where(Case.state == state) if state else query))

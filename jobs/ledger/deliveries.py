@@ -28,7 +28,16 @@ from sqlalchemy.dialects.postgresql import insert
 
 from jobs.ledger import clock
 from jobs.ledger.locks import lock
-from jobs.ledger.models import LIVE_STATES, NOT_ACCEPTED, Base, Delivery, DeliveryDate, DeliveryEvent, DirtyDate
+from jobs.ledger.models import (
+    LIVE_STATES,
+    NOT_ACCEPTED,
+    REPLACED,
+    Base,
+    Delivery,
+    DeliveryDate,
+    DeliveryEvent,
+    DirtyDate,
+)
 
 CENT = Decimal("0.01")
 NUMBERS = DbSequence("delivery_numbers", metadata=Base.metadata)
@@ -203,10 +212,14 @@ def go_live(
             db, row.delivery_id, "superseded", run_id, reason=f"replaced by {delivery_id}: {change}",
             superseded_by=delivery_id,
         )  # fmt: skip
+        if row.part_of:
+            supersede_emptied(db, row.part_of, run_id)
     for row in _in_lane(db, delivery, ("held",)):
         if rank(row) < rank(delivery):
             values = {"reason": f"replaced by {delivery_id}", "superseded_by": delivery_id}
             set_state(db, row.delivery_id, "superseded", run_id, **values)
+            if row.part_of:
+                supersede_emptied(db, row.part_of, run_id)
     state = "partly_loaded" if totals.get("rejected_rows") else "loaded"
     supersedes = former[-1].delivery_id if former else delivery.supersedes
     set_state(
@@ -252,7 +265,29 @@ def supersede(
         reason = f"a later delivery came first: {by.delivery_id}"
     reason += f". {why}" if why else ""
     set_state(db, delivery.delivery_id, "superseded", run_id, reason=reason, superseded_by=by.delivery_id, **values)
+    if delivery.part_of:
+        supersede_emptied(db, delivery.part_of, run_id)
     return reason
+
+
+def supersede_emptied(db: Connection, archive_id: str, run_id: str) -> None:
+    """An archive that counts, and of whose members none does any more, says what they say, where another archive outranks it. Where none does (the members came
+    by themselves) it is what answers its lane.
+    """
+    archive = get(db, archive_id)
+    inside = {member.state for member in members(db, archive_id)}
+    is_left = inside - set(REPLACED) or inside == {"ignored_duplicate"}
+    if archive.state not in LIVE_STATES or is_left:
+        return
+    lock_lane(db, archive)
+    if (above := outranked_by(db, archive)) is not None:
+        supersede(db, archive, above, run_id)
+
+
+def supersede_emptied_below(db: Connection, archive: Row[Any], run_id: str) -> None:
+    """The same of the archives that this one outranks."""
+    for row in _in_lane(db, archive, LIVE_STATES):
+        supersede_emptied(db, row.delivery_id, run_id)
 
 
 def refused_below(db: Connection, delivery: Row[Any]) -> list[str]:
@@ -269,7 +304,7 @@ def raise_version(db: Connection, delivery: Row[Any], again: Row[Any], run_id: s
 
 def _in_lane(db: Connection, delivery: Row[Any], states: Sequence[str]) -> Sequence[Row[Any]]:
     """Others of the same lane and batch number."""
-    columns = (Delivery.delivery_id, Delivery.file_name, Delivery.version, Delivery.received_at, Delivery.accepted_rows, Delivery.accepted_money)  # fmt: skip
+    columns = (Delivery.delivery_id, Delivery.file_name, Delivery.version, Delivery.received_at, Delivery.accepted_rows, Delivery.accepted_money, Delivery.part_of)  # fmt: skip
     return db.execute(
         select(*columns)
         .where(

@@ -198,6 +198,13 @@ def is_asked_again(db: Connection, delivery_id: str) -> bool:
     return db.execute(asked.limit(1)).first() is not None
 
 
+def rejected(db: Connection, delivery_id: str) -> Row[Any] | None:
+    """The newest fix by which two people let something of a delivery stay out for good."""
+    query = select(*Fix.__table__.columns).join(Case, Case.case_id == Fix.case_id)
+    query = query.where(Case.delivery_id == delivery_id, Fix.kind == REJECT, Fix.state == "done")
+    return db.execute(query.order_by(Fix.fix_id.desc()).limit(1)).first()
+
+
 def codes(db: Connection) -> dict[str, dict[str, str | None]]:
     """Reference list -> code -> its meaning, of what was decided at the bench."""
     found: dict[str, dict[str, str | None]] = {}

@@ -25,12 +25,10 @@ from jobs.contracts import Catalog
 from jobs.contracts.source import Source
 from jobs.ledger import clock, days, deciding, deliveries, sightings
 from jobs.ledger.batches import agrees_with
-from jobs.ledger.models import LIVE_STATES, Case, Delivery, DeliveryEvent
+from jobs.ledger.models import LIVE_STATES, REPLACED, Case, Delivery, DeliveryEvent
 
 Word = Literal["expected", "arrived", "late", "held", "kept_out", "refused", "missing", "closed"]
 BAD_WORDS: tuple[Word, ...] = ("missing", "refused")
-# Of what no longer answers its lane: something else does.
-REPLACED = ("superseded", "ignored_duplicate")
 # The state that a lane is known by when its batches are in several.
 WORST_FIRST = ("refused", "held", "arriving")
 # A branch is still shown as closed for so long after its last day, and so long before its first.

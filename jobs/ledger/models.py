@@ -43,6 +43,7 @@ DELIVERY_STATES = (
 )
 LIVE_STATES = ("loaded", "partly_loaded")
 NOT_ACCEPTED = ("refused", "held")
+REPLACED = ("superseded", "ignored_duplicate")  # no longer what answers its lane: something else does
 
 
 class Base(DeclarativeBase):

@@ -13,11 +13,23 @@ from jobs.bank import Bank, as_decided
 from jobs.contracts import Rule, Table
 from jobs.ledger import batches, clock, deliveries, fixes
 from jobs.ledger.fixes import ACCEPT, CORRECT, JUDGE_AGAIN, MAP_CODE, REJECT, RESEND, NotAllowed
+from jobs.privacy.free_text import PLAIN_DIGITS
 from jobs.quality.casting import MALFORMED, unreadable
 from jobs.quality.sentences import reason_sentence, sentence
 
 SAMPLES = 10
-SHOWN = 4  # characters of a masked value that stay
+SHOWN = 4  # characters of a masked code that stay
+# What a text is by its form, without what parts its groups, and how many of its first and last characters stay; of all else the first one.
+ENDS = (
+    (re.compile(r"1[3-9]\d{9}"), (3, 4)),  # a phone
+    (
+        re.compile(r"\d{6}(?:18|19|20)?\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])\d{3}[\dXx]?"),
+        (6, 0),
+    ),  # an identity number, right or mistyped
+    (re.compile(r"\d{13,19}"), (6, 4)),  # a card
+    (re.compile(r"[!-~]*\d[!-~]*"), (0, SHOWN)),  # a code or an amount
+)
+SEPARATED = re.compile(r"[\s\-\u2010-\u2015]")
 # An unread text that is longer may be an identifier in the wrong column.
 SHORT = 10
 # What a rule does that takes no rows out.
@@ -68,7 +80,7 @@ def ages(db: Connection, cases: Sequence[Row[Any]]) -> dict[int, int]:
 
 
 def samples(bank: Bank, case: Row[Any], limit: int = SAMPLES) -> list[Sample]:
-    """Rows of the case as the lake has them: identifiers are tokens there and are not shown, customer and account numbers keep their last digits."""
+    """Rows of the case as the lake has them: identifiers are tokens there and are not shown, customer and account numbers keep what `hidden` lets stay."""
     if case.kind != "rows":
         return []
     table = table_of(bank, case)
@@ -140,27 +152,34 @@ def sample_of(table: Table, row: Mapping[str, Any]) -> Sample:
 
 
 def masked(table: Table, column: str, value: Any) -> Any:
-    """A value as a person at the bench may see it: tokens not at all, texts of customers (class C2 and above) by their form and last characters."""
+    """A value as a person at the bench may see it: tokens not at all, texts of customers (class C2 and above) as `hidden` shows them."""
     declared = table.physical_columns.get(column)
     if value is None or declared is None:
         return value
     if column not in table.columns and not column.endswith(("_valid", "_last4")):
         return "•••"  # made of what identifies a person
     if isinstance(value, str) and not declared.classification.startswith("C1"):
-        return _form(value)
+        return hidden(value)
     return value
 
 
-def _form(text: str) -> str:
-    """Digits as 9, letters as A, but for the last characters."""
-    hidden = re.sub(r"[^\W\d_]", "A", re.sub(r"\d", "9", text[:-SHOWN]))
-    return hidden + text[-SHOWN:] if len(text) > SHOWN else "•" * len(text)
+def hidden(text: str) -> str:
+    """A text with `*` for its digits and `x` for its letters, as long as it was: what stays says which one it is, and not whose. Of a card, or what looks like one, the
+    first six and last four stay, of a phone three and four (the masks of JR/T 0171-2020), of an identity number its area, of another code its last four, of text
+    its first character.
+    """
+    plain = text.translate(PLAIN_DIGITS)
+    first, last = next((ends for form, ends in ENDS if form.fullmatch(SEPARATED.sub("", plain))), (1, 0))
+    signs = [place for place, sign in enumerate(plain) if sign.isalnum()]
+    stay = set(signs[:first] + signs[len(signs) - last :]) if len(signs) > max(SHOWN, first + last) else set()
+    hide = set(signs) - stay
+    return "".join(("*" if sign.isdigit() else "x") if place in hide else sign for place, sign in enumerate(text))
 
 
 def _unread(table: Table, column: str, text: str) -> str:
     """A text as it came that could not be read. It may belong to another column than that in which it stands."""
     shown = str(masked(table, column, text))
-    return shown if len(text) <= SHORT or shown != text else _form(text)
+    return shown if len(text) <= SHORT or shown != text else hidden(text)
 
 
 def whole_line(table: Table) -> str:

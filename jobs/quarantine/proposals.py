@@ -346,13 +346,29 @@ def approve(bank: Bank, fix_id: int, person: str, note: str | None = None) -> Ro
                 _one_a_key(bank, table, case, rule, rows_of(bank, table, case, None, fix.change["lines"]))
         done = fixes.approve(db, fix_id, person, note, again)
         if done.kind == REJECT:
-            batches.settle_case(db, done.case_id, f"rejected for good by {person}: {done.reason}")
+            _stays_out(db, case, done, person)
         elif done.kind == RESEND:
             asked = fixes.get_case(db, done.case_id)
             what = f"{asked.feed} of {asked.entity} for {asked.business_date}"
             message = f"Please send {what} again: {done.reason} (case {asked.case_id}: {asked.reason})"
             batches.alert(db, f"resend|{done.fix_id}", "resend", message)
     return done
+
+
+def _stays_out(db: Connection, case: Row[Any], fix: Row[Any], person: str) -> None:
+    """The case is closed; of a file with all that is open about its rows. One that its gate held is refused from then on: its lane is owed the right file, and the same
+    bytes may come again to be judged anew, as those of any refused file.
+    """
+    why = f"rejected for good by {person}: {fix.reason}"
+    if case.kind != "file":
+        batches.settle_case(db, case.case_id, why)
+        return
+    delivery = deliveries.get(db, case.delivery_id)
+    if delivery.state == "held":
+        deliveries.set_state(
+            db, delivery.delivery_id, "refused", f"fix-{fix.fix_id}", reason=f"{delivery.reason} It was {why}"
+        )
+    batches.close_cases(db, delivery_id=case.delivery_id, note=why)
 
 
 def _has_code(bank: Bank, case: Row[Any], change: Mapping[str, Any]) -> bool:

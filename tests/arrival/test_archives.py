@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from jobs.arrival import packed
 from jobs.arrival.errors import Refused
+from jobs.arrival.outcomes import Landed
 from jobs.contracts.source import ArchiveFile, Files
 from jobs.ledger import batches, deliveries
 from jobs.privacy import pgp
@@ -174,6 +175,79 @@ def test_members_have_the_version_of_their_archive(packing: Bank) -> None:
             (FIRST, 2),
             (SECOND, 1),
         ]
+
+
+VERSIONED = "CORE_{entity}_ALL_{date}_{seq}_v{version}.tar.gz"
+
+
+def comes(bank: Bank, version: int, *members: tuple[str, bytes], passes: bool = True) -> list[str]:
+    """A version of the archive lands; the gates of its members pass."""
+    name = VERSIONED.format(entity="HO", date=DAY, seq=1, version=version)
+    bank.send("core_all", tar(*members), name, entity="HO")
+    landed = bank.land(f"run-{version}")
+    for one in landed:
+        if passes and one.state == "verified":
+            goes_live(bank, one)
+    return [one.state for one in landed]
+
+
+def goes_live(bank: Bank, member: Landed) -> None:
+    with bank.ledger.begin() as db:
+        batch = int(member.delivery_id.removeprefix("D"))
+        deliveries.go_live(db, member.delivery_id, batch, "run-9", dates=[], totals={"accepted_rows": 1})
+
+
+def versions_of(bank: Bank) -> list[tuple[int, str]]:
+    """Version and state of each archive, in the order of their arrival."""
+    with bank.ledger.begin() as db:
+        return [(d.version, d.state) for d in deliveries.find(db, feed="core_all")]
+
+
+def changed(amount: str) -> list[tuple[str, bytes]]:
+    return [(FIRST, b01(("1", amount, ""))), (SECOND, b02(("1", amount, "")))]
+
+
+def test_an_archive_says_what_its_members_say_of_its_version(packing: Bank) -> None:
+    """Version 2, then version 1 late, then version 3: of version 1 nothing ever counts, of version 2 nothing after version 3."""
+    bank = packing.with_source("core_all", files=Files(pattern=VERSIONED))
+    assert comes(bank, 2, *changed("2.00")) == ["verified", "verified", "loaded"]
+    assert comes(bank, 1, *changed("1.00")) == ["superseded", "superseded", "superseded"]
+    with bank.ledger.begin() as db:
+        second, first = deliveries.find(db, feed="core_all")
+        assert first.superseded_by == second.delivery_id
+        assert first.reason == f"version 1, and version 2 counts: {second.delivery_id} ({second.file_name})"
+    assert comes(bank, 0) == ["superseded"]  # nothing is in it
+    assert comes(bank, 3, changed("3.00")[0]) == ["verified", "loaded"]
+    late = [(1, "superseded"), (0, "superseded")]
+    assert versions_of(bank) == [(2, "loaded"), *late, (3, "loaded")]  # a member of version 2 still counts
+    assert comes(bank, 4, *changed("4.00")) == ["verified", "verified", "loaded"]
+    assert versions_of(bank) == [(2, "superseded"), *late, (3, "superseded"), (4, "loaded")]
+
+
+def test_an_archive_of_a_lower_version_counts_until_the_members_of_the_higher_one_do(packing: Bank) -> None:
+    bank = packing.with_source("core_all", files=Files(pattern=VERSIONED))
+    comes(bank, 2, *changed("2.00"), passes=False)
+    assert comes(bank, 1, *changed("1.00")) == ["verified", "verified", "loaded"]
+    assert versions_of(bank) == [(2, "loaded"), (1, "loaded")]
+    with bank.ledger.begin() as db:
+        waiting = deliveries.find(db, feed="movements", states=["verified"])
+    for member in waiting:
+        goes_live(bank, member)  # type: ignore[arg-type]
+    assert versions_of(bank) == [(2, "loaded"), (1, "superseded")]
+
+
+def test_an_archive_whose_members_came_by_themselves_answers_its_lane(packing: Bank) -> None:
+    """Its members' later files count; no other archive of the lane came, and none is owed."""
+    bank = packing.with_source("core_all", files=Files(pattern=VERSIONED)).with_source(
+        "movements", files=Files(pattern="CORE_{entity}_TXN_{date}_{seq}[_v{version}].txt")
+    )
+    bank.send("movements", b01(("1", "2.00", "")), f"CORE_b01_TXN_{DAY}_1_v2.txt")
+    [single] = bank.land()
+    goes_live(bank, single)
+    bank.send("core_all", tar((FIRST, b01())), f"CORE_HO_ALL_{DAY}_1_v1.tar.gz", entity="HO")
+    member, archive = bank.land()
+    assert (member.state, archive.state) == ("superseded", "loaded")
+    assert archive.reason == "unpacked: 1 members, 1 of them superseded"
 
 
 def test_a_run_that_dies_between_two_members_is_gone_on_with(packing: Bank, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from jobs.arrival.folder import Folder
-from jobs.arrival.inbox import Arrived, Several, Unreadable
+from jobs.arrival.inbox import Arrived, Several, Unreadable, Unremovable
 from jobs.ledger import batches
 from tests.arrival.conftest import DAY, Bank, movements
 
@@ -73,6 +73,24 @@ def test_what_we_may_not_read_holds_nothing_else_up(place: Path) -> None:
     assert told == f"The inbox folder {place / 'b03'} cannot be listed: Permission denied. Correct its rights or path."
     (place / "b03").chmod(0o755)
     assert (len(inbox.waiting()), inbox.unreachable) == (4, [])
+
+
+def test_what_we_may_not_take_away_is_told_and_stays(place: Path) -> None:
+    (place / "b01").mkdir()
+    (place / "b01" / "a.csv").write_text("1")
+    (place / f"{'余额' * 41}.csv").write_text("1")  # put aside under a longer name it had none
+    (place / "b01").chmod(0o555)
+    inbox = Folder(place)
+    first, second = inbox.waiting()
+    inbox.remove(second)
+    with pytest.raises(
+        Unremovable, match=r"b01/a\.csv was taken in and cannot be taken away.* let us write to its folder"
+    ):
+        inbox.remove(first)
+    assert [arrived.path for arrived in inbox.waiting()] == ["b01/a.csv"]
+    (place / "b01").chmod(0o755)
+    inbox.remove(first)
+    assert inbox.waiting() == []
 
 
 def test_what_an_inbox_among_several_could_not_see_is_told_however_deep_it_lies(place: Path) -> None:

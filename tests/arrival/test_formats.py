@@ -266,6 +266,68 @@ def test_json_lines_that_are_not_objects_are_malformed() -> None:
     assert dict(bad)[5] == "more than one JSON value: the first ends at character 7"
 
 
+def test_a_key_that_stands_twice_in_one_json_object_rejects_its_line() -> None:
+    """The last of its values won, and nobody was told."""
+    lines = [
+        '{"a":1,"b":{"c":1}}',
+        '{"a":1,"a":2}',
+        '{"a" : 1, "a"\t:1}',  # equal values too: the sender's mistake is the same
+        '{"a":1,"\\u0061":2}',
+        '{"a":"1\\",\\"a\\":2"}',  # looks like it, and is one text
+        '{"a":":1","b":{"c":2,"d":[{"a":1},{"a":2,"e":"x :y"}]}}',  # one in each object
+        '{"a":1,"b":{"c":2,"d":[{"13800138000":1,"13800138000":{"c":2}}]}}',
+        '{"a":1,"b":{"c":1},"b":7}',
+        '{"a":1, "no json',
+        '{"a":9}',
+    ]
+    good, bad, _ = read(JsonLines(kind="json_lines"), "\n".join(lines).encode(), columns(a={}, c={"from": "b.c"}))
+    assert good == [(1, "1", "1"), (5, '1","a":2', None), (6, ":1", "2"), (10, "9", None)]
+    named = "the key {} stands twice in one object, with its values at characters {} and {}"
+    assert dict(bad) == {
+        2: named.format("'a'", 6, 12),
+        3: named.format("'a'", 8, 16),
+        4: named.format("'a'", 6, 17),
+        7: "a key that no column reads stands twice in one object, with its values at characters 39 and 55",
+        8: named.format("'b'", 12, 24),
+        9: "not JSON at character 9 (Unterminated string starting at)",
+    }
+
+
+def objects(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    """Objects whose keys may stand twice, with or without space around the colon."""
+    keys = st.sampled_from(['"a"', '"b"', '"c"', '"a:"', '"\\u0061"'])
+    pairs = st.tuples(keys, st.sampled_from([":", " :", ": ", "\t: "]), inner).map("".join)
+    return st.lists(pairs, max_size=3).map(lambda found: "{" + ",".join(found) + "}")
+
+
+OBJECTS = st.recursive(
+    st.sampled_from(["1", "null", '""', '":"', '"a\\":"', '" :"']),
+    lambda inner: st.lists(inner, max_size=2).map(lambda found: f"[{','.join(found)}]") | objects(inner),
+    max_leaves=8,
+)
+
+
+def has_one_twice(text: str) -> bool:
+    """The same, asked of Python's own reader."""
+    found = []
+
+    def look(pairs: list[tuple[str, Any]]) -> None:
+        found.append(len({key for key, _ in pairs}) < len(pairs))
+
+    json.loads(text, object_pairs_hook=look)
+    return any(found)
+
+
+@quick
+@given(lines=st.lists(objects(OBJECTS), min_size=1, max_size=5), block=st.integers(1, 200))
+def test_a_line_is_rejected_exactly_when_one_of_its_keys_stands_twice(lines: list[str], block: int) -> None:
+    wanted = columns(a={}, c={"from": "b.c"})
+    with blocks_of(block):
+        good, bad, _ = read(JsonLines(kind="json_lines"), "\n".join(lines).encode(), wanted)
+    assert sorted(line for line, _ in bad) == [n for n, line in enumerate(lines, 1) if has_one_twice(line)]
+    assert len(good) + len(bad) == len(lines)
+
+
 @pytest.mark.parametrize("names", ['"', 'a,"b', '"a,b,c', 'a,"b"",c'])
 def test_names_with_a_quote_that_is_not_closed_are_refused(names: str) -> None:
     """They were looked at for ever, and no other file was taken meanwhile."""

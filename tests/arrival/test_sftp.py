@@ -112,6 +112,89 @@ def test_a_file_that_the_server_does_not_give_us_waits_and_no_other_for_it(bank:
     assert [(one.entity, one.state) for one in over(bank, server).land()] == [("b01", "verified")]
 
 
+@pytest.mark.parametrize("mode", [0o000, 0o444, 0o111], ids=["shut", "not to be entered", "not to be listed"])
+def test_a_folder_that_the_server_does_not_give_us_waits_and_nothing_else_for_it(
+    bank: Bank, server: Server, mode: int
+) -> None:
+    """The whole inbox was away for it. What was claimed there before is not gone."""
+    send(server)
+    name = f"CORE_b02_TXN_{DAY}_1.txt"
+    content = movements(("5", "5.00", "x"), branch="b02")
+    server.put(f"movements/b02/{name}", content, signal_text=f"{name}|||\n")
+    server.put("movements/b03/a.csv", b"1", signal_text="a.csv|||\n")
+    locked = server.inbox / "movements" / "b02"
+    for folder in (locked, server.inbox / "movements" / "b03"):
+        folder.chmod(mode)
+    here = over(bank, server)
+    try:
+        assert [(one.entity, one.state) for one in here.land()] == [("b01", "verified")]
+        assert here.land() == []
+        with bank.ledger.begin() as db:
+            told = sorted(alert.message for alert in batches.alerts(db))
+        assert [f"/movements/{b} cannot be listed: the server does not let us" in one for b, one in zip(("b02", "b03"), told, strict=True)] == [True, True]  # fmt: skip
+    finally:
+        locked.chmod(0o755)
+        shutil.rmtree(server.inbox / "movements" / "b03")
+    assert [(one.entity, one.state) for one in here.land()] == [("b02", "verified")]
+    assert here.inbox.unreachable == []
+
+
+def test_what_we_may_not_take_away_is_told_and_holds_nothing_else_up(bank: Bank, server: Server) -> None:
+    """A partner who lets us read only: landing stopped at its first file, and at each look."""
+    send(server)
+    name = f"CORE_b02_TXN_{DAY}_1.txt"
+    server.put(f"movements/b02/{name}", movements(("5", "5.00", "x"), branch="b02"), signal_text=f"{name}|||\n")
+    folder = server.inbox / "movements" / "b01" / "2026-09-15"
+    if os.geteuid() == 0:
+        os.chown(folder, 0, 0)
+    folder.chmod(0o555)
+    here = over(bank, server)
+    try:
+        assert [(one.entity, one.state) for one in here.land()] == [("b01", "verified"), ("b02", "verified")]
+        assert (here.land(), left(server)) == ([], [NAME, f"{NAME}.ok"])
+        with bank.ledger.begin() as db:
+            [told] = [alert.message for alert in batches.alerts(db)]
+        assert f"{NAME} was taken in and cannot be taken away" in told and "let us write to its folder" in told
+    finally:
+        folder.chmod(0o755)
+        server.give()
+    assert (here.land(), left(server)) == ([], [])
+
+
+def test_names_that_senders_give_are_taken_as_they_are(bank: Bank, server: Server) -> None:
+    """Nobody knows these files: each is refused, kept and taken away, however odd its name. Links and pipes are not looked at."""
+    odd = [
+        "a b",
+        "a%20b",
+        "a?b",
+        "a#b",
+        "a;b",
+        "é",
+        "e\u0301",
+        "'q'",
+        "-rf",
+        "*",
+        "余额" * 41,
+        "x" * 240,
+        "a\\b",
+        "a\nb",
+    ]
+    for name in odd:
+        server.put(f"odd ö/%41/{name}.csv", b"1")
+    deep = server.put("/".join(["d"] * 60) + "/deep.csv", b"1")
+    (server.inbox / "loop").symlink_to(server.inbox)
+    os.mkfifo(server.inbox / "pipe.csv")
+    landed = over(bank, server).land()
+    assert sorted(one.file_name for one in landed) == sorted([*(f"{name}.csv" for name in odd), deep.name])
+    assert {one.state for one in landed} == {"refused"}
+    assert left(server) == []
+
+
+def test_an_inbox_that_is_not_there_is_said(server: Server) -> None:
+    with pytest.raises(InboxUnavailable, match=r"/inbox/none does not answer as it should: .*No such file"):
+        Sftp(f"{server.uri}/none").waiting()
+
+
 def test_a_large_file_is_read_whole(bank: Bank, server: Server) -> None:
     content = movements(*[(str(n), "1.00", f"remark {n * 7919}") for n in range(60_000)])
     assert len(content) > 2 << 20

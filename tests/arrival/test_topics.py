@@ -12,10 +12,10 @@ import pytest
 from jobs.arrival.inbox import Several
 from jobs.arrival.land import Landed
 from jobs.arrival.slices import Slices, take_due
-from jobs.contracts.source import Source
-from jobs.ledger import batches, deliveries
+from jobs.contracts.source import KafkaTopic, Source
+from jobs.ledger import batches, deliveries, slices
 from tests.arrival.conftest import PLAIN, Bank, bronze
-from tests.kafka import Broker, broker  # noqa: F401
+from tests.kafka import PASSWORD, USER, Broker, broker  # noqa: F401
 
 COLUMNS = {
     "event_id": ["string!", PLAIN],
@@ -141,6 +141,16 @@ def test_what_is_no_record_is_a_malformed_row_and_a_tombstone_none(stream: Calla
     ]
 
 
+def test_an_event_with_a_key_twice_is_a_malformed_row(stream: Callable[..., Stream]) -> None:
+    app = stream()
+    app.running.send(app.topic, event("e1"), b'{"event_id":"e2","phone":"13800138000","phone":"13900139000"}')
+    app.take()
+    [landed] = app.land()
+    told = {r["__line"]: (r["event_id"], r["__malformed"]) for r in app.bank.rows(landed)}
+    why = "the key 'phone' stands twice in one object, with its values at characters 26 and 48"
+    assert told == {1: ("e1", None), 2: (None, why)}
+
+
 def test_a_run_that_dies_reads_the_same_slice_again(
     stream: Callable[..., Stream], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -209,3 +219,91 @@ def test_brokers_that_are_down_move_nothing(stream: Callable[..., Stream], monke
         patch.setattr("jobs.arrival.pulls.kafka_topic.WAIT", 0.5)
         assert [one.state for one in app.land()] == ["arriving"]
     assert app.fetched() == [["e1"]]
+
+
+# --- brokers that do not let everybody in -----------------------------------------------------------------------------
+
+
+def secured(protocol: str, mechanism: str = "SCRAM-SHA-512", **more: str) -> dict[str, Any]:
+    known = {"protocol": protocol, "mechanism": mechanism, "user": USER, "secret": "channels_password", **more}
+    return {"security": known}
+
+
+@pytest.fixture
+def shut(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:  # noqa: F811
+    """What the installation knows of the brokers: a password, and who issues their certificates."""
+    monkeypatch.setenv("LEDGERLAKE_SOURCE_CHANNELS_PASSWORD", PASSWORD)
+    monkeypatch.setenv("LEDGERLAKE_SOURCE_CHANNELS_CA", str(broker.ca))
+    return monkeypatch
+
+
+@pytest.mark.parametrize("mechanism", ["SCRAM-SHA-512", "PLAIN"])
+@pytest.mark.parametrize("protocol", ["SASL_PLAINTEXT", "SASL_SSL"])
+def test_brokers_that_ask_for_a_user_let_us_in(
+    stream: Callable[..., Stream], shut: pytest.MonkeyPatch, protocol: str, mechanism: str
+) -> None:
+    is_encrypted = protocol == "SASL_SSL"
+    app = stream(**secured(protocol, mechanism, **({"ca": "channels_ca"} if is_encrypted else {})))
+    shut.setenv("LEDGERLAKE_SOURCE_CHANNELS", app.running.tls if is_encrypted else app.running.sasl)
+    app.send("e1", "e2")
+    assert app.fetched() == [["e1", "e2"]]
+    assert app.alerts() == []
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "why"),
+    [
+        ("PASSWORD", "wrong-S3cret", "SASL authentication error: Authentication failed"),
+        ("PASSWORD", "", "No address is known of the connection channels_password"),
+        ("CA", "other.pem", "broker certificate could not be verified"),
+        ("CA", "none.pem", "ssl.ca.location failed"),
+    ],
+    ids=["another password", "no password", "another issuer", "no file of issuers"],
+)
+def test_brokers_that_turn_us_away_are_one_clear_alert_and_nothing_moves(
+    stream: Callable[..., Stream], shut: pytest.MonkeyPatch, variable: str, value: str, why: str
+) -> None:
+    app = stream(**secured("SASL_SSL", ca="channels_ca"))
+    shut.setenv("LEDGERLAKE_SOURCE_CHANNELS", app.running.tls)
+    app.send("e1")
+    is_file = value.endswith(".pem")
+    shut.setenv(f"LEDGERLAKE_SOURCE_CHANNELS_{variable}", str(app.running.home / value) if is_file else value)
+    assert (app.take(), app.take()) == (0, 0)  # looked at twice, told once
+    [told] = app.alerts()
+    assert why in told and f"LEDGERLAKE_SOURCE_CHANNELS_{variable}" in told
+    assert not value or is_file or value not in told
+    with app.bank.ledger.begin() as db:
+        assert slices.ends(db, "app") == {}
+    shut.setenv("LEDGERLAKE_SOURCE_CHANNELS_PASSWORD", PASSWORD)
+    shut.setenv("LEDGERLAKE_SOURCE_CHANNELS_CA", str(app.running.ca))
+    assert app.fetched() == [["e1"]]
+    assert app.alerts() == []
+
+
+def test_a_password_that_is_changed_before_a_slice_is_read_leaves_it_waiting(
+    stream: Callable[..., Stream], shut: pytest.MonkeyPatch
+) -> None:
+    app = stream(**secured("SASL_PLAINTEXT"))
+    shut.setenv("LEDGERLAKE_SOURCE_CHANNELS", app.running.sasl)
+    app.send("e1")
+    app.take()
+    shut.setenv("LEDGERLAKE_SOURCE_CHANNELS_PASSWORD", "another")
+    [waiting] = app.land()
+    assert (waiting.state, "Authentication failed" in str(waiting.reason)) == ("arriving", True), waiting.reason
+    shut.setenv("LEDGERLAKE_SOURCE_CHANNELS_PASSWORD", PASSWORD)
+    assert [[r["event_id"] for r in app.bank.rows(one)] for one in app.land()] == [["e1"]]
+
+
+@pytest.mark.parametrize(
+    ("security", "why"),
+    [
+        ({"protocol": "SASL_SSL", "user": "u"}, "SASL_SSL needs mechanism, user and secret"),
+        ({"protocol": "SSL", "user": "u"}, "user belong to SASL"),
+        (secured("SASL_PLAINTEXT", ca="c")["security"], "ca belongs to SSL"),
+        (secured("SASL_SSL", secret="S3cret!")["security"], "secret"),
+        ({"protocol": "PLAINTEXT"}, "protocol"),
+    ],
+)
+def test_a_source_says_all_of_it_and_no_password(security: dict[str, Any], why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        KafkaTopic.model_validate({"kind": "kafka_topic", "connection": "c", "topic": "t", "security": security})

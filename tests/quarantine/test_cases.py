@@ -16,6 +16,7 @@ from jobs.bank import open_bank
 from jobs.ledger import batches, clock, days, deliveries, fixes
 from jobs.ledger.models import DayRun, Delivery, Release
 from jobs.quarantine import NotAllowed
+from jobs.quarantine.cases import hidden
 from tests.ledger.conftest import DAY, TinyBank, at
 from tests.quarantine.conftest import ANNA, BERND, Command, case_of, load, send
 
@@ -51,13 +52,43 @@ def test_rows_of_a_case_are_shown_without_identifiers(tiny: TinyBank, ledgerlake
     send("p1|X|1.00|6222020200112233|张三")
     case = case_of("direction_known")
     (sample,) = bench.samples(open_bank("tiny"), case)
-    assert (sample.line, sample.values["account"], sample.values["direction"]) == (1, "9999999999992233", "X")
+    assert (sample.line, sample.values["account"], sample.values["direction"]) == (1, "622202******2233", "X")
     assert sample.values["payer_token"] == "•••"
-    told = ledgerlake("quarantine", "case", str(case.case_id), width=200)
-    assert "direction X" in told.out and "6222020200112233" not in told.out and "张三" not in told.out
-    assert "map_code, correct, accept, resend, reject" in told.out
+    page = ledgerlake("quarantine", "case", str(case.case_id), width=200)
+    assert "direction X" in page.out and "6222020200112233" not in page.out and "张三" not in page.out
+    assert "map_code, correct, accept, resend, reject" in page.out
     machine = json.loads(ledgerlake("quarantine", "case", str(case.case_id), "--json").out)
-    assert machine["samples"][0]["values"]["account"] == "9999999999992233" and machine["age_days"] == 0
+    assert machine["samples"][0]["values"]["account"] == "622202******2233" and machine["age_days"] == 0
+
+
+@pytest.mark.parametrize(
+    ("came", "shown"),
+    [
+        ("6217001234561234", "621700******1234"),  # a card
+        ("6217 0012 3456 1234", "6217 00** **** 1234"),
+        ("６２１７００１２３４５６１２３４", "６２１７００******１２３４"),
+        ("6217001234561234567", "621700*********4567"),
+        ("13800138000", "138****8000"),  # a phone
+        ("138-0013-8000", "138-****-8000"),
+        ("110105199003074514", "110105************"),  # an identity number
+        ("11010519900307451X", "110105***********x"),
+        ("110105900307451", "110105*********"),  # of fifteen digits
+        ("+86 13800138000", "+** *******8000"),
+        ("C0012345", "x***2345"),  # a customer
+        ("12,345.67x", "**,**5.67x"),  # an amount that could not be read
+        ("2026-13-41", "****-13-41"),
+        ("1234", "****"),
+        ("", ""),
+        ("张三", "xx"),
+        ("张三还房租", "张xxxx"),
+        ("张三的身份证110105199003074514", "张xxxxx******************"),
+        ("Anna Li, rent", "Axxx xx, xxxx"),
+        ("---", "---"),
+    ],
+)
+def test_what_is_masked_looks_masked(came: str, shown: str) -> None:
+    """As long as it was, and no digit in it that did not come."""
+    assert hidden(came) == shown
 
 
 def test_a_case_grows_old_by_the_banks_clock(tiny: TinyBank, ledgerlake: Command) -> None:

@@ -240,6 +240,49 @@ def test_the_same_bytes_are_the_answer_where_they_were_asked_for_and_nothing_cou
     assert live(spark, tiny) == [("p1", "D", "1.00"), ("p2", "D", "2.00")]
 
 
+def told(tiny: TinyBank, delivery: str) -> str:
+    with tiny.ledger.begin() as db:
+        return str(deliveries.get(db, delivery).reason)
+
+
+def test_a_held_file_that_was_rejected_for_good_is_refused_and_its_bytes_are_judged_anew(
+    tiny: TinyBank, spark: Any, ledgerlake: Command
+) -> None:
+    """Somebody asks the branch once more, and it has nothing else: the bytes were ignored for a file of which nothing counts."""
+    lines, opened = ("p1|D|5000.00|6200001|", "p2|X|1.00|6200001|"), open_bank("tiny")
+    held = send(*lines)
+    number = case_of("gate_hold", held).case_id
+    twice = send(*lines)
+    assert counts(tiny, twice)[0] == "ignored_duplicate"
+    assert f"The same bytes as {held} " in told(tiny, twice) and "which its gate holds" in told(tiny, twice)
+    assert f"`ledgerlake quarantine fix {number} --resend --reason ...` asks for them" in told(tiny, twice)
+    shown = " ".join(ledgerlake("files", "--delivery", twice, width=400).out.split())
+    assert f"quarantine fix {number} --resend" in shown
+    bench.approve(opened, bench.propose_rejection(opened, number, "was never paid", ANNA), BERND)
+    assert counts(tiny, held)[0] == "refused" and told(tiny, held).endswith(
+        "rejected for good by bernd: was never paid"
+    )
+    assert {case_of(cause, held).state for cause in ("gate_hold", "direction_known")} == {"closed"}
+    again = send(*lines)
+    assert (counts(tiny, again)[0], live(spark, tiny)) == ("held", [])
+    accepted = bench.propose_acceptance(opened, case_of("gate_hold", again).case_id, None, "it was paid", ANNA)
+    bench.approve(opened, accepted, BERND)
+    load()
+    assert live(spark, tiny) == [("p1", "D", "5000.00")]
+
+
+def test_the_same_bytes_of_a_file_whose_rows_were_rejected_for_good_say_so(tiny: TinyBank) -> None:
+    lines, opened = ("p1|D|1.00|6200001|", "p2|X|2.00|6200001|"), open_bank("tiny")
+    first = send(*lines)
+    case = case_of("direction_known", first)
+    bench.approve(opened, bench.propose_resend(opened, case.case_id, "a shifted column", ANNA), BERND)
+    bench.approve(opened, bench.propose_rejection(opened, case.case_id, "a test of the branch", ANNA), BERND)
+    twice = send(*lines)
+    assert counts(tiny, twice)[0] == "ignored_duplicate"
+    assert f"rejected for good (case {case.case_id}, approved by bernd: a test of the branch)" in told(tiny, twice)
+    assert counts(tiny, send(*reversed(lines)))[0] == "partly_loaded"
+
+
 def test_a_resend_overtakes_a_fix(tiny: TinyBank, spark: Any) -> None:
     send("p1|X|1.00|6200001|")
     opened = open_bank("tiny")

@@ -6,7 +6,9 @@ empty line, and no row; an offset that the topic no longer holds is a source tha
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, BinaryIO
 
 from jobs.arrival.pulls import SourceDown, Span, address, stream_of
@@ -16,6 +18,8 @@ from jobs.ledger import Ledger
 
 WAIT = 10.0  # seconds for an answer of the brokers
 RECORDS = 5_000  # fetched at once
+# Of an error what may be other at each look, so that the same alert is not told again and again: which of the brokers answered, and after how long.
+VARIES = re.compile(r"^\S+://\S+: | \(after [^)]*\)")
 
 
 class Puller:
@@ -24,10 +28,9 @@ class Puller:
         self._feed, self._pull = source.feed, source.pull
 
     def spans(self, taken: Mapping[str, str]) -> list[Span]:
-        from confluent_kafka import KafkaException, TopicPartition
+        from confluent_kafka import TopicPartition
 
-        consumer = self._consumer()
-        try:
+        with self._consumer() as consumer:
             partitions = consumer.list_topics(self._pull.topic, timeout=WAIT).topics[self._pull.topic]
             if partitions.error is not None:
                 raise self._down(partitions.error)
@@ -48,10 +51,6 @@ class Puller:
                 if high > begins:
                     found.append(Span(str(number), str(begins), str(min(high, begins + self._pull.most))))
             return found
-        except KafkaException as error:
-            raise self._down(error) from error
-        finally:
-            consumer.close()
 
     def open(self, span: Span) -> BinaryIO:
         return stream_of(self._lines(span))
@@ -60,11 +59,10 @@ class Puller:
         """The topic keeps its records as long as it likes."""
 
     def _lines(self, span: Span) -> Iterator[bytes]:
-        from confluent_kafka import KafkaException, TopicPartition
+        from confluent_kafka import TopicPartition
 
         at, end = int(span.begins), int(span.ends)
-        consumer = self._consumer()
-        try:
+        with self._consumer() as consumer:
             consumer.assign([TopicPartition(self._pull.topic, int(span.part), at)])
             while at < end:
                 records = consumer.consume(min(RECORDS, end - at), timeout=WAIT)
@@ -73,6 +71,7 @@ class Puller:
                     [position] = consumer.position([TopicPartition(self._pull.topic, int(span.part))])
                     if position.offset >= end:
                         return
+                    consumer.list_topics(self._pull.topic, timeout=WAIT)  # where no broker answers, that is said
                     raise self._down(f"no record at offset {at} within {WAIT:.0f} s")
                 for record in records:
                     if record.error() is not None:
@@ -81,31 +80,66 @@ class Puller:
                         return
                     at = record.offset() + 1
                     yield _line(record.value())
+
+    @contextmanager
+    def _consumer(self) -> Iterator[Any]:
+        """Raises SourceDown for whatever goes wrong with the brokers."""
+        from confluent_kafka import Consumer, KafkaException
+
+        told: list[Any] = []
+        options = {
+            "bootstrap.servers": address(self._pull.connection),
+            "group.id": "ledgerlake",  # asked for by the library; nothing is committed to it
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "auto.offset.reset": "error",
+            "isolation.level": "read_committed",
+            "log_level": 0,
+            "error_cb": told.append,
+            **self._security(),
+        }
+        consumer = None
+        try:
+            consumer = Consumer(options)
+            yield consumer
         except KafkaException as error:
-            raise self._down(error) from error
+            if consumer is not None:
+                consumer.poll(0)  # hands over what the connections were told: why there is no answer
+            raise self._down(_cause([*told, error.args[0]])) from error
         finally:
-            consumer.close()
+            if consumer is not None:
+                consumer.close()
 
-    def _consumer(self) -> Any:
-        from confluent_kafka import Consumer
-
-        return Consumer(
-            {
-                "bootstrap.servers": address(self._pull.connection),
-                "group.id": "ledgerlake",  # asked for by the library; nothing is committed to it
-                "enable.auto.commit": False,
-                "enable.auto.offset.store": False,
-                "auto.offset.reset": "error",
-                "isolation.level": "read_committed",
-                "log_level": 0,
-            }
-        )
+    def _security(self) -> dict[str, str]:
+        known = self._pull.security
+        if known is None:
+            return {}
+        found: dict[str, str] = {"security.protocol": known.protocol}
+        if known.mechanism and known.user and known.secret:
+            found |= {"sasl.mechanism": known.mechanism, "sasl.username": known.user}
+            found |= {"sasl.password": address(known.secret)}
+        if known.ca:
+            found |= {"ssl.ca.location": address(known.ca)}
+        return found
 
     def _down(self, error: object) -> SourceDown:
+        known = self._pull.security
+        names = [self._pull.connection, *(n for n in (known and known.secret, known and known.ca) if n)]
+        check = ", ".join(f"LEDGERLAKE_SOURCE_{name.upper()}" for name in names)
         return SourceDown(
-            f"{self._feed}: the topic {self._pull.topic} cannot be read: {error}. Nothing was moved on; it is asked again by itself. Check the brokers, or their "
-            f"address LEDGERLAKE_SOURCE_{self._pull.connection.upper()}."
+            f"{self._feed}: the topic {self._pull.topic} cannot be read: {VARIES.sub('', str(error))}. Nothing was moved on; it is asked again by itself. Check the brokers, or what we know "
+            f"of them: {check}{' and `security` of the source' if known else ''}."
         )
+
+
+def _cause(told: list[Any]) -> str:
+    """Of all that was told meanwhile what says best why no broker answered: to be turned away says more than to have no connection."""
+    from confluent_kafka import KafkaError
+
+    telling = (KafkaError._AUTHENTICATION, KafkaError._SSL, KafkaError._RESOLVE)
+    rank = {code: place for place, code in enumerate(telling)}
+    # The last one is how the question itself ended.
+    return str(min((rank.get(error.code(), len(rank)), error is not told[-1], error.str()) for error in told)[-1])
 
 
 def _line(value: bytes | None) -> bytes:
