@@ -14,7 +14,7 @@ from jobs.arrival.inbox import InboxUnavailable, inbox_of
 from jobs.arrival.slices import take_due
 from jobs.bank import Bank, open_bank
 from jobs.contracts import Catalog
-from jobs.ledger import batches, clock, days, deciding, deliveries, fixes, lanes, sightings
+from jobs.ledger import batches, clock, days, deciding, deliveries, fixes, lanes, releases, sightings
 from jobs.ledger.lanes import LaneStatus
 from jobs.ledger.models import Delivery
 
@@ -44,6 +44,7 @@ def call(profile: str, run_id: str) -> dict[str, list[Any]]:
             deciding.touch(db, bank.catalog, day)
         say(db, bank.catalog, watched)
         end_overtaken(db)
+        end_shown(db)
         asked = deciding.decide(db, bank.catalog)
         woken = {"feeds": _stranded_feeds(db) + _feeds_to_judge_again(db), "days": asked + _stranded_days(db, asked)}
     alerts.send(bank.ledger)
@@ -107,6 +108,21 @@ def end_overtaken(db: Connection) -> None:
         since = [made.run_key for made in told if made is not None and made.version > version]
         if len(since) == len(told):
             batches.end_alert(db, alert.alert_key, f"Business day {run_key} is overtaken: {since[-1]} is released.")
+
+
+def end_shown(db: Connection) -> None:
+    """End the alerts of releases that could not be shown (jobs/day.py: not_shown), now that they are; or that a later version of the day, which is, has taken the place of."""
+    for alert in batches.alerts(db):
+        if alert.kind != batches.NOT_SHOWN:
+            continue
+        run_key = alert.alert_key.partition("|")[2]
+        first, last, _ = days.parse_key(run_key)
+        newest = {made.run_key for day in sorted({first, last}) if (made := days.newest_release(db, day)) is not None}
+        if not any(releases.not_shown(db, key) for key in newest):
+            shown = " and ".join(sorted(newest))
+            batches.end_alert(
+                db, alert.alert_key, f"Business day {run_key}: {shown} is shown, in the mart and its report."
+            )
 
 
 def _alert_key(lane: LaneStatus) -> str | None:

@@ -19,6 +19,8 @@ from jobs.ledger.models import Alert, AlertSent, Balance, Batch, Case, Fix, Gate
 OPEN_STATES = ("started", "written")
 # The kind of alert of a run that came to no release; its key is `day|` and the run's.
 DAY_STOPPED = "day_stopped"
+# The kind of alert of a release that is not in the mart, or has no report; its key is the kind, `|` and the run's.
+NOT_SHOWN = "not_shown"
 # A key that was asked for once; nobody is shown it.
 ONCE = "once"
 # The end of an alert is told as long as it is news, should a channel be down.

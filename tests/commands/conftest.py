@@ -42,7 +42,7 @@ def bank(installation: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TinyBa
         cached.cache_clear()
     ledger = connect("tiny")
     with ledger.begin() as db:
-        db.execute(text("drop schema if exists tiny_ledger cascade"))
+        db.execute(text("drop schema if exists tiny_ledger, tiny_mart, tiny_bi cascade"))
         db.execute(text("create schema tiny_ledger"))
         Base.metadata.create_all(db)
     made = TinyBank(ledger, load("tiny"))
