@@ -34,6 +34,10 @@ def call(profile: str, run_id: str) -> dict[str, list[Any]]:
     """Take slices of the sources that are to be looked at. Say once of each lane that it is missing, held or refused, and once how that ended; start days at
     their `close_by`; ring again for waiting feeds and days. Returns the keys to ring and the alerts that Airflow is to be told of."""
     bank = open_bank(profile)
+    with bank.ledger.begin() as db:
+        ending = say_calendars(db, bank.catalog)
+    if ending:
+        alerts.send(bank.ledger)  # at once: a day that a calendar does not know ends the roll-call below
     take_due(bank.catalog, bank.ledger)
     seen = _look(bank)
     with bank.ledger.begin() as db:
@@ -95,6 +99,17 @@ def say(db: Connection, catalog: Catalog, watched: Sequence[date]) -> None:
                 if other != key:
                     # Where another alert takes its place, that one tells it.
                     batches.end_alert(db, other, None if key else lanes.told(catalog, lane))
+
+
+def say_calendars(db: Connection, catalog: Catalog) -> bool:
+    """Say a month before that a calendar ends, and once that it goes on. True when something is new."""
+    ending = {f"{batches.CALENDAR_ENDS}|{end.name}|{end.missing}": end for end in catalog.ending_calendars(catalog.profile.today(clock.now(db)))}  # fmt: skip
+    over = [a.alert_key for a in batches.alerts(db) if a.kind == batches.CALENDAR_ENDS and a.alert_key not in ending]
+    for key in over:
+        _, name, missing = key.split("|")
+        batches.end_alert(db, key, f"The calendar {name} knows {missing} now.")
+    new = [key for key, end in ending.items() if batches.alert(db, key, batches.CALENDAR_ENDS, end.told)]
+    return bool(new or over)
 
 
 def end_overtaken(db: Connection) -> None:

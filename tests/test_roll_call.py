@@ -134,6 +134,47 @@ def test_a_refused_file_that_is_dated_beyond_the_calendar_is_told_and_stops_nobo
         heard(bank)
 
 
+def ending(bank: TinyBank, *ends: date) -> TinyBank:
+    """By a calendar of working days from the first day of the test to each of these ends, one after the other."""
+    known = {
+        DAY + timedelta(days=n): CalendarDay(DAY + timedelta(days=n), True) for n in range((max(ends) - DAY).days + 1)
+    }
+    rates = bank.catalog.sources["rates"]
+    by_calendar = rates.model_copy(update={"schedule": rates.schedule.model_copy(update={"calendar": "cn"})})
+    sources = {**bank.catalog.sources, "rates": by_calendar}
+    return TinyBank(bank.ledger, replace(bank.catalog, calendars={"cn": known}, sources=sources))
+
+
+def told_of_calendars(bank: TinyBank) -> list[str]:
+    """What is new of them on the webhook after another roll-call."""
+    with bank.ledger.begin() as db:
+        rollcall.say_calendars(db, bank.catalog)
+        new = batches.unsent(db, "webhook")
+        batches.note_sent(db, "webhook", new)
+    return [one.message for one in new]
+
+
+def test_that_a_calendar_ends_is_told_a_month_before_once_and_once_that_it_goes_on(running: TinyBank) -> None:
+    """It knows the days up to 31 December; a month later it knows those of January too, and then those of the whole year."""
+    bank = ending(running, date(2026, 12, 31))
+    bank.clock(date(2026, 11, 30), "12:00")
+    assert told_of_calendars(bank) == []
+    bank.clock(date(2026, 12, 1), "12:00")
+    [said] = told_of_calendars(bank)
+    assert said.startswith(
+        "The calendar cn knows nothing of 2027-01-01: from that day on nobody can say who owes what, and no day is told. Add the official days of 2027 to "
+    )
+    assert f"{bank.catalog.root}/reference/calendars/cn.csv" in said
+    bank.clock(date(2026, 12, 20), "12:00")
+    assert told_of_calendars(bank) == [], "once"
+    bank = ending(running, date(2027, 1, 10))
+    goes_on, ends = sorted(told_of_calendars(bank))
+    assert goes_on == "The calendar cn knows 2027-01-01 now."
+    assert ends.startswith("The calendar cn knows nothing of 2027-01-11: ")
+    bank = ending(running, date(2027, 12, 31))
+    assert (told_of_calendars(bank), told_of_calendars(bank)) == (["The calendar cn knows 2027-01-11 now."], [])
+
+
 def test_a_provisional_day_is_watched_until_all_has_come(running: TinyBank) -> None:
     """F21: the file comes four days later."""
     all_but_b02(running)

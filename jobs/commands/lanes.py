@@ -13,6 +13,7 @@ from jobs.bank import open_bank
 from jobs.commands.output import Bad, BankOption, JsonOption, console, day_of, show
 from jobs.contracts import Catalog
 from jobs.contracts.errors import nearest
+from jobs.ledger import clock
 from jobs.ledger import lanes as roll_call
 from jobs.ledger.lanes import BAD_WORDS, DayBoard, LaneStatus, minutes
 
@@ -55,6 +56,7 @@ def lanes(
         boards = roll_call.boards(db, the_bank.catalog, last, days)
         chosen = {b.day: [lane for lane in b.lanes if _is_asked_for(lane, feed, entity)] for b in boards}
         events = roll_call.history(db, feed, entity, last) if feed and entity and days == 1 else None
+        ending = the_bank.catalog.ending_calendars(the_bank.catalog.profile.today(clock.now(db)))
     every = [lane for one in chosen.values() for lane in one]
     if entity and not every:
         raise Bad(f"{entity} has no lane{' of ' + feed if feed else ''} on these days. `ledgerlake lanes {last}` shows all.", 2)  # fmt: skip
@@ -70,6 +72,8 @@ def lanes(
             console.print(board(status, _title(one), lacking=[lane for lane in one.not_live if lane in status]))
             if one.not_told:
                 console.print(one.not_told, style="red", highlight=False, markup=False, soft_wrap=True)
+        for end in ending:
+            console.print(end.told, style="yellow", highlight=False, markup=False, soft_wrap=True)
     if any(lane.word in BAD_WORDS for lane in every):
         raise typer.Exit(1)
 

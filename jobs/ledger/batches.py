@@ -21,6 +21,8 @@ OPEN_STATES = ("started", "written")
 DAY_STOPPED = "day_stopped"
 # The kind of alert of a release that is not in the mart, or has no report; its key is the kind, `|` and the run's.
 NOT_SHOWN = "not_shown"
+# The kind of alert of a calendar that ends; its key is the kind, the calendar and the first day that it does not know, parted by `|`.
+CALENDAR_ENDS = "calendar_ends"
 # A key that was asked for once; nobody is shown it.
 ONCE = "once"
 # The end of an alert is told as long as it is news, should a channel be down.

@@ -429,7 +429,7 @@ def with_corrections(root: Path) -> None:
     source = source.replace('{cutOff: "17:30", due: "22:30"}', "{required: false}")
     (root / "sources/tiny/corrections.yaml").write_text(source, encoding="utf-8")
     (root / "bronze/corrections.yaml").write_text(CORRECTION, encoding="utf-8")
-    paid = "money: amount\nbusinessDate: to_date(substring(payment_no, 1, 8), 'yyyyMMdd')\n"
+    paid = "money: amount\nbusinessDate: try_to_date(substring(payment_no, 1, 8), 'yyyyMMdd')\n"
     change(root, "bronze/payments.yaml", "money: amount\n", paid)
 
 
