@@ -14,7 +14,7 @@ from jobs.arrival.inbox import InboxUnavailable, inbox_of
 from jobs.arrival.slices import take_due
 from jobs.bank import Bank, open_bank
 from jobs.contracts import Catalog
-from jobs.ledger import batches, clock, days, deciding, deliveries, fixes, lanes, releases, sightings
+from jobs.ledger import batches, clock, days, deciding, deliveries, fixes, lanes, releases, sightings, silence
 from jobs.ledger.lanes import LaneStatus
 from jobs.ledger.models import Delivery
 
@@ -47,6 +47,7 @@ def call(profile: str, run_id: str) -> dict[str, list[Any]]:
         for day in watched:
             deciding.touch(db, bank.catalog, day)
         say(db, bank.catalog, watched)
+        say_silence(db, bank.catalog)
         end_overtaken(db)
         end_shown(db)
         asked = deciding.decide(db, bank.catalog)
@@ -99,6 +100,35 @@ def say(db: Connection, catalog: Catalog, watched: Sequence[date]) -> None:
                 if other != key:
                     # Where another alert takes its place, that one tells it.
                     batches.end_alert(db, other, None if key else lanes.told(catalog, lane))
+
+
+def say_silence(db: Connection, catalog: Catalog) -> None:
+    """Say once of a stream that nothing has come for longer than is normal, and once that something has again. Outside its active hours nothing is said, and nothing ends."""
+    streams = {stream.feed: stream for stream in silence.streams(db, catalog)}
+    for alert in batches.alerts(db):
+        if alert.kind != batches.SILENT:
+            continue
+        _, feed, since = alert.alert_key.split("|")
+        stream = streams.get(feed)
+        if stream is None:
+            batches.end_alert(db, alert.alert_key, f"{feed}: nobody asks any more how long it is silent.")
+        elif stream.last is not None and stream.last.isoformat() != since:
+            silent_for = (
+                ""
+                if since == "never"
+                else f", after {lanes.minutes(int((stream.last - datetime.fromisoformat(since)).total_seconds() // 60))}"
+            )
+            end = f"{feed} is silent no longer: something came at {catalog.profile.clock(stream.last)}{silent_for}."
+            batches.end_alert(db, alert.alert_key, end)
+    for stream in streams.values():
+        if stream.is_silent:
+            key = f"{batches.SILENT}|{stream.feed}|{stream.last.isoformat() if stream.last else 'never'}"
+            batches.alert(
+                db,
+                key,
+                batches.SILENT,
+                f"{stream.feed} is silent: {stream.told(catalog)}. Owner: {stream.source.owner}.",
+            )
 
 
 def say_calendars(db: Connection, catalog: Catalog) -> bool:

@@ -159,3 +159,26 @@ def test_the_board_says_that_the_calendar_ends(running: TinyBank, ledgerlake: Co
     )
     open_bank.cache_clear()
     assert "knows nothing" not in ledgerlake("lanes", width=400).out
+
+
+def test_a_silent_stream_stands_on_the_board_and_below_that_of_another_day(
+    running: TinyBank, ledgerlake: Command
+) -> None:
+    root = settings().expectations
+    change(root, "sources/tiny/clicks.yaml", "kind: events", "kind: events\nschedule: {required: false, quietFor: 1h}")
+    open_bank.cache_clear()
+    running.clock(DAY, "10:00")
+    running.arrives("clicks", "app", DAY)
+    assert "silent" not in ledgerlake("lanes", "--feed", "clicks").out
+    running.clock(DAY, "11:30")
+    today = ledgerlake("lanes", "--feed", "clicks")
+    assert [words(line) for line in today.out.splitlines()][-1] == ["clicks", "silent"]
+    assert today.status == 1
+    running.clock(NEXT, "08:00")
+    later = ledgerlake("lanes", "--feed", "clicks", width=200)
+    assert [words(line) for line in later.out.splitlines()][-2] == ["clicks", "✓"], "of the day on which something came"
+    assert (
+        later.out.splitlines()[-1] == "clicks is silent: nothing has come since 2026-09-15 10:00; normal is at most 1h."
+    )
+    alone = ledgerlake("lanes", "--feed", "clicks", "--entity", "app", str(DAY), width=200)
+    assert "silent" not in alone.out
