@@ -24,6 +24,7 @@ from jobs.commands import (
     lanes,
     quarantine,
     releases,
+    rows,
     services,
 )
 from jobs.commands.output import Bad, errors
@@ -34,7 +35,22 @@ app = typer.Typer(
     rich_markup_mode="rich",
     help="Ledgerlake: a bank's data, from the branch's file to the KPI report.\n\nEvery command takes `--help`, which ends with an example.",
 )
-for module in (services, demo, faults, files, lanes, alerts, gates, quarantine, breaks, releases, approvals, kpi, keys):
+for module in (
+    services,
+    demo,
+    faults,
+    files,
+    lanes,
+    alerts,
+    gates,
+    quarantine,
+    breaks,
+    rows,
+    releases,
+    approvals,
+    kpi,
+    keys,
+):
     module.register(app)
 app.add_typer(contracts.app, name="contracts")
 
