@@ -1,7 +1,8 @@
 """business_day (key `date|vN`): silver, gold, release, mart and report of one business day.
 
 A task a table, which builds it and judges it, laid out from the contracts' `reads`: a table is begun when all that it reads has passed its gate. First run, correction and restatement take the same road. A gate that says
-stop ends this day only; what the run wrote is taken back, the task's error says why, and the run is failed: `settle` decides that.
+stop ends this day only; what the run wrote is taken back, the task's error says why, and the run is failed: `settle` decides that. A release that did not come into the mart, or has no report, stands; its run
+is failed too, people are told, and clearing the failed task mends it.
 """
 
 from datetime import datetime, timedelta
@@ -80,6 +81,8 @@ def business_day(profile: str) -> DAG:
                 raise AirflowFailException(
                     f"Business day {dag_run.partition_key} is {state}: see the failed task above."
                 )
+            if not_shown := day.not_shown(profile, dag_run.partition_key):
+                raise AirflowFailException(not_shown)
             return state
 
         started, released, settled = begin(), release(), settle()
@@ -93,7 +96,7 @@ def business_day(profile: str) -> DAG:
             passed[table.table] = made
         list(passed.values()) >> released
         # A teardown comes whatever became of the run, and the run's state is that of the task before it: other days are asked for, and a day that was not
-        # released is no success. Should the asking fail, roll-call asks.
+        # released, or not shown, is no success. Should the asking fail, roll-call asks.
         released >> publish() >> report() >> settled >> ask_for_days().as_teardown()
     return dag
 

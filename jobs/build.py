@@ -375,6 +375,8 @@ def judge_table(profile: str, run_key: str, table_name: str, run_id: str) -> str
         batch = batches.newest(db, table_name, run_key)
     if batch is None or batch.state not in ("written", "passed", "stopped"):
         raise RuntimeError(f"{table_name} was not built in run {run_key}: build it first")
+    if batch.state == "passed" and run.row.state == "released":
+        return "pass"  # its run was cleared to be shown (jobs/day.py: begin): what is released is not judged anew
     metrics = batch.metrics or {}
     if metrics.get("skipped"):
         metrics = nothing(table, rules)

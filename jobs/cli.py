@@ -25,6 +25,7 @@ from jobs.commands import (
     lanes,
     quarantine,
     releases,
+    rows,
     services,
 )
 from jobs.commands.output import Bad, errors
@@ -46,6 +47,7 @@ for module in (
     quarantine,
     breaks,
     events,
+    rows,
     releases,
     approvals,
     kpi,

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 
 def begin(profile: str, run_key: str, run_id: str) -> str:
-    """Take the writer's lease, take back what a dead or stopped run left in the tables, and fix what this run builds from."""
+    """Take the writer's lease, take back what a dead or stopped run left in the tables, and fix what this run builds from. Returns the run's state. A run that was released
+    and is not shown (it was cleared as a whole) is running again: its tables and its release answer that they are done, and it is published."""
     bank = open_bank(profile)
     run = open_run(bank, run_key, run_id)
     hold_writer(bank, run, wait=60)
@@ -30,9 +31,10 @@ def begin(profile: str, run_key: str, run_id: str) -> str:
         left = releases.unreleased(db, but=run_key)
     _take_back(bank, left)
     with bank.ledger.begin() as db:
-        return days.start(
+        begun = days.start(
             db, bank.catalog, run_key, run_id, keep_out=lambda parts: _disagreeing(bank, db, parts, run_key, run_id)
-        ).state
+        )
+        return "running" if begun.state == "released" and releases.not_shown(db, run_key) else str(begun.state)
 
 
 def _disagreeing(bank: Bank, db: Connection, parts: Sequence[Row[Any]], run_key: str, run_id: str) -> set[days.Lane]:
@@ -231,6 +233,21 @@ def settle(profile: str, run_key: str, run_id: str) -> str:
     give_back(bank, run_key)
     with bank.ledger.begin() as db:
         return days.get(db, run_key).state
+
+
+def not_shown(profile: str, run_key: str) -> str | None:
+    """What a released run has not shown to anybody, and what to do: people are told once. None when all that it released is shown."""
+    bank = open_bank(profile)
+    with bank.ledger.begin() as db:
+        lacking = releases.not_shown(db, run_key)
+        if not lacking:
+            return None
+        message = (
+            f"Business day {run_key} is released, but without {' and '.join(lacking)}: a step after the release failed; its log says why. "
+            "Readers see what was shown before. Clear the failed task of that run in Airflow, and those after it: done twice it is done once."
+        )
+        batches.alert(db, f"{batches.NOT_SHOWN}|{run_key}", batches.NOT_SHOWN, message)
+    return message
 
 
 def _said_stop(db: Connection, run_key: str) -> str:

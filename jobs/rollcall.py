@@ -14,7 +14,7 @@ from jobs.arrival.inbox import InboxUnavailable, inbox_of
 from jobs.arrival.slices import take_due
 from jobs.bank import Bank, open_bank
 from jobs.contracts import Catalog
-from jobs.ledger import batches, clock, days, deciding, deliveries, fixes, lanes, sightings
+from jobs.ledger import batches, clock, days, deciding, deliveries, fixes, lanes, releases, sightings, silence
 from jobs.ledger.lanes import LaneStatus
 from jobs.ledger.models import Delivery
 
@@ -34,6 +34,10 @@ def call(profile: str, run_id: str) -> dict[str, list[Any]]:
     """Take slices of the sources that are to be looked at. Say once of each lane that it is missing, held or refused, and once how that ended; start days at
     their `close_by`; ring again for waiting feeds and days. Returns the keys to ring and the alerts that Airflow is to be told of."""
     bank = open_bank(profile)
+    with bank.ledger.begin() as db:
+        ending = say_calendars(db, bank.catalog)
+    if ending:
+        alerts.send(bank.ledger)  # at once: a day that a calendar does not know ends the roll-call below
     take_due(bank.catalog, bank.ledger)
     seen = _look(bank)
     with bank.ledger.begin() as db:
@@ -43,7 +47,9 @@ def call(profile: str, run_id: str) -> dict[str, list[Any]]:
         for day in watched:
             deciding.touch(db, bank.catalog, day)
         say(db, bank.catalog, watched)
+        say_silence(db, bank.catalog)
         end_overtaken(db)
+        end_shown(db)
         asked = deciding.decide(db, bank.catalog)
         woken = {"feeds": _stranded_feeds(db) + _feeds_to_judge_again(db), "days": asked + _stranded_days(db, asked)}
     alerts.send(bank.ledger)
@@ -96,6 +102,46 @@ def say(db: Connection, catalog: Catalog, watched: Sequence[date]) -> None:
                     batches.end_alert(db, other, None if key else lanes.told(catalog, lane))
 
 
+def say_silence(db: Connection, catalog: Catalog) -> None:
+    """Say once of a stream that nothing has come for longer than is normal, and once that something has again. Outside its active hours nothing is said, and nothing ends."""
+    streams = {stream.feed: stream for stream in silence.streams(db, catalog)}
+    for alert in batches.alerts(db):
+        if alert.kind != batches.SILENT:
+            continue
+        _, feed, since = alert.alert_key.split("|")
+        stream = streams.get(feed)
+        if stream is None:
+            batches.end_alert(db, alert.alert_key, f"{feed}: nobody asks any more how long it is silent.")
+        elif stream.last is not None and stream.last.isoformat() != since:
+            silent_for = (
+                ""
+                if since == "never"
+                else f", after {lanes.minutes(int((stream.last - datetime.fromisoformat(since)).total_seconds() // 60))}"
+            )
+            end = f"{feed} is silent no longer: something came at {catalog.profile.clock(stream.last)}{silent_for}."
+            batches.end_alert(db, alert.alert_key, end)
+    for stream in streams.values():
+        if stream.is_silent:
+            key = f"{batches.SILENT}|{stream.feed}|{stream.last.isoformat() if stream.last else 'never'}"
+            batches.alert(
+                db,
+                key,
+                batches.SILENT,
+                f"{stream.feed} is silent: {stream.told(catalog)}. Owner: {stream.source.owner}.",
+            )
+
+
+def say_calendars(db: Connection, catalog: Catalog) -> bool:
+    """Say a month before that a calendar ends, and once that it goes on. True when something is new."""
+    ending = {f"{batches.CALENDAR_ENDS}|{end.name}|{end.missing}": end for end in catalog.ending_calendars(catalog.profile.today(clock.now(db)))}  # fmt: skip
+    over = [a.alert_key for a in batches.alerts(db) if a.kind == batches.CALENDAR_ENDS and a.alert_key not in ending]
+    for key in over:
+        _, name, missing = key.split("|")
+        batches.end_alert(db, key, f"The calendar {name} knows {missing} now.")
+    new = [key for key, end in ending.items() if batches.alert(db, key, batches.CALENDAR_ENDS, end.told)]
+    return bool(new or over)
+
+
 def end_overtaken(db: Connection) -> None:
     """End the alerts of runs that came to no release (jobs/day.py: settle) and whose dates a later version has told since."""
     for alert in batches.alerts(db):
@@ -107,6 +153,21 @@ def end_overtaken(db: Connection) -> None:
         since = [made.run_key for made in told if made is not None and made.version > version]
         if len(since) == len(told):
             batches.end_alert(db, alert.alert_key, f"Business day {run_key} is overtaken: {since[-1]} is released.")
+
+
+def end_shown(db: Connection) -> None:
+    """End the alerts of releases that could not be shown (jobs/day.py: not_shown), now that they are; or that a later version of the day, which is, has taken the place of."""
+    for alert in batches.alerts(db):
+        if alert.kind != batches.NOT_SHOWN:
+            continue
+        run_key = alert.alert_key.partition("|")[2]
+        first, last, _ = days.parse_key(run_key)
+        newest = {made.run_key for day in sorted({first, last}) if (made := days.newest_release(db, day)) is not None}
+        if not any(releases.not_shown(db, key) for key in newest):
+            shown = " and ".join(sorted(newest))
+            batches.end_alert(
+                db, alert.alert_key, f"Business day {run_key}: {shown} is shown, in the mart and its report."
+            )
 
 
 def _alert_key(lane: LaneStatus) -> str | None:

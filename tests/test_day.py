@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from jobs import day
+from jobs import day, rollcall
 from jobs.day import branch_units
-from jobs.ledger import batches, releases
+from jobs.ledger import batches, days, releases
 from jobs.quality.balance import Balance
 from tests.commands.conftest import bank, running  # noqa: F401
 from tests.ledger.conftest import TinyBank
@@ -114,3 +114,61 @@ def test_a_day_that_failed_without_a_gate_says_so(running: TinyBank) -> None:
     assert alert.message == (
         f"Business day {key} failed: a step failed; its log says why. What was released before is unchanged."
     )
+
+
+def made(bank: TinyBank) -> str:
+    """A whole day comes and is released, with figures to report."""
+    bank.whole_day()
+    [key] = bank.decide()
+    bank.start(key)
+    with bank.ledger.begin() as db:
+        tables = {"gold.daily": (1, None), releases.FIGURES: (1, None)}
+        releases.release(db, days.get(db, key), tables, "run")
+    return key
+
+
+def test_a_release_that_is_not_shown_is_told_once_until_it_is(running: TinyBank) -> None:
+    """The report cannot be written (there are no figures in the lake), nor was the mart reached; then the mart is there, and later the report."""
+    key = made(running)
+    assert day.settle("tiny", key, "run") == "released"
+    said = day.not_shown("tiny", key)
+    assert said is not None
+    assert said.startswith(f"Business day {key} is released, but without the mart and its report: ")
+    assert not_shown_alerts(running) == [said]
+    day.publish("tiny", key, "run")
+    day.publish("tiny", key, "cleared by hand")
+    with pytest.raises(KeyError, match=releases.FIGURES):
+        day.report("tiny", key, "run")
+    assert day.settle("tiny", key, "run") == "released"
+    assert str(day.not_shown("tiny", key)).startswith(f"Business day {key} is released, but without its report: ")
+    assert not_shown_alerts(running) == [said], "told once"
+    with running.ledger.begin() as db:
+        releases.set_report(db, releases.get(db, key).release_id, "report.html")  # type: ignore[union-attr]
+    assert (day.not_shown("tiny", key), not_shown_alerts(running)) == (None, [])
+    with running.ledger.begin() as db:
+        ended = [a.end for a in batches.alerts_told(db, 9) if a.kind == batches.NOT_SHOWN]
+    assert ended == [f"Business day {key}: {key} is shown, in the mart and its report."]
+
+
+def test_a_bank_without_figures_owes_no_report(running: TinyBank) -> None:
+    running.whole_day()
+    [key] = running.decide()
+    running.release(key)
+    day.publish("tiny", key, "run")
+    assert (day.not_shown("tiny", key), not_shown_alerts(running)) == (None, [])
+
+
+def test_a_cleared_run_goes_on_to_be_shown_and_a_shown_one_does_not(running: TinyBank) -> None:
+    key = made(running)
+    assert day.begin("tiny", key, "cleared by hand") == "running"
+    day.publish("tiny", key, "run")
+    with running.ledger.begin() as db:
+        releases.set_report(db, releases.get(db, key).release_id, "report.html")  # type: ignore[union-attr]
+    assert day.begin("tiny", key, "rung twice") == "released"
+
+
+def not_shown_alerts(bank: TinyBank) -> list[str]:
+    """Open ones, after roll-call came by."""
+    with bank.ledger.begin() as db:
+        rollcall.end_shown(db)
+        return [a.message for a in batches.alerts(db) if a.kind == batches.NOT_SHOWN]

@@ -11,7 +11,8 @@ import pytest
 from jobs import rollcall
 from jobs.contracts import ContractError
 from jobs.contracts.calendar import CalendarDay
-from jobs.ledger import batches, days, deciding, deliveries
+from jobs.contracts.source import Schedule
+from jobs.ledger import batches, clock, days, deciding, deliveries, lanes, posted, silence
 from tests.ledger.conftest import (  # noqa: F401
     DAY,
     HISTORY_END,
@@ -34,6 +35,7 @@ def heard(bank: TinyBank, channel: str = "webhook") -> list[str]:
     """What is new on a channel after another roll-call."""
     with bank.ledger.begin() as db:
         rollcall.say(db, bank.catalog, rollcall.watched_days(db, bank.catalog))
+        rollcall.say_silence(db, bank.catalog)
         rollcall.end_overtaken(db)
         new = batches.unsent(db, channel)
         batches.note_sent(db, channel, new)
@@ -132,6 +134,47 @@ def test_a_refused_file_that_is_dated_beyond_the_calendar_is_told_and_stops_nobo
     bank.clock(DAY + timedelta(days=20), "08:00")
     with pytest.raises(ContractError, match="the calendar cn does not cover 2026-10-05"):
         heard(bank)
+
+
+def ending(bank: TinyBank, *ends: date) -> TinyBank:
+    """By a calendar of working days from the first day of the test to each of these ends, one after the other."""
+    known = {
+        DAY + timedelta(days=n): CalendarDay(DAY + timedelta(days=n), True) for n in range((max(ends) - DAY).days + 1)
+    }
+    rates = bank.catalog.sources["rates"]
+    by_calendar = rates.model_copy(update={"schedule": rates.schedule.model_copy(update={"calendar": "cn"})})
+    sources = {**bank.catalog.sources, "rates": by_calendar}
+    return TinyBank(bank.ledger, replace(bank.catalog, calendars={"cn": known}, sources=sources))
+
+
+def told_of_calendars(bank: TinyBank) -> list[str]:
+    """What is new of them on the webhook after another roll-call."""
+    with bank.ledger.begin() as db:
+        rollcall.say_calendars(db, bank.catalog)
+        new = batches.unsent(db, "webhook")
+        batches.note_sent(db, "webhook", new)
+    return [one.message for one in new]
+
+
+def test_that_a_calendar_ends_is_told_a_month_before_once_and_once_that_it_goes_on(running: TinyBank) -> None:
+    """It knows the days up to 31 December; a month later it knows those of January too, and then those of the whole year."""
+    bank = ending(running, date(2026, 12, 31))
+    bank.clock(date(2026, 11, 30), "12:00")
+    assert told_of_calendars(bank) == []
+    bank.clock(date(2026, 12, 1), "12:00")
+    [said] = told_of_calendars(bank)
+    assert said.startswith(
+        "The calendar cn knows nothing of 2027-01-01: from that day on nobody can say who owes what, and no day is told. Add the official days of 2027 to "
+    )
+    assert f"{bank.catalog.root}/reference/calendars/cn.csv" in said
+    bank.clock(date(2026, 12, 20), "12:00")
+    assert told_of_calendars(bank) == [], "once"
+    bank = ending(running, date(2027, 1, 10))
+    goes_on, ends = sorted(told_of_calendars(bank))
+    assert goes_on == "The calendar cn knows 2027-01-01 now."
+    assert ends.startswith("The calendar cn knows nothing of 2027-01-11: ")
+    bank = ending(running, date(2027, 12, 31))
+    assert (told_of_calendars(bank), told_of_calendars(bank)) == (["The calendar cn knows 2027-01-11 now."], [])
 
 
 def test_a_provisional_day_is_watched_until_all_has_come(running: TinyBank) -> None:
@@ -235,3 +278,96 @@ def test_the_alert_of_a_stopped_take_on_ends_with_its_next_version(bank: TinyBan
     bank.release(v2)
     assert heard(bank) == [f"Business day {v1} is overtaken: {v2} is released."]
     assert still_open(bank) == []
+
+
+def asking(bank: TinyBank, known: dict[date, CalendarDay] | None = None, **schedule: str) -> TinyBank:
+    """Clicks may be silent for so long."""
+    clicks = bank.catalog.sources["clicks"]
+    kept = clicks.model_copy(update={"schedule": Schedule.model_validate({"required": False, **schedule})})
+    catalog = replace(bank.catalog, sources={**bank.catalog.sources, "clicks": kept}, calendars={"cn": known or {}})
+    return TinyBank(bank.ledger, catalog)
+
+
+def words(bank: TinyBank) -> list[tuple[str, str, str | None]]:
+    """(entity, word, reason) of the lanes of clicks today."""
+    with bank.ledger.begin() as db:
+        today = bank.catalog.profile.today(clock.now(db))
+        return [
+            (one.entity, one.word, one.reason) for one in lanes.of_day(db, bank.catalog, today) if one.feed == "clicks"
+        ]
+
+
+def test_a_stream_that_is_silent_is_told_once_and_once_that_it_is_not(running: TinyBank) -> None:
+    """Clicks come at 10:00 and then at 13:05; an hour without any is normal."""
+    bank = asking(running, quietFor="1h")
+    bank.clock(DAY, "10:00")
+    bank.arrives("clicks", "app", DAY)
+    bank.clock(DAY, "11:00")
+    assert (heard(bank), words(bank)) == ([], [("app", "arrived", None)])
+    bank.clock(DAY, "11:01")
+    silent = "nothing has come since 2026-09-15 10:00; normal is at most 1h"
+    assert words(bank) == [("app", "silent", silent)]
+    assert [heard(bank), heard(bank)] == [[f"clicks is silent: {silent}. Owner: digital."], []]
+    bank.clock(DAY, "13:05")
+    bank.arrives("clicks", "app", DAY, seq=2)
+    again = "clicks is silent no longer: something came at 2026-09-15 13:05, after 3 hours 5 minutes."
+    assert [heard(bank), heard(bank), still_open(bank)] == [[again], [], []]
+    assert words(bank) == [("app", "arrived", None)]
+    bank.clock(DAY, "14:06")
+    assert [one.split(";")[0] for one in heard(bank)] == ["clicks is silent: nothing has come since 2026-09-15 13:05"]
+
+
+def test_silence_counts_in_active_hours_of_working_days_alone(running: TinyBank) -> None:
+    """Tuesday's last click came at 21:50, hours are 08:00 to 22:00, and Wednesday is a holiday. An alert stays open for the night and for the holiday."""
+    holiday = {DAY + timedelta(days=n): CalendarDay(DAY + timedelta(days=n), n != 1) for n in range(4)}
+    bank = asking(running, holiday, quietFor="30m", activeHours="08:00-22:00", calendar="cn")
+    bank.clock(DAY, "21:50")
+    bank.arrives("clicks", "app", DAY)
+    told = {}
+    for day, at in ((0, "23:30"), (1, "12:00"), (2, "07:59"), (2, "08:30"), (2, "08:31"), (2, "22:01"), (3, "07:00")):
+        bank.clock(DAY + timedelta(days=day), at)
+        with bank.ledger.begin() as db:
+            rollcall.say_silence(db, bank.catalog)
+            told[day, at] = (
+                [s.feed for s in silence.streams(db, bank.catalog) if s.is_silent],
+                len(batches.alerts(db)),
+            )
+    assert told == {
+        (0, "23:30"): ([], 0),
+        (1, "12:00"): ([], 0),
+        (2, "07:59"): ([], 0),
+        (2, "08:30"): ([], 0),
+        (2, "08:31"): (["clicks"], 1),
+        (2, "22:01"): ([], 1),
+        (3, "07:00"): ([], 1),
+    }
+
+
+def test_what_a_partner_posted_has_come_before_it_is_a_delivery(running: TinyBank) -> None:
+    bank = asking(running, quietFor="1h")
+    bank.clock(DAY, "10:00")
+    with bank.ledger.begin() as db:
+        posted.keep(db, "clicks", "key", "0" * 64, b"sealed")
+    bank.clock(DAY, "10:30")
+    assert (heard(bank), words(bank)) == ([], [])
+    bank.clock(DAY, "11:01")
+    assert words(bank) == [("app", "silent", "nothing has come since 2026-09-15 10:00; normal is at most 1h")]
+
+
+def test_a_stream_of_which_nothing_ever_came_is_told_and_one_that_nobody_asks_for_is_not(running: TinyBank) -> None:
+    assert heard(running) == []
+    assert heard(asking(running, quietFor="2d")) == [
+        "clicks is silent: nothing has come for 31 days; normal is at most 2d. Owner: digital."
+    ]
+    assert heard(running) == ["clicks: nobody asks any more how long it is silent."]
+
+
+def test_a_refused_file_keeps_its_word_on_the_board_of_a_silent_stream(running: TinyBank) -> None:
+    bank = asking(running, quietFor="1h")
+    bank.clock(DAY, "10:00")
+    delivery = bank.claim("clicks", "app", DAY)
+    with bank.ledger.begin() as db:
+        deliveries.set_state(db, delivery, "refused", "r", reason="no JSON")
+    bank.clock(DAY, "12:00")
+    assert words(bank) == [("app", "refused", "no JSON")]
+    assert [one.split(" ")[0:3] for one in heard(bank)] == [["clicks", "of", "app"], ["clicks", "is", "silent:"]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -23,8 +24,9 @@ app = typer.Typer(
 
 @app.command(epilog="Example: ledgerlake contracts check")
 def check(bank: Annotated[str | None, typer.Option("--bank", "-b", help="Only this bank.")] = None) -> None:
-    """Check every contract, source, KPI and reference list. Each mistake is named with file, line and remedy."""
+    """Check every contract, source, KPI and reference list. Each mistake is named with file, line and remedy. A calendar that ends within a month (by the real date) is told too, and is no mistake."""
     told: list[Mistake] = []
+    ending: list[str] = []
     for profile in [bank] if bank else profiles():
         try:
             catalog = check_all(profile)
@@ -37,6 +39,10 @@ def check(bank: Annotated[str | None, typer.Option("--bank", "-b", help="Only th
             console.print(
                 f"{profile}: {len(catalog.tables)} tables, {len(catalog.sources)} sources, {len(catalog.kpis)} KPIs, no mistake."
             )
+            for end in catalog.ending_calendars(catalog.profile.today(datetime.now(UTC))):
+                if end.told not in ending:
+                    console.print(end.told, style="yellow", highlight=False, markup=False, soft_wrap=True)
+                ending.append(end.told)
     if told:
         raise typer.Exit(1)
 

@@ -13,6 +13,7 @@ from jobs.bank import open_bank
 from jobs.commands.output import Bad, BankOption, JsonOption, console, day_of, show
 from jobs.contracts import Catalog
 from jobs.contracts.errors import nearest
+from jobs.ledger import clock, silence
 from jobs.ledger import lanes as roll_call
 from jobs.ledger.lanes import BAD_WORDS, DayBoard, LaneStatus, minutes
 
@@ -21,7 +22,7 @@ MARKS = {
     "expected": ("[dim]·[/]", "[dim]·[/]"), "arriving": ("[cyan]…[/]", "[cyan]…[/]"), "verified": ("[cyan]v[/]", "[cyan]v[/]"),
     "loaded": ("[green]✓[/]", "[green]✓[/]"), "partly_loaded": ("[yellow]✓−[/]", "[yellow]✓−[/]"), "late": ("[yellow]late ✓[/]", "[yellow]l[/]"),
     "held": ("[magenta]held[/]", "[magenta]h[/]"), "kept_out": ("[magenta]kept out[/]", "[magenta]o[/]"), "refused": ("[red]refused[/]", "[red]✗[/]"), "missing": ("[red]missing[/]", "[red]?[/]"),
-    "closed": ("[dim]closed[/]", "[dim]–[/]"),
+    "closed": ("[dim]closed[/]", "[dim]–[/]"), "silent": ("[red]silent[/]", "[red]z[/]"),
 }  # fmt: skip
 GAP = 2  # columns between two branches
 
@@ -46,7 +47,7 @@ def lanes(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """The board: which branch has sent which feed, what is late, held, refused, missing, or closed today. Missing or refused lanes give exit status 1."""
+    """The board: which branch has sent which feed, what is late, held, refused, missing, or closed today. Missing or refused lanes, and streams that are silent for longer than is normal, give exit status 1."""
     the_bank = open_bank(bank)
     if feed and feed not in (known := list(the_bank.catalog.sources)):
         raise Bad(f"There is no feed {feed}. {nearest(feed, known)} Known: {', '.join(known)}.", 2)
@@ -55,6 +56,8 @@ def lanes(
         boards = roll_call.boards(db, the_bank.catalog, last, days)
         chosen = {b.day: [lane for lane in b.lanes if _is_asked_for(lane, feed, entity)] for b in boards}
         events = roll_call.history(db, feed, entity, last) if feed and entity and days == 1 else None
+        silent = [stream for stream in silence.streams(db, the_bank.catalog) if stream.is_silent]
+        ending = the_bank.catalog.ending_calendars(the_bank.catalog.profile.today(clock.now(db)))
     every = [lane for one in chosen.values() for lane in one]
     if entity and not every:
         raise Bad(f"{entity} has no lane{' of ' + feed if feed else ''} on these days. `ledgerlake lanes {last}` shows all.", 2)  # fmt: skip
@@ -70,6 +73,18 @@ def lanes(
             console.print(board(status, _title(one), lacking=[lane for lane in one.not_live if lane in status]))
             if one.not_told:
                 console.print(one.not_told, style="red", highlight=False, markup=False, soft_wrap=True)
+        shown = {lane.feed for lane in every if lane.word == "silent"}
+        for stream in silent:
+            if stream.feed not in shown and feed in (None, stream.feed):
+                console.print(
+                    f"{stream.feed} is silent: {stream.told(the_bank.catalog)}.",
+                    style="red",
+                    highlight=False,
+                    markup=False,
+                    soft_wrap=True,
+                )
+        for end in ending:
+            console.print(end.told, style="yellow", highlight=False, markup=False, soft_wrap=True)
     if any(lane.word in BAD_WORDS for lane in every):
         raise typer.Exit(1)
 
@@ -79,7 +94,10 @@ def _is_asked_for(lane: LaneStatus, feed: str | None, entity: str | None) -> boo
         return False
     # What nobody owes is shown where a person should look at it, or asks for it.
     return (
-        lane.is_owed or lane.word in ("closed", "refused", "held", "kept_out") or feed is not None or entity is not None
+        lane.is_owed
+        or lane.word in ("closed", "refused", "held", "kept_out", "silent")
+        or feed is not None
+        or entity is not None
     )
 
 

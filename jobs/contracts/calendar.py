@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import csv
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 from jobs.contracts.errors import ContractError, Mistake
 
 SATURDAY = 5
+# People are told so long before a calendar ends. The official days of a year are published in the November before it.
+NOTICE = timedelta(days=31)
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,25 @@ class CalendarDay:
         if self.is_working_day:
             return ("working weekend" if is_weekend else "working day") + (f" ({self.holiday})" if self.holiday else "")
         return self.holiday or ("weekend" if is_weekend else "no working day")
+
+
+@dataclass(frozen=True)
+class CalendarEnd:
+    """A calendar that knows nothing of a day that is near: `missing`, the first of those."""
+
+    name: str
+    missing: date
+    path: Path
+
+    @property
+    def told(self) -> str:
+        """Who is kept waiting by it, and what to add where."""
+        header, *lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.is_file() else [""]
+        form = f", a line a day as those that are there ({header}; the last is {lines[-1]})" if lines else ""
+        return (
+            f"The calendar {self.name} knows nothing of {self.missing}: from that day on nobody can say who owes what, and no day is told. Add the official days of "
+            f"{self.missing.year} to {self.path}{form}."
+        )
 
 
 def read_calendar(path: Path) -> dict[date, CalendarDay]:

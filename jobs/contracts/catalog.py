@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import date, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from jobs.contracts.across import EVERY_DAY, LAYERS, across
-from jobs.contracts.calendar import CalendarDay, read_calendar
+from jobs.contracts.calendar import NOTICE, CalendarDay, CalendarEnd, read_calendar
 from jobs.contracts.copybook import CopybookError
 from jobs.contracts.errors import ContractError, Mistake, nearest
 from jobs.contracts.kpi import Kpi
@@ -83,15 +83,31 @@ class Catalog:
             return CalendarDay(day, True)
         days = self.calendars.get(name, {})
         if day not in days:
-            path = self.root / "reference" / "calendars" / f"{name}.csv"
             raise ContractError(
-                [Mistake(path, 1, f"the calendar {name} does not cover {day}", f"Add the official days of {day.year}")]
+                [
+                    Mistake(
+                        self._calendar_file(name),
+                        1,
+                        f"the calendar {name} does not cover {day}",
+                        f"Add the official days of {day.year}",
+                    )
+                ]
             )
         return days[day]
 
     def covers(self, day: date, calendar: str) -> bool:
         """Whether a calendar says anything of a day."""
         return calendar == EVERY_DAY or day in self.calendars.get(calendar, {})
+
+    def ending_calendars(self, today: date) -> list[CalendarEnd]:
+        """The calendars by which days are told and lanes are owed that do not know each day of the next month."""
+        names = {self.profile.calendar, *(source.schedule.calendar for source in self.sources.values())}
+        near = [today + timedelta(days=n) for n in range(NOTICE.days + 1)]
+        missing = {name: next((day for day in near if not self.covers(day, name)), None) for name in sorted(names)}
+        return [CalendarEnd(name, day, self._calendar_file(name)) for name, day in missing.items() if day is not None]
+
+    def _calendar_file(self, name: str) -> Path:
+        return self.root / "reference" / "calendars" / f"{name}.csv"
 
     def is_due_on(self, day: date, schedule: Schedule) -> bool:
         """Whether a lane of the day is owed. Raises ContractError when the calendar does not cover the day or, of what comes once a month, the days before."""

@@ -2,7 +2,7 @@
 
 The build casts each expression to the incoming column's type (jobs/conform.py), and the load a business date to a date, under Spark's ANSI rules: what has no
 cast, and one text that is no value of the type, end the run; a code that a map does not have, and a column that is left out, are null. Told is only what is sure: a type or a set of
-values is known of columns, constants, code maps and what chooses among them, and of nothing else. A cast that is written is meant.
+values is known of columns, constants, code maps and what chooses among them, and of nothing else. What throws on a single row is told too (jobs/contracts/strict.py).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from jobs.contracts.fit import LOOKS_LIKE, Kind, allowed, kind_of, reads_as, sho
 from jobs.contracts.model import Conform, Table
 from jobs.contracts.parse import DECIMAL
 from jobs.contracts.profile import Reference
+from jobs.contracts.strict import ENDS, narrows, throwing
 
 Found = Iterator[tuple[str, str]]
 # The machinery's columns that an expression may name.
@@ -47,7 +48,7 @@ NAMES: dict[Kind, str] = {
 IN_SET = "expect_column_values_to_be_in_set"
 TEXT = (
     exp.Concat, exp.ConcatWs, exp.DPipe, exp.Upper, exp.Lower, exp.Trim, exp.Substring, exp.Pad, exp.RegexpReplace, exp.RegexpExtract, exp.Replace, exp.Left,
-    exp.Right, exp.Initcap, exp.TimeToStr,
+    exp.Right, exp.Initcap, exp.TimeToStr, exp.SubstringIndex, exp.SplitPart, exp.RegexpSubstr, exp.Reverse, exp.Translate, exp.JSONExtractScalar,
 )  # fmt: skip
 TRUTH = (exp.Predicate, exp.Connector, exp.Not, exp.RegexpLike, exp.StartsWith)
 CHOICES = (exp.Coalesce, exp.Case, exp.If, exp.Nvl2)
@@ -137,6 +138,8 @@ class Reading:
             return Given("text" if node.is_string else "number", known)
         if isinstance(node, exp.Boolean):
             return Given("boolean", frozenset([str(node.this).lower()]))
+        if isinstance(node, exp.Nullif):
+            return Given(self.given(node.this).kind)
         if isinstance(node, exp.Neg):
             return Given(self.given(node.this).kind)
         if isinstance(node, exp.Column):
@@ -182,6 +185,8 @@ class Reading:
                     f"{name}: {_sql(cast.this)} is {NAMES[given.kind]}, of which Spark makes no {_written(cast.to)}: the run would end",
                     "Correct the expression",
                 )
+        for thrown, remedy in throwing(parsed, self.given):
+            yield f"{name}: {thrown}", remedy
 
     def _type(self, name: str, given: Given, type_: str, takes: str) -> Found:
         kind = kind_of(type_)
@@ -217,7 +222,12 @@ class Reading:
         elif type_ in ("int", "bigint") and given.type and (digits := DECIMAL.match(given.type)) and int(digits[2]):
             yield (
                 f"{name}: the expression is {given.type}, and {takes}: what stands behind the point would be cut off unsaid",
-                "Round it, or write cast(...) where that is meant",
+                "Round it, or write try_cast(...) where that is meant",
+            )
+        elif narrows(given.type, type_):
+            yield (
+                f"{name}: the expression is {given.type}, and {takes}: a number too large for it {ENDS}",
+                f"Write try_cast(... as {type_}), which is null then",
             )
 
     def _codes(self, name: str, given: Given, target: Table, lists: Sequence[str]) -> Found:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from datetime import date
+from datetime import date, timedelta
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal
 
@@ -42,14 +42,49 @@ class Schedule(Strict):
         None,
         description="people are told when it is not here by its due time; as `required` says, when nothing is said",
     )
+    quiet_for: str | None = Field(
+        None,
+        alias="quietFor",
+        pattern=r"^[1-9]\d{0,2}[mhd]$",
+        description="streams: how long nothing may come before people are told, in minutes (m), hours (h) or days (d): 30m, 1h",
+    )
+    active_hours: str | None = Field(
+        None,
+        alias="activeHours",
+        description='streams: the hours in which silence counts, local time, on the days of the calendar: "08:00-22:00"; always, when nothing is said',
+    )
 
     @field_validator("cut_off", "due")
     @classmethod
     def _clock(cls, value: str) -> str:
         return clock_time(value)
 
+    @field_validator("active_hours")
+    @classmethod
+    def _from_until(cls, value: str | None) -> str | None:
+        begins, _, ends = (value or "00:00-23:59").partition("-")
+        if clock_time(begins) >= clock_time(ends):
+            raise ValueError(f'{value} are no hours of one day, such as "08:00-22:00"')
+        return value
+
+    @property
+    def silence(self) -> timedelta | None:
+        """How long a stream may be silent; None where nobody asks."""
+        units = {"m": "minutes", "h": "hours", "d": "days"}
+        return timedelta(**{units[self.quiet_for[-1]]: int(self.quiet_for[:-1])}) if self.quiet_for else None
+
+    @property
+    def hours(self) -> tuple[str, str] | None:
+        """The first and the last minute in which silence counts, HH:mm; None where it always does."""
+        begins, _, ends = (self.active_hours or "").partition("-")
+        return (begins, ends) if ends else None
+
     @model_validator(mode="after")
     def _can_be_kept(self) -> Schedule:
+        if self.active_hours and not self.quiet_for:
+            raise ValueError(
+                "activeHours are those in which silence counts: say with quietFor how long it may be, such as 1h"
+            )
         if self.required and self.owed is False:
             raise ValueError("a business day waits for what is required, so somebody owes it: take out owed: false")
         if self.day == 0 and self.due < self.cut_off:
@@ -534,6 +569,15 @@ class Source(Strict):
         if self.schedule.entities and self.sender != "head_office":
             found = f"entities name who sends a feed in the place of head office, and the sender is {self.sender}"
             wrong.append((("schedule", "entities"), found, "Take them out, or write sender: head_office"))
+        if self.schedule.quiet_for and self.sender != "stream":
+            found = f"quietFor is for streams, which nobody owes, and the sender is {self.sender}"
+            wrong.append(
+                (
+                    ("schedule", "quietFor"),
+                    found,
+                    "Take it out: people are told of what is owed and not here by its `due`",
+                )
+            )
         if wrong:
             raise Wrong(wrong)
         return self

@@ -19,6 +19,12 @@ from jobs.ledger.models import LIVE_STATES, Alert, AlertSent, Balance, Batch, Ca
 OPEN_STATES = ("started", "written")
 # The kind of alert of a run that came to no release; its key is `day|` and the run's.
 DAY_STOPPED = "day_stopped"
+# The kind of alert of a release that is not in the mart, or has no report; its key is the kind, `|` and the run's.
+NOT_SHOWN = "not_shown"
+# The kind of alert of a calendar that ends; its key is the kind, the calendar and the first day that it does not know, parted by `|`.
+CALENDAR_ENDS = "calendar_ends"
+# The kind of alert of a stream that is silent; its key is the kind, the feed and when something came last (ISO 8601, or `never`), parted by `|`.
+SILENT = "silent"
 # A key that was asked for once; nobody is shown it.
 ONCE = "once"
 # The end of an alert is told as long as it is news, should a channel be down.

@@ -10,6 +10,7 @@ The word is roll-call's; it is kept apart from the state of the delivery that an
     refused    here, and not accepted: the right file is still owed
     missing    due, and not here
     closed     not owed that day: the calendar or the branch history says why
+    silent     a stream, of which nothing has come for longer than is normal (today only)
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ from sqlalchemy import Connection, Row, func, select
 
 from jobs.contracts import Catalog
 from jobs.contracts.source import Source
-from jobs.ledger import clock, days, deciding, deliveries, sightings
+from jobs.ledger import clock, days, deciding, deliveries, sightings, silence
 from jobs.ledger.batches import agrees_with
 from jobs.ledger.models import LIVE_STATES, REPLACED, Case, Delivery, DeliveryEvent
 
-Word = Literal["expected", "arrived", "late", "held", "kept_out", "refused", "missing", "closed"]
-BAD_WORDS: tuple[Word, ...] = ("missing", "refused")
+Word = Literal["expected", "arrived", "late", "held", "kept_out", "refused", "missing", "closed", "silent"]
+BAD_WORDS: tuple[Word, ...] = ("missing", "refused", "silent")
 # The state that a lane is known by when its batches are in several.
 WORST_FIRST = ("refused", "held", "arriving")
 # A branch is still shown as closed for so long after its last day, and so long before its first.
@@ -72,12 +73,29 @@ def of_day(db: Connection, catalog: Catalog, day: date) -> list[LaneStatus]:
     if days.is_history(db, day):
         return []
     kept_out = _kept_out(db, catalog, day)
-    return [
+    found = [
         replace(lane, word="kept_out", is_live=False, reason=kept_out[lane.key])
         if lane.is_live and lane.key in kept_out
         else lane
         for lane in _of_day(db, catalog, day)
     ]
+    silent = {one.key: one for one in (_silent(catalog, stream, day) for stream in silence.silent_on(db, catalog, day))}
+    marked = [_also_silent(lane, silent.pop(lane.key, None)) for lane in found]
+    return marked + list(silent.values())
+
+
+def _silent(catalog: Catalog, stream: silence.Stream, day: date) -> LaneStatus:
+    entity = stream.entity or stream.source.system
+    return LaneStatus(
+        stream.feed, entity, day, "silent", stream.source.owner, is_owed=False, is_required=False, reason=stream.told(catalog)
+    )  # fmt: skip
+
+
+def _also_silent(lane: LaneStatus, silent: LaneStatus | None) -> LaneStatus:
+    """What a person must look at anyhow keeps its word."""
+    if silent is None or lane.word not in ("arrived", "late", "expected"):
+        return lane
+    return replace(lane, word="silent", reason=silent.reason)
 
 
 def _kept_out(db: Connection, catalog: Catalog, day: date) -> dict[str, str]:
@@ -284,6 +302,8 @@ def told(catalog: Catalog, lane: LaneStatus) -> str:
             return f"{what} has come ({lane.delivery_id})."
         case "closed":
             return f"{what} is not owed{because}."
+        case "silent":
+            return f"{lane.feed} is silent{because}.{to_whom}"
         case _:
             due = f" by {catalog.profile.clock(lane.due)}" if lane.due else ""
             return f"{what} is expected{due}{because}."

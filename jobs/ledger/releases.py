@@ -13,6 +13,8 @@ from sqlalchemy.dialects.postgresql import insert
 from jobs.ledger import clock, days
 from jobs.ledger.models import Batch, DayRun, Release, ReleaseTable
 
+FIGURES = "gold.kpi_values"  # the table that a report is written of
+
 
 def release(
     db: Connection, run: Row[Any], tables: dict[str, tuple[int, int | None]], run_id: str, *, is_no_change: bool = False
@@ -61,6 +63,15 @@ def release(
 
 def get(db: Connection, run_key: str) -> Row[Any] | None:
     return db.execute(select(*Release.__table__.columns).where(Release.run_key == run_key)).one_or_none()
+
+
+def not_shown(db: Connection, run_key: str) -> list[str]:
+    """Where a run's release is still to be shown: the mart, its report (of a bank that has figures)."""
+    made = get(db, run_key)
+    if made is None:
+        return []
+    lacking = [] if made.mart_published_at else ["the mart"]
+    return lacking + ([] if made.report_path or FIGURES not in tables(db, made.release_id) else ["its report"])
 
 
 def newest(db: Connection) -> Row[Any] | None:

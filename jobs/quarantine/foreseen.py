@@ -19,6 +19,7 @@ from jobs.quality.casting import unreadable
 from jobs.quality.one_row import reasons
 from jobs.quality.repairs import Repairs, Texts
 from jobs.quality.sentences import reason_sentence, sentence
+from jobs.quarantine import keys
 from jobs.quarantine.cases import shown_text, whole_line
 
 Given = Mapping[str, str | None]  # column of the contract -> text as a person wrote it
@@ -38,6 +39,7 @@ def must_help(bank: Bank, case: Row[Any], table: Table, delivery: Row[Any], give
     bank = _with_codes_proposed(bank)
     rules = {rule.id: rule for rule in bank.catalog.rules(table)}
     came = _came(table, delivery, list(physical))
+    judged = dict[int, Texts]()
     for line, texts in sorted(physical.items()):
         if rule := counts.kept_out.get((of, line)):
             raise NotAllowed(
@@ -56,6 +58,18 @@ def must_help(bank: Bank, case: Row[Any], table: Table, delivery: Row[Any], give
                 if not was_split and not {_contract_name(table, column) for column in columns} <= set(given[line]):
                     raise NotAllowed(f"Line {line}: {whole_line(table)}. Given: {', '.join(given[line])}. Nothing was proposed.")  # fmt: skip
                 raise NotAllowed(_said(table, line, given[line], columns, reason, rules.get(reason)))
+        judged[line] = row
+    others = {line for delivery_id, line in may_count.texts if delivery_id == of} - set(physical)
+    for unique in (rule for rule in rules.values() if rule.is_unique and rule.on_fail == "quarantine"):
+        is_of_case = unique.id == case.cause and table.table == case.table_name
+        asked = {
+            line: row
+            for line, row in judged.items()
+            if (is_of_case or set(physical[line]) & set(unique.columns))
+            and not any(_accepts(repairs, unique.id, of, line) for repairs in (counts, may_count))
+        }
+        if twice := keys.twice(bank, table, delivery, unique, asked, physical, unsure=others):
+            raise NotAllowed(_said_twice(table, *twice, given[twice[0]], unique))
 
 
 def _accepts(repairs: Repairs, reason: str, delivery: str, line: int) -> bool:
@@ -99,6 +113,16 @@ def _said(table: Table, line: int, given: Given, columns: list[str], reason: str
     texts = ", ".join(_shown(table, name, given) for name in named)
     expected = sentence(rule) if rule else reason_sentence(table, reason)
     return f"Line {line} would be rejected again with {texts}: {expected} ({reason}). Nothing was proposed. Write a text that this rule lets through, or ask for the file again."
+
+
+def _said_twice(table: Table, line: int, other: int, given: Given, rule: Rule) -> str:
+    key = ", ".join(
+        _shown(table, name, given) for name in dict.fromkeys(_contract_name(table, c) for c in rule.columns)
+    )
+    return (
+        f"Line {line} would be rejected again with {key}: line {other} of the same delivery has that key too, and says otherwise ({rule.id}): the gate would reject both. "
+        "Nothing was proposed. Write the key that is right, or ask for the file again."
+    )
 
 
 def _shown(table: Table, name: str, given: Given) -> str:

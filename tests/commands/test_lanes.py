@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from jobs.bank import open_bank
+from jobs.contracts import load
 from jobs.ledger import days, deliveries
+from jobs.settings import settings
 from tests.commands.conftest import Said
+from tests.contracts.house import change
 from tests.ledger.conftest import DAY, TinyBank, unit
 
 Command = Callable[..., Said]
@@ -132,3 +136,49 @@ def test_a_machine_gets_one_object_a_lane(evening: TinyBank, ledgerlake: Command
         ("payments", "b03"): ("closed", None, None),
         ("rates", "HO"): ("arrived", "loaded", None),
     }
+
+
+def test_the_board_says_that_the_calendar_ends(running: TinyBank, ledgerlake: Command) -> None:
+    """By the bank's clock, which stands in the middle of September. `contracts check` goes by the real date, and is no less content for it."""
+    root = settings().expectations
+    lines = "".join(f"2026-09-{n:02d},true\n" for n in range(1, 31))
+    (root / "reference" / "calendars" / "month.csv").write_text(f"calendar_date,is_working_day\n{lines}")
+    change(root, "profiles/tiny.yaml", "calendar: every_day", "calendar: month")
+    open_bank.cache_clear()
+    said = ledgerlake("lanes", width=400).out
+    assert "The calendar month knows nothing of 2026-10-01: from that day on nobody can say who owes what" in said
+    assert (
+        "reference/calendars/month.csv, a line a day as those that are there (calendar_date,is_working_day; the last is 2026-09-30,true)"
+        in said
+    )
+    checked = ledgerlake("contracts", "check", width=400)
+    assert checked.status == 0
+    assert f"The calendar month knows nothing of {load('tiny').profile.today(datetime.now(UTC))}: " in checked.out
+    (root / "reference" / "calendars" / "month.csv").write_text(
+        f"calendar_date,is_working_day\n{lines}{''.join(f'2026-10-{n:02d},true' + chr(10) for n in range(1, 32))}"
+    )
+    open_bank.cache_clear()
+    assert "knows nothing" not in ledgerlake("lanes", width=400).out
+
+
+def test_a_silent_stream_stands_on_the_board_and_below_that_of_another_day(
+    running: TinyBank, ledgerlake: Command
+) -> None:
+    root = settings().expectations
+    change(root, "sources/tiny/clicks.yaml", "kind: events", "kind: events\nschedule: {required: false, quietFor: 1h}")
+    open_bank.cache_clear()
+    running.clock(DAY, "10:00")
+    running.arrives("clicks", "app", DAY)
+    assert "silent" not in ledgerlake("lanes", "--feed", "clicks").out
+    running.clock(DAY, "11:30")
+    today = ledgerlake("lanes", "--feed", "clicks")
+    assert [words(line) for line in today.out.splitlines()][-1] == ["clicks", "silent"]
+    assert today.status == 1
+    running.clock(NEXT, "08:00")
+    later = ledgerlake("lanes", "--feed", "clicks", width=200)
+    assert [words(line) for line in later.out.splitlines()][-2] == ["clicks", "✓"], "of the day on which something came"
+    assert (
+        later.out.splitlines()[-1] == "clicks is silent: nothing has come since 2026-09-15 10:00; normal is at most 1h."
+    )
+    alone = ledgerlake("lanes", "--feed", "clicks", "--entity", "app", str(DAY), width=200)
+    assert "silent" not in alone.out

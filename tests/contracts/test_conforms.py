@@ -176,6 +176,69 @@ def test_a_filter_is_true_or_false(root: Path) -> None:
     check("tiny", root)
 
 
+# What throws on one row: type that silver takes, expression, what is found, remedy, the note that it throws on.
+THROWS = {
+    "a cast": ("date", "cast(note as date)", "note is text: one that is no date would end the run", "Write try_cast(note as date), which is null then", "soon"),
+    "a cast with colons": ("int", "note::int", "note is text: one that is no int would end the run", "try_cast(note as int)", "1x"),
+    "a cast within": ("boolean", "cast(substring(note, 1, 2) as int) > 50", "SUBSTRING(note, 1, 2) is text: one that is no int", "try_cast(SUBSTRING(note, 1, 2) as int)", "ab"),
+    "a cast that is named as its type": ("bigint", "bigint(note)", "note is text: one that is no bigint", "try_cast(note as bigint)", "1x"),
+    "a cast of a part": ("int", "cast(split_part(note, ':', 2) as int)", "SPLIT_PART(note, ':', 2) is text", "try_cast(SPLIT_PART(note, ':', 2) as int)", "a:b"),
+    "a date": ("date", "to_date(note)", "note is text: one that is no date", "try_cast(note as date)", "soon"),
+    "a date of a form": ("date", "to_date(note, 'yyyyMMdd')", "note is text: one that is no date", "Write try_to_date(note, ...)", "2026-09-15"),
+    "an instant": ("timestamp", "to_timestamp(note)", "note is text: one that is no timestamp", "try_cast(note as timestamp)", "soon"),
+    "an instant of a form": ("timestamp", "to_timestamp(note, 'yyyyMMdd')", "note is text: one that is no timestamp", "try_to_timestamp(note, ...)", "soon"),
+    "a number of a form": ("decimal(18,2)", "to_number(note, '999')", "note is text: one that is no number", "try_to_number(note, ...)", "1x"),
+    "a text as an instant": ("string", "date_format(note, 'yyyy')", "note is text: one that is no timestamp", "try_cast(note as timestamp)", "soon"),
+    "the year of a text": ("int", "year(note)", "note is text: one that is no date", "try_cast(note as date)", "soon"),
+    "the zone of a text": ("timestamp", "to_utc_timestamp(note, 'Asia/Shanghai')", "note is text: one that is no timestamp", "try_cast(note as timestamp)", "soon"),
+    "days after a text": ("date", "date_add(note, 1)", "note is text: one that is no timestamp", "try_cast(note as timestamp)", "soon"),
+    "a sum of a text": ("decimal(18,2)", "note + 1", "note is text: one that is no number", "try_cast(note as decimal(38,18))", "1x"),
+    "a text compared with a number": ("boolean", "note > 5", "note is text: one that is no number", "try_cast(note as decimal(38,18))", "1x"),
+    "a text among numbers": ("boolean", "note in (1, 2)", "note is text: one that is no number", "try_cast(note as decimal(38,18))", "1x"),
+    "a text compared with a date": ("boolean", "due_on = note", "note is text: one that is no date", "try_cast(note as date)", "soon"),
+    "a text that is chosen": ("date", "cast(coalesce(note, side) as date)", "COALESCE(note, side) is text: one that is no date", "try_cast(COALESCE(note, side) as date)", "soon"),
+    "a number too large": ("int", "cast(amount as int)", "amount is decimal(18,2), and a number too large for int would end the run", "Write try_cast(amount as int)", ""),
+    "a number too large for silver": ("decimal(6,2)", "amount", "the expression is decimal(18,2), and silver.movements takes it as decimal(6,2): a number too large for it would end the run", "Write try_cast(... as decimal(6,2))", ""),
+    "a division": ("decimal(18,2)", "amount / pieces", "amount / pieces: a division by nought would end the run", "Divide by nullif(pieces, 0)", ""),
+    "a rest": ("decimal(18,2)", "amount % pieces", "amount % pieces: a division by nought", "Divide by nullif(pieces, 0)", ""),
+    "a part that there is not": ("string", "split(note, ':')[1]", "SPLIT(note, ':')[1]: a list without that element would end the run", "Write get(list, place)", "soon"),
+    "a date of parts": ("date", "make_date(pieces, 2, 30)", "MAKE_DATE(pieces, 2, 30): numbers that are no date would end the run", "try_make_timestamp", ""),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", THROWS)
+def test_what_throws_on_one_row_is_told_with_its_line(root: Path, case: str) -> None:
+    type_, expression, words, remedy, _ = THROWS[case]
+    line = conform(root, "it", type_, expression)
+    [found] = mistakes(root)
+    assert words in found.found
+    assert remedy in found.remedy
+    assert (found.file, found.line) == (root / "bronze/payments.yaml", line)
+
+
+@pytest.mark.parametrize("case", THROWS)
+def test_spark_throws_on_it(spark: SparkSession, case: str) -> None:
+    """So that nothing is called a mistake that is none."""
+    from pyspark.errors import PySparkException
+
+    type_, expression, _, _, note = THROWS[case]
+    row = spark.sql(
+        f"select '{note}' as note, null as side, cast(9e12 as decimal(18,2)) as amount, 0 as pieces, date'2026-09-15' as due_on"
+    )
+    with pytest.raises(PySparkException):
+        row.selectExpr(f"cast({expression} as {type_.rstrip('!')})").collect()
+
+
+def test_a_business_date_and_a_filter_throw_on_nothing_either(root: Path) -> None:
+    change(root, "bronze/payments.yaml", "money: amount\n", "money: amount\nbusinessDate: to_date(note, 'yyyyMMdd')\n")
+    where = "    where:\n      is_large: cast(side as int) > 5\n    columns:\n      movement_id"
+    change(root, "bronze/payments.yaml", "    columns:\n      movement_id", where)
+    assert [m.found for m in mistakes(root)] == [
+        "businessDate: note is text: one that is no date would end the run",
+        "is_large: side is text: one that is no int would end the run",
+    ]
+
+
 # Type, enum, expression: each does what it says, or may.
 CLEAN = [
     ("string", "", "amount"),
@@ -193,7 +256,7 @@ CLEAN = [
     ("decimal(18,2)", "", "\"'12.50'\""),
     ("decimal(18,2)", "", "coalesce(amount, 0)"),
     ("int", "", '"0"'),
-    ("int", "", "cast(amount as int)"),
+    ("int", "", "try_cast(amount as int)"),
     ("int", "", "datediff(due_on, __business_date)"),
     ("bigint", "", "unix_seconds(sent_at)"),
     ("timestamp", "", "pieces"),
@@ -201,7 +264,16 @@ CLEAN = [
     ("timestamp", "", "to_utc_timestamp(cast(due_on as timestamp), '$zone')"),
     ("timestamp", "", "\"'2026-09-15 08:30:00'\""),
     ("date", "", "cast(sent_at as date)"),
-    ("date", "", "to_date(note, 'yyyyMMdd')"),
+    ("date", "", "try_to_date(note, 'yyyyMMdd')"),
+    ("date", "", "to_date(from_utc_timestamp(sent_at, '$zone'))"),
+    ("int", "", "year(due_on)"),
+    ("decimal(18,6)", "", "amount / nullif(pieces, 0)"),
+    ("decimal(18,6)", "", "amount / 100"),
+    ("string", "", "cast(pieces as string)"),
+    ("string", "", "split(note, ':')[0]"),
+    ("string", "", "get(split(note, ':'), 1)"),
+    ("boolean", "", "due_on = '2026-09-15'"),
+    ("boolean", "", "coalesce(note, '') <> '5'"),
     ("date", "", "try_to_timestamp(note, 'yyyyMMdd')"),
     ("date", "", "cast(try_to_timestamp(note, 'yyyyMMdd') as timestamp)"),
     ("date", "", "coalesce(due_on, '2026-02-30')"),

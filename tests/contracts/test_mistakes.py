@@ -101,6 +101,10 @@ IN_ONE_FILE = {
     "rule without its column": ("bronze/payments.yaml", "{column: amount, min_value: 0}", "{min_value: 0}", "needs column"),
     "tolerance of a quarantine": ("bronze/payments.yaml", "min_value: 0}", "min_value: 0, mostly: 0.9}", "mostly tolerates bad rows"),
     "usual rows of a day": ("gold/daily.yaml", "sla: {", "rules:\n  - {id: many, onFail: warn, expect_table_row_count_to_be_between: {min_value: 0.5 * usual_rows}}\nsla: {", "min_value is told in usual_rows, which deliveries have, and gold.daily is judged by business day"),
+    "silence of what is owed": ("sources/tiny/rates.yaml", "kind: snapshot", "kind: snapshot\nschedule: {quietFor: 1h}", "quietFor is for streams, which nobody owes, and the sender is head_office"),
+    "silence without a unit": ("sources/tiny/clicks.yaml", "kind: events", "kind: events\nschedule: {required: false, quietFor: 60}", "schedule.quietFor"),
+    "hours of no day": ("sources/tiny/clicks.yaml", "kind: events", 'kind: events\nschedule: {required: false, quietFor: 1h, activeHours: "22:00-06:00"}', "22:00-06:00 are no hours of one day"),
+    "hours without silence": ("sources/tiny/clicks.yaml", "kind: events", 'kind: events\nschedule: {required: false, activeHours: "08:00-22:00"}', "say with quietFor how long it may be"),
     "owed by nobody": ("sources/tiny/clicks.yaml", "kind: events", "kind: events\nschedule: {required: false, owed: true}", "a stream is owed by nobody"),
     "due before its cut-off": ("sources/tiny/payments.yaml", 'due: "22:30"', 'due: "01:00"', "due 01:00 is before the cut-off 17:30: of the day after the business date write day: 1"),
     "required and not owed": ("sources/tiny/payments.yaml", 'due: "22:30"', 'due: "22:30", owed: false', "waits for what is required, so somebody owes it"),
@@ -414,7 +418,7 @@ def with_corrections(root: Path) -> None:
     source = source.replace('{cutOff: "17:30", due: "22:30"}', "{required: false}")
     (root / "sources/tiny/corrections.yaml").write_text(source, encoding="utf-8")
     (root / "bronze/corrections.yaml").write_text(corrections("payment_no"), encoding="utf-8")
-    paid = "money: amount\nbusinessDate: to_date(substring(payment_no, 1, 8), 'yyyyMMdd')\n"
+    paid = "money: amount\nbusinessDate: try_to_date(substring(payment_no, 1, 8), 'yyyyMMdd')\n"
     change(root, "bronze/payments.yaml", "money: amount\n", paid)
 
 

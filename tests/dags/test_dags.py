@@ -87,6 +87,32 @@ def test_a_run_whose_day_was_not_released_is_failed(dags, name, begun):
     assert _deciding(day, states) == {"settle": "failed"}
 
 
+@pytest.mark.parametrize("failed", ["publish", "report"])
+def test_a_run_whose_release_was_not_shown_is_failed(dags, monkeypatch, failed):
+    """By Airflow's own rule, and by what `settle` does of a day that is released and not shown."""
+    from types import SimpleNamespace
+
+    from airflow.sdk.exceptions import AirflowFailException
+
+    from dags import business_day
+    from jobs import day
+
+    monkeypatch.setattr(
+        business_day, "get_current_context", lambda: {"dag_run": SimpleNamespace(dag_id="d", run_id="r")}
+    )
+    monkeypatch.setattr(day, "settle", lambda *_: "released")
+    monkeypatch.setattr(day, "not_shown", lambda *_: f"released, but {failed} failed")
+    dag = dags["business_day"]
+    with pytest.raises(AirflowFailException, match=f"{failed} failed"):
+        dag.get_task("settle").python_callable(dag_run=SimpleNamespace(partition_key="2026-09-15|v1"))
+    states = dict.fromkeys(dag.task_ids, "success") | {
+        "report": "upstream_failed",
+        failed: "failed",
+        "settle": "failed",
+    }
+    assert _deciding(dag, states) == {"settle": "failed"}
+
+
 def test_a_run_whose_day_was_released_is_a_success_whoever_asks_for_other_days(dags):
     day = dags["business_day"]
     for asked in ("success", "skipped", "failed"):

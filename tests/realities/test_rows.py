@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
 from sqlalchemy import select
 
 from jobs import upkeep
 from jobs.ledger import batches
 from jobs.ledger.models import DirtyDate
-from tests.realities.conftest import MONDAY, Small, file_of
+from tests.realities.conftest import FILES, MONDAY, Small, file_of
 
 
 def test_bad_rows_of_one_branch_are_parted_and_nobody_waits(small: Small) -> None:
@@ -158,3 +159,28 @@ def test_a_row_whose_date_is_out_of_reach_opens_no_day_of_its_own(new_bank: Call
     assert "at most 3 days before that of its delivery and 1 after it" in cases["b01"].reason
     # Of the take-on, all but that of the far one.
     assert waiting == {"1970-01-21", "2026-09-10", "2026-09-11", "2026-09-14", "2026-09-15"}
+
+
+def test_a_value_that_does_not_cast_in_silver_rejects_its_row_and_no_other(new_bank: Callable[..., Small]) -> None:
+    """C13: silver wants a date of the remark, and one remark is none. `ledgerlake contracts check` asks for the `try_cast`; with a plain cast the day of the whole bank ends."""
+    bronze, silver = FILES["bronze/payments.yaml"], FILES["silver/movements.yaml"]
+    needed = silver.replace("  remark:        [string,", "  remark:        [string!,")
+
+    def sent(name: str, cast: str) -> Small:
+        conformed = bronze.replace("remark: remark", f"remark: cast({cast}(remark as date) as string)")
+        bank = new_bank(name, bronze__payments=conformed, silver__movements=needed)
+        bank.send("b01", MONDAY, ("1", "in", "10.00", "2026-09-14"), ("2", "in", "11.00", "soon"))
+        bank.send("b02", MONDAY, ("1", "in", "20.00", "2026-09-15"))
+        return bank
+
+    small = sent("small", "try_cast")
+    assert [d.state for d in small.play()] == ["loaded", "loaded"]
+    assert small.movements() == ["b01:2026-09-14:1 10.00 2026-09-14", "b02:2026-09-14:1 20.00 2026-09-15"]
+    assert small.releases(MONDAY) == [("2026-09-14|v1", "complete")]
+    [case] = small.cases()
+    assert (case.table_name, case.cause, case.affected_rows) == ("silver.movements", "remark_required", 1)
+    strict = sent("strict", "cast")
+    strict.take()
+    with pytest.raises(Exception, match="CAST_INVALID_INPUT"):
+        strict.play()
+    assert strict.releases(MONDAY) == []

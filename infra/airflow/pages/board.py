@@ -20,7 +20,7 @@ EVERY = 30  # seconds; roll-call comes by as often
 MOST_DAYS = 31
 MARKS = {  # word or state -> mark, kind of colour
     "expected": ("·", "none"), "arriving": ("…", "wait"), "verified": ("v", "wait"), "loaded": ("✓", "good"), "partly_loaded": ("✓−", "warn"),
-    "late": ("✓", "warn"), "held": ("!", "hold"), "kept_out": ("⊘", "hold"), "refused": ("✗", "bad"), "missing": ("?", "bad"), "closed": ("–", "none"),
+    "late": ("✓", "warn"), "held": ("!", "hold"), "kept_out": ("⊘", "hold"), "refused": ("✗", "bad"), "missing": ("?", "bad"), "closed": ("–", "none"), "silent": ("z", "bad"),
 }  # fmt: skip
 
 
