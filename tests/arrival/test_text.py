@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import codecs
 import gzip
+import io
+from collections import Counter
 from contextlib import suppress
 from itertools import product
 from unittest.mock import patch
@@ -45,6 +47,18 @@ def test_round_trip_catches_an_encoding_that_is_not_the_senders() -> None:
     assert text.to_utf8(b"\xa2\x41", "big5", 0, 1) == b"\xa1\xfe".decode("big5").encode()
     with pytest.raises(Refused, match="Round trip failed at byte 12, line 3: a1 fe became a2 41"):
         text.to_utf8(b"\n\n\xa1\xfe", "big5", 10, 1)
+
+
+@pytest.mark.parametrize("codec", ["gbk", "gb18030", "utf-16", "utf-8"])
+def test_text_without_lines_is_decoded_once_where_codes_are_one_to_one(codec: str) -> None:
+    stream = io.BytesIO("<a>张三</a>".encode(codec))
+    with patch.object(text, "to_utf8", side_effect=AssertionError("decoded a second time")):
+        assert b"".join(text.transcoded(stream, None, codec, Counter())) == "<a>张三</a>".encode()
+
+
+def test_text_without_lines_is_compared_where_a_character_has_two_codes() -> None:
+    with pytest.raises(Refused, match="Round trip failed at byte 3, line 1: a1 fe became a2 41"):
+        list(text.transcoded(io.BytesIO(b"<a>\xa1\xfe"), None, "big5", Counter()))
 
 
 @pytest.mark.parametrize("codec", sorted({codecs.lookup(name).name for name in ONE_TO_ONE}))
