@@ -14,7 +14,8 @@ import typer
 from jobs.bank import Bank, as_decided, open_bank
 from jobs.commands.gates import show_unlisted
 from jobs.commands.output import BankOption, JsonOption, console, day_of, plain, show
-from jobs.ledger import days, deliveries
+from jobs.commands.rows import files_of
+from jobs.ledger import days, deliveries, releases
 from jobs.quality import unlisted
 
 EVENTS, QUALITY = "silver.channel_events", "gold.event_quality"
@@ -54,13 +55,15 @@ def events(
     the_bank = as_decided(open_bank(bank))
     with the_bank.ledger.begin() as db:
         wanted = day_of(day) if day else days.last_released_day(db)
-    rows = of_day(the_bank, wanted) if wanted else []
+        made = releases.newest(db)
+        released = {name: of.delta_version for name, of in releases.tables(db, made.release_id).items()} if made else {}
+    rows = of_day(the_bank, wanted, released[QUALITY]) if wanted and QUALITY in released else []
     if wanted is None or not rows:
         if not as_json:
             console.print(f"No event of {wanted} was built." if wanted else "Nothing was released yet.")
         return
     feeds = [table.name for table in the_bank.catalog.feeding(EVENTS)]
-    copies = copies_of(the_bank, feeds, wanted)
+    copies = copies_of(the_bank, feeds, wanted, released[EVENTS])
     with the_bank.ledger.begin() as db:
         values = [one for one in unlisted.listing(db, the_bank.catalog, wanted, wanted) if one.feed in feeds]
     if as_json:
@@ -88,13 +91,11 @@ def events(
         show_unlisted(values, as_json=False, empty="")
 
 
-def of_day(bank: Bank, day: date) -> list[dict[str, Any]]:
-    """The counts of a business date by channel, version of the app and of the schema, the most frequent first."""
+def of_day(bank: Bank, day: date, version: int) -> list[dict[str, Any]]:
+    """The counts of a business date by channel, version of the app and of the schema, the most frequent first; as the table was in a version."""
     import pyarrow.compute as pc
 
-    if not bank.lake.exists(QUALITY):
-        return []
-    dataset = bank.lake.dataset(QUALITY, within={"business_date": (day, day)})
+    dataset = files_of(bank, bank.catalog.tables[QUALITY], version, {"business_date": (day, day)})
     # A table that was not brought to its contract yet lacks the finer classes.
     columns = [name for name in bank.catalog.tables[QUALITY].columns if name in dataset.schema.names]
     wanted = (pc.field("business_date") == day) & (pc.field("__verdict") == "accepted")
@@ -119,15 +120,14 @@ def lateness(rows: Sequence[dict[str, Any]]) -> list[tuple[str, int]]:
     ]
 
 
-def copies_of(bank: Bank, feeds: Sequence[str], day: date) -> Copies:
-    """Copies within a delivery are told by bronze, those in different deliveries by silver."""
+def copies_of(bank: Bank, feeds: Sequence[str], day: date, version: int) -> Copies:
+    """Copies within a delivery are told by bronze, those in different deliveries by silver, as it was in a version."""
     import pyarrow.compute as pc
 
     with bank.ledger.begin() as db:
         came = deliveries.rows_of_date(db, feeds, day)
-    in_another = bank.lake.dataset(EVENTS, within={"business_date": (day, day)}).count_rows(
-        filter=(pc.field("business_date") == day) & (pc.field("__verdict") == "duplicate")
-    )
+    built = files_of(bank, bank.catalog.tables[EVENTS], version, {"business_date": (day, day)})
+    in_another = built.count_rows(filter=(pc.field("business_date") == day) & (pc.field("__verdict") == "duplicate"))
     received = came["accepted"] + came["rejected"] + came["duplicate"]
     return Copies(received, came["duplicate"], in_another, came["rejected"])
 

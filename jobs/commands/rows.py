@@ -20,11 +20,8 @@ from jobs.lake.tables import HISTORY, business_date_column
 from jobs.ledger import batches, days, deliveries, releases
 from jobs.serving.mart_schema import masked
 
-HIDDEN, TAIL, LONG = (
-    "****",
-    4,
-    8,
-)  # as the mart's views show a text: its last characters, where it has more than so many
+# As the mart's views show a text: its last characters, where it has more than so many.
+HIDDEN, TAIL, LONG = "****", 4, 8
 # What arrival keeps of what identifies a person and tells nobody who it is.
 HARMLESS = ("_valid", "_last4", "_garbled")
 MOST = 10_000
@@ -127,9 +124,7 @@ def _released(bank: Bank, table: Table, made: Row[Any] | None, day: date, where:
     at, within = "__verdict = 'accepted'", {}
     if table.history == "scd2":
         at += " and valid_from <= $day and coalesce(valid_to > $day, true)"
-    elif name := next((n for n in ("as_of_date",) if table.history == "append" and n in table.columns), None) or _dated(
-        table
-    ):
+    elif name := _dated(table):
         at += f' and "{name}" = $day'
         within = {name: (day, day)}
     columns = [*table.physical_columns, *(HISTORY if table.history == "scd2" else {}), "sources", "batch"]
@@ -137,7 +132,10 @@ def _released(bank: Bank, table: Table, made: Row[Any] | None, day: date, where:
 
 
 def _dated(table: Table) -> str | None:
-    return business_date_column(table) if table.history in ("fact", "snapshot") else None
+    """The column by which a day's rows are found, of a table that has one."""
+    if table.history == "append":
+        return "as_of_date" if "as_of_date" in table.columns else None
+    return business_date_column(table)
 
 
 def _bronze(bank: Bank, table: Table, day: date, where: str | None, limit: int) -> list[dict[str, Any]]:
@@ -160,7 +158,7 @@ def _query(
 ) -> list[dict[str, Any]]:  # fmt: skip
     import duckdb
 
-    lake_table = _dataset(bank, table, version, within)
+    lake_table = files_of(bank, table, version, within)
     there = [name for name in columns if name in lake_table.schema.names]
     order = [name for name in (*table.primary_key, "__delivery_id", "__line") if name in there]
     listed, by = (", ".join(f'"{name}"' for name in names) for names in (there, order))
@@ -179,7 +177,7 @@ def _query(
     return [dict(zip(there, row, strict=True)) for row in found]
 
 
-def _dataset(bank: Bank, table: Table, version: int | None, within: dict[str, tuple[Any, Any]]) -> Any:
+def files_of(bank: Bank, table: Table, version: int | None, within: dict[str, tuple[Any, Any]]) -> Any:
     """The files of a version. What was merged or cleaned away since stands, the same, in the newest version, unless a run writes to it. Raises Bad."""
     from deltalake.exceptions import DeltaError
 

@@ -10,13 +10,13 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from deltalake import write_deltalake
+from deltalake import DeltaTable, write_deltalake
 from sqlalchemy import text, update
 
 from jobs import bank as banks
 from jobs.commands import events
 from jobs.contracts import load
-from jobs.ledger import batches, connect, days
+from jobs.ledger import batches, connect, days, releases
 from jobs.ledger.models import Base, DeliveryDate
 from jobs.settings import settings
 from tests.commands.conftest import Said
@@ -53,6 +53,10 @@ def put(rows: list[dict[str, Any]]) -> None:
     write_deltalake(lake.path(events.QUALITY), pa.Table.from_pylist(rows, pa.schema(kinds.items())), mode="overwrite", schema_mode="overwrite")  # fmt: skip
 
 
+def newest(table: str) -> int:
+    return DeltaTable(banks.open_bank("demo").lake.path(table)).version()
+
+
 @pytest.fixture
 def released(installation: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TinyBank]:
     """The demo bank's contracts, with one released day. Of 1,210 rows that came 6 were copies in their delivery and 1 was rejected; 3 came in another delivery too."""
@@ -78,12 +82,14 @@ def released(installation: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ti
             result={}, docs_path=None, run_id="r",
         )  # fmt: skip
         run = days.request(db, DAY, DAY, "complete", days.Coverage((), ()))
-    bank.release(run)
+    bank.start(run)
     verdicts = [{"business_date": DAY, "__verdict": v} for v in ["accepted"] * 1200 + ["duplicate"] * 3]
     verdicts.append({"business_date": NEXT, "__verdict": "duplicate"})
     schema = pa.schema({"business_date": pa.date32(), "__verdict": pa.string()}.items())
     write_deltalake(banks.open_bank("demo").lake.path(events.EVENTS), pa.Table.from_pylist(verdicts, schema), mode="overwrite")  # fmt: skip
     put(ROWS)
+    with ledger.begin() as db:
+        releases.release(db, days.get(db, run), {name: (newest(name), None) for name in (events.QUALITY, events.EVENTS)}, "run")  # fmt: skip
     yield bank
     ledger.engine.dispose()
     for cached in caches:
@@ -127,9 +133,15 @@ def test_a_day_that_was_built_before_there_were_finer_classes_has_the_coarse_one
     """Whether the table has the columns by now, without values, or not."""
     coarse = [("1 minute", 0), ("5 minutes", 0), ("1 hour", 1100), ("6 hours", 0), ("24 hours", 80), ("3 days", 0), ("later", 20)]  # fmt: skip
     put([row | dict.fromkeys(FINER) for row in ROWS])
-    assert events.lateness(events.of_day(banks.open_bank("demo"), DAY)) == coarse
+    assert events.lateness(events.of_day(banks.open_bank("demo"), DAY, newest(events.QUALITY))) == coarse
     put([{name: value for name, value in row.items() if name not in FINER} for row in ROWS])
-    assert events.lateness(events.of_day(banks.open_bank("demo"), DAY)) == coarse
+    assert events.lateness(events.of_day(banks.open_bank("demo"), DAY, newest(events.QUALITY))) == coarse
+
+
+def test_what_a_run_is_writing_is_not_shown_before_its_release(released: TinyBank, ledgerlake: Command) -> None:
+    before = ledgerlake("events").out
+    put([quality("app", "7.2", event_count=9, within_minute_count=9)])
+    assert ledgerlake("events").out == before
 
 
 @pytest.mark.parametrize("width", [60, 80])
