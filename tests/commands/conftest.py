@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from jobs import bank as banks
 from jobs import cli
@@ -39,6 +40,8 @@ def bank(installation: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TinyBa
     for cached in (settings, banks.open_bank, connect):
         cached.cache_clear()
     ledger = emptied(connect("tiny"))
+    with ledger.begin() as db:
+        db.execute(text("drop schema if exists tiny_mart, tiny_bi cascade"))  # it knows releases by their number
     made = TinyBank(ledger, load("tiny"))
     made.clock(DAY, "08:00")
     yield made
