@@ -82,8 +82,10 @@ class Arrived:
 
     @property
     def shares_its_signal(self) -> bool:
-        """Its signal is that of a batch, or another file's."""
-        return self.signal is not None and bool(self.signal.path) and file_of(self.signal.path) != self.path
+        """Its signal is that of a batch, another file's, or its own that speaks of others too: it may stay when this file is taken."""
+        if self.signal is None or not self.signal.path:
+            return False
+        return file_of(self.signal.path) != self.path or any(path != self.path for path in named_in(self.signal))
 
     @property
     def announced_size(self) -> int | None:
@@ -121,8 +123,9 @@ class Inbox(Protocol):
         """The file's bytes, from the start; may seek. Raises Gone when it is no longer this version, Unreadable when we may not read it."""
         ...
 
-    def remove(self, arrived: Arrived) -> None:
-        """Takes away this version of the file and its signal, unless that speaks of another that still lies there; a newer one under the same name stays."""
+    def remove(self, arrived: Arrived, *, keep_signal: bool = False) -> None:
+        """Takes away this version of the file and its signal, unless that speaks of another that still lies there; a newer one under the same name stays.
+        `keep_signal`: it speaks of one that is still to come."""
         ...
 
     def acknowledge(self) -> None:
@@ -170,8 +173,8 @@ class Several:
     def open(self, arrived: Arrived) -> BinaryIO:
         return self._whose[arrived.uri].open(arrived)
 
-    def remove(self, arrived: Arrived) -> None:
-        self._whose[arrived.uri].remove(arrived)
+    def remove(self, arrived: Arrived, *, keep_signal: bool = False) -> None:
+        self._whose[arrived.uri].remove(arrived, keep_signal=keep_signal)
 
     def acknowledge(self) -> None:
         for inbox in self._inboxes:

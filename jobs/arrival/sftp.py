@@ -97,7 +97,7 @@ class Sftp:
             file.prefetch(arrived.size)  # many requests at once: else each would wait for the one before
             return io.BufferedReader(_File(self, file), READ)  # type: ignore[return-value]
 
-    def remove(self, arrived: Arrived) -> None:
+    def remove(self, arrived: Arrived, *, keep_signal: bool = False) -> None:
         with self._session() as sftp:
             if (told := arrived.signal) is not None:
                 signal = self._signal(sftp, told.path)
@@ -105,7 +105,8 @@ class Sftp:
                     return  # sent again, perhaps within the second: what lies there now is another file
             try:
                 self._remove(sftp, arrived.path, arrived.version)
-                if told is not None and not is_needed(told, arrived, lambda path: _exists(sftp, f"{self.root}/{path}")):
+                lies_there = lambda path: _exists(sftp, f"{self.root}/{path}")  # noqa: E731
+                if told is not None and not keep_signal and not is_needed(told, arrived, lies_there):
                     with suppress(FileNotFoundError):
                         sftp.remove(f"{self.root}/{told.path}")
             except PermissionError as error:

@@ -32,7 +32,7 @@ class Schedule(Strict):
         description="owed once a month: on so manieth working day of it by the calendar",
     )
     batches: int = Field(
-        1, ge=1, le=99, description="files a day, each with a number of its own; the lane is here when all of them are"
+        1, ge=1, le=99, description="files a day, numbered from 1 on; the lane is here when all of these numbers are"
     )
     entities: list[str] = Field(
         default_factory=list, description="who owes it, where head office is not the one that sends it"
