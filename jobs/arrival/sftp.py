@@ -45,10 +45,12 @@ class Sftp:
         parts = urlsplit(uri)
         if parts.password is not None:
             raise InboxUnavailable(
-                "An sftp:// inbox has no password in its address. Take it out of LEDGERLAKE_INBOX and set LEDGERLAKE_SFTP_KEY."
+                "An sftp:// inbox has no password in its address. Take it out of LEDGERLAKE_INBOX_<BANK> and set LEDGERLAKE_SFTP_KEY."
             )
         if not parts.hostname or not parts.username or not parts.path.strip("/"):
-            raise InboxUnavailable(f"The inbox {uri} is no sftp://user@host:port/path. Correct LEDGERLAKE_INBOX.")
+            raise InboxUnavailable(
+                f"The inbox {uri} is no sftp://user@host:port/path. Correct LEDGERLAKE_INBOX_<BANK>."
+            )
         self.uri, self._host, self._port, self._user = (
             uri.rstrip("/"),
             parts.hostname,
