@@ -86,10 +86,11 @@ class Arrived:
 
     @property
     def shares_its_signal(self) -> bool:
-        """Its signal is that of a batch, another file's, or its own that speaks of others too: it may stay when this file is taken."""
+        """Its signal is that of a batch, another file's, or its own that names others too: it may stay when this file is taken."""
         if self.signal is None or not self.signal.path:
             return False
-        return file_of(self.signal.path) != self.path or any(path != self.path for path in named_in(self.signal))
+        named = set(named_in(self.signal))
+        return file_of(self.signal.path) != self.path or (self.path in named and len(named) > 1)
 
     @property
     def announced_size(self) -> int | None:

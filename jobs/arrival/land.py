@@ -259,13 +259,14 @@ class _Landing:
         if (told := arrived.signal) is None or not arrived.shares_its_signal:
             return False
         own = self._lane(arrived)
-        if own is not None and isinstance(own.source.format, ArchiveFile):
-            return False  # the other names are those of its members
+        is_archive = own is not None and isinstance(own.source.format, ArchiveFile)
         with self.ledger.begin() as db:
             for path in named_in(told):
                 lane = None if path == arrived.path else self._lane_of(path)
                 if lane is None or lane.source.files.signal == "none":
                     continue
+                if is_archive and not isinstance(lane.source.format, ArchiveFile):
+                    continue  # one of its members
                 known = deliveries.find(db, feed=lane.feed, entity=lane.entity, business_date=lane.business_date)
                 name = path.rpartition("/")[2]
                 if not any(
