@@ -19,10 +19,8 @@ from tests.ledger.conftest import (  # noqa: F401
     TinyBank,
     bank,
     catalog,
-    installation,
     ledger,
     migrated,
-    postgres,
     running,
     unit,
 )
