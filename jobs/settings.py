@@ -5,6 +5,8 @@ What a *bank* is (zone, currency, calendar, due times) is not here but in its pr
 
 from __future__ import annotations
 
+import os
+import re
 from functools import cache
 from pathlib import Path
 
@@ -33,10 +35,6 @@ class Settings(BaseSettings):
     moto_port: int = 15000
     database_url: str | None = Field(None, description="the ledger's PostgreSQL; the embedded one when empty")
     spark_remote: str | None = Field(None, description="a Spark Connect URL (sc://...); the local server when empty")
-    inbox: str | None = Field(
-        None,
-        description="s3://bucket/prefix, sftp://user@host:port/path or a folder; several with commas between; the bank's own folder when empty",
-    )
     sftp_key: Path | None = Field(None, description="private key that an sftp:// inbox is shown")
     sftp_host_keys: Path | None = Field(None, description="known_hosts file with the host keys of sftp:// inboxes")
     s3_endpoint: str | None = Field(None, description="an S3-compatible endpoint; Amazon's own when empty")
@@ -76,6 +74,16 @@ class Settings(BaseSettings):
     def bank(self, profile: str) -> Path:
         """Folder of one bank: lake, rows, raw bytes, inbox, reports."""
         return self.home / "banks" / profile
+
+    def inboxes(self, profile: str) -> list[str]:
+        """Where a bank's files come: the places of LEDGERLAKE_INBOX_<BANK> (s3://bucket/prefix, sftp://user@host:port/path or a folder; several with commas
+        between), the folder `inbox` of the bank when it names none."""
+        named = [place.strip() for place in os.environ.get(inbox_variable(profile), "").split(",")]
+        return [place for place in named if place] or [str(self.bank(profile) / "inbox")]
+
+
+def inbox_variable(profile: str) -> str:
+    return f"LEDGERLAKE_INBOX_{re.sub('[^A-Z0-9]', '_', profile.upper())}"
 
 
 @cache

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import pwd
 import signal
 import socket
@@ -90,7 +91,8 @@ def installation(postgres: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyP
         "LEDGERLAKE_DATABASE_URL",
         f"postgresql+psycopg://ledgerlake:{password}@127.0.0.1:{postgres.postgres_port}/ledgerlake",
     )
-    monkeypatch.delenv("LEDGERLAKE_INBOX", raising=False)
+    for name in [name for name in os.environ if name.startswith("LEDGERLAKE_INBOX")]:
+        monkeypatch.delenv(name)
     current_settings.cache_clear()
     yield tmp_path
     current_settings.cache_clear()

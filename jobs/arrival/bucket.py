@@ -81,10 +81,10 @@ class Bucket:
         with _one_clear_message(arrived.uri):
             return io.BufferedReader(_Object(self.s3, self.bucket, self.prefix + arrived.path, arrived), READ)  # type: ignore[return-value]
 
-    def remove(self, arrived: Arrived) -> None:
+    def remove(self, arrived: Arrived, *, keep_signal: bool = False) -> None:
         with _one_clear_message(arrived.uri):
             self._remove(arrived.path, arrived.version)
-            if arrived.signal and not is_needed(arrived.signal, arrived, self._lies_there):
+            if arrived.signal and not keep_signal and not is_needed(arrived.signal, arrived, self._lies_there):
                 self._remove(arrived.signal.path, arrived.signal.version)
 
     def acknowledge(self) -> None:

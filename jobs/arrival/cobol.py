@@ -25,6 +25,7 @@ class Fields:
         self._encoding, self._notes = encoding, notes
         self._codec = codec_name(encoding)
         self._ebcdic = self._codec in EBCDIC
+        self.fillers = b"\x40\0" if self._ebcdic else b" \0"  # the bytes that programs fill records up with
 
     def values(self, field: np.ndarray, picture: Picture) -> tuple[pa.Array, np.ndarray]:
         """(text of each value, which of them is not what the picture says)."""

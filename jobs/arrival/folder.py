@@ -64,10 +64,14 @@ class Folder:
             raise Gone(f"{arrived.uri} was written again")
         return file
 
-    def remove(self, arrived: Arrived) -> None:
+    def remove(self, arrived: Arrived, *, keep_signal: bool = False) -> None:
         try:
             self._remove(self._place(arrived.path), arrived.version)
-            if arrived.signal and not is_needed(arrived.signal, arrived, lambda path: self._place(path).exists()):
+            if (
+                arrived.signal
+                and not keep_signal
+                and not is_needed(arrived.signal, arrived, lambda path: self._place(path).exists())
+            ):
                 self._remove(self._place(arrived.signal.path), arrived.signal.version)
         except OSError as error:
             if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):

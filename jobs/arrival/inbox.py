@@ -4,15 +4,19 @@ knows.
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
+from urllib.parse import unquote, urlsplit
 
-from jobs.settings import settings
+from jobs.contracts.catalog import profiles, served
+from jobs.settings import inbox_variable, settings
 
 if TYPE_CHECKING:
     from jobs.contracts.catalog import Catalog
@@ -82,8 +86,11 @@ class Arrived:
 
     @property
     def shares_its_signal(self) -> bool:
-        """Its signal is that of a batch, or another file's."""
-        return self.signal is not None and bool(self.signal.path) and file_of(self.signal.path) != self.path
+        """Its signal is that of a batch, another file's, or its own that names others too: it may stay when this file is taken."""
+        if self.signal is None or not self.signal.path:
+            return False
+        named = set(named_in(self.signal))
+        return file_of(self.signal.path) != self.path or (self.path in named and len(named) > 1)
 
     @property
     def announced_size(self) -> int | None:
@@ -121,8 +128,9 @@ class Inbox(Protocol):
         """The file's bytes, from the start; may seek. Raises Gone when it is no longer this version, Unreadable when we may not read it."""
         ...
 
-    def remove(self, arrived: Arrived) -> None:
-        """Takes away this version of the file and its signal, unless that speaks of another that still lies there; a newer one under the same name stays."""
+    def remove(self, arrived: Arrived, *, keep_signal: bool = False) -> None:
+        """Takes away this version of the file and its signal, unless that speaks of another that still lies there; a newer one under the same name stays.
+        `keep_signal`: it speaks of one that is still to come."""
         ...
 
     def acknowledge(self) -> None:
@@ -170,8 +178,8 @@ class Several:
     def open(self, arrived: Arrived) -> BinaryIO:
         return self._whose[arrived.uri].open(arrived)
 
-    def remove(self, arrived: Arrived) -> None:
-        self._whose[arrived.uri].remove(arrived)
+    def remove(self, arrived: Arrived, *, keep_signal: bool = False) -> None:
+        self._whose[arrived.uri].remove(arrived, keep_signal=keep_signal)
 
     def acknowledge(self) -> None:
         for inbox in self._inboxes:
@@ -190,12 +198,41 @@ def inbox_of(catalog: Catalog, ledger: Callable[[], Ledger]) -> Inbox:
 
 
 def inbox_for(profile: str) -> Inbox:
-    """The bank's inbox: what LEDGERLAKE_INBOX names (`s3://bucket/prefix`, `sftp://user@host/path`, a folder; several with commas between), else the folder
-    `inbox` of the bank.
-    """
-    named = [place.strip() for place in (settings().inbox or "").split(",") if place.strip()]
-    inboxes = [_inbox_at(place) for place in named or [str(settings().bank(profile) / "inbox")]]
+    """The bank's inbox (see jobs.settings: inboxes). Raises InboxUnavailable where it is not the bank's alone."""
+    check_is_its_own(profile)
+    inboxes = [_inbox_at(place) for place in settings().inboxes(profile)]
     return inboxes[0] if len(inboxes) == 1 else Several(*inboxes)
+
+
+def check_is_its_own(profile: str) -> None:
+    """Raises InboxUnavailable where another bank of this installation looks at the same place, or at one below or above it: whoever looks first would take the
+    other's files, refuse them as unknown, and empty the inbox.
+    """
+    if os.environ.get("LEDGERLAKE_INBOX"):
+        raise InboxUnavailable(
+            f"LEDGERLAKE_INBOX would be the inbox of all banks, and each would take the others' files. Expected one for each bank: set {inbox_variable(profile)} in its place."
+        )
+    own = {_address(place): place for place in settings().inboxes(profile)}
+    for other in sorted({*profiles(), *served()} - {profile}):
+        for theirs in map(_address, settings().inboxes(other)):
+            for address, place in own.items():
+                if f"{address}/".startswith(f"{theirs}/") or f"{theirs}/".startswith(f"{address}/"):
+                    raise InboxUnavailable(
+                        f"The inbox {place} of the bank {profile} is the bank {other}'s too ({theirs}), and each would take the other's files. Nothing is read there. "
+                        f"Expected a place for each, none below another's: correct {inbox_variable(profile)} or {inbox_variable(other)}."
+                    )
+
+
+def _address(place: str) -> str:
+    """One writing of a place: the same for two users of a server, with and without its usual port."""
+    if not place.startswith(("s3://", "sftp://")):
+        return str(Path(place).resolve()).rstrip("/")
+    parts = urlsplit(place)
+    with suppress(ValueError):  # a port that is none: who opens it says so
+        port = f":{parts.port or 22}" if parts.scheme == "sftp" else ""
+        path = unquote(parts.path) if parts.scheme == "sftp" else parts.path
+        return f"{parts.scheme}://{parts.hostname}{port}/{path.strip('/')}".rstrip("/")
+    return place
 
 
 def _inbox_at(place: str) -> Inbox:

@@ -23,7 +23,18 @@ from jobs.arrival import packed
 from jobs.arrival.doorbell import SETTLE_SECONDS, has_settled, is_ready
 from jobs.arrival.errors import Cut, Refused
 from jobs.arrival.forbidden import C3_COLUMN
-from jobs.arrival.inbox import SIGNAL_BYTES, Arrived, Gone, Inbox, Signal, Unreadable, Unremovable, claim_key, is_signal
+from jobs.arrival.inbox import (
+    SIGNAL_BYTES,
+    Arrived,
+    Gone,
+    Inbox,
+    Signal,
+    Unreadable,
+    Unremovable,
+    claim_key,
+    is_signal,
+    named_in,
+)
 from jobs.arrival.intake import CLEAR, Intake, keep_unread, not_for_us, opened_copy, take_in
 from jobs.arrival.naming import UNKNOWN, Lane, lane_of
 from jobs.arrival.outcomes import Landed, Outcomes, landed_as
@@ -168,8 +179,11 @@ class _Landing:
         return claimed
 
     def _lane(self, arrived: Arrived) -> Lane | None:
+        return self._lane_of(arrived.path)
+
+    def _lane_of(self, path: str) -> Lane | None:
         try:
-            return lane_of(self.catalog, arrived.path)
+            return lane_of(self.catalog, path)
         except Refused:
             return None
 
@@ -231,11 +245,41 @@ class _Landing:
 
     def _remove(self, arrived: Arrived, delivery: Row[Any]) -> None:
         try:
-            self.inbox.remove(arrived)
+            self.inbox.remove(arrived, keep_signal=self._is_awaited(arrived))
         except Unremovable as stays:
             log.warning("not_removed", delivery=delivery.delivery_id, reason=str(stays))
             with self.ledger.begin() as db:
                 batches.alert(db, f"not_removed|{delivery.delivery_id}", "not_removed", str(stays))
+
+    def _is_awaited(self, arrived: Arrived) -> bool:
+        """Whether its signal speaks of a file that is still to come: one of a lane that waits for signals, which was not taken by this signal, nor came in an archive.
+
+        A file that was claimed and is away counts as to come: an inbox out of reach for a while looked empty.
+        """
+        if (told := arrived.signal) is None or not arrived.shares_its_signal:
+            return False
+        own = self._lane(arrived)
+        is_archive = own is not None and isinstance(own.source.format, ArchiveFile)
+        with self.ledger.begin() as db:
+            for path in named_in(told):
+                lane = None if path == arrived.path else self._lane_of(path)
+                if lane is None or lane.source.files.signal == "none":
+                    continue
+                if is_archive and not isinstance(lane.source.format, ArchiveFile):
+                    continue  # one of its members
+                known = deliveries.find(db, feed=lane.feed, entity=lane.entity, business_date=lane.business_date)
+                name = path.rpartition("/")[2]
+                if not any(
+                    (
+                        row.claim_key.startswith(f"{path}|{told.version}|")
+                        and row.state != "arriving"
+                        and row.cause != VANISHED
+                    )
+                    or (row.part_of is not None and row.file_name == name)
+                    for row in known
+                ):
+                    return True
+        return False
 
     def _say_unreachable(self, messages: list[str]) -> None:
         with self.ledger.begin() as db:

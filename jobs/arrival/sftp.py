@@ -45,10 +45,12 @@ class Sftp:
         parts = urlsplit(uri)
         if parts.password is not None:
             raise InboxUnavailable(
-                "An sftp:// inbox has no password in its address. Take it out of LEDGERLAKE_INBOX and set LEDGERLAKE_SFTP_KEY."
+                "An sftp:// inbox has no password in its address. Take it out of LEDGERLAKE_INBOX_<BANK> and set LEDGERLAKE_SFTP_KEY."
             )
         if not parts.hostname or not parts.username or not parts.path.strip("/"):
-            raise InboxUnavailable(f"The inbox {uri} is no sftp://user@host:port/path. Correct LEDGERLAKE_INBOX.")
+            raise InboxUnavailable(
+                f"The inbox {uri} is no sftp://user@host:port/path. Correct LEDGERLAKE_INBOX_<BANK>."
+            )
         self.uri, self._host, self._port, self._user = (
             uri.rstrip("/"),
             parts.hostname,
@@ -97,7 +99,7 @@ class Sftp:
             file.prefetch(arrived.size)  # many requests at once: else each would wait for the one before
             return io.BufferedReader(_File(self, file), READ)  # type: ignore[return-value]
 
-    def remove(self, arrived: Arrived) -> None:
+    def remove(self, arrived: Arrived, *, keep_signal: bool = False) -> None:
         with self._session() as sftp:
             if (told := arrived.signal) is not None:
                 signal = self._signal(sftp, told.path)
@@ -105,7 +107,8 @@ class Sftp:
                     return  # sent again, perhaps within the second: what lies there now is another file
             try:
                 self._remove(sftp, arrived.path, arrived.version)
-                if told is not None and not is_needed(told, arrived, lambda path: _exists(sftp, f"{self.root}/{path}")):
+                lies_there = lambda path: _exists(sftp, f"{self.root}/{path}")  # noqa: E731
+                if told is not None and not keep_signal and not is_needed(told, arrived, lies_there):
                     with suppress(FileNotFoundError):
                         sftp.remove(f"{self.root}/{told.path}")
             except PermissionError as error:

@@ -160,7 +160,8 @@ class Slices:
         known = self._known[arrived.version]
         return puller(known.source, self._catalog.bronze(known.source.feed), self._ledger).open(known.span)
 
-    def remove(self, arrived: Arrived) -> None:
+    def remove(self, arrived: Arrived, *, keep_signal: bool = False) -> None:
+        """Slices have no signals: there is none to keep."""
         known = self._known[arrived.version]
         with self._ledger.begin() as db:
             delivery = deliveries.by_claim(db, [known.claim_key]).get(known.claim_key)

@@ -16,7 +16,7 @@ from jobs.arrival.aside import ahead
 from jobs.arrival.encodings import decode, encode
 from jobs.arrival.errors import Cut, Refused
 from jobs.bursting import RATIO, bursts
-from jobs.contracts.encodings import EBCDIC, LINE_SAFE, ONE_TO_ONE, UTF_16
+from jobs.contracts.encodings import EBCDIC, LINE_SAFE, ONE_TO_ONE, UTF_16, readers_of
 from jobs.privacy.kinds import PRIVATE_USE
 
 BLOCK = 8 << 20  # bytes; large enough that the parser works at full speed
@@ -307,8 +307,10 @@ def bad_byte(data: bytes, error: UnicodeDecodeError, codec: str, offset: int, li
     ends = ENDS_OF_MAINFRAME if codec in EBCDIC else (b"\n",)
     column = error.start - (max(data.rfind(end, 0, error.start) for end in ends) + 1) + 1
     found = data[error.start : error.end + 1].hex(" ")
+    wider = readers_of(data[error.start :], codec)
+    hint = f", or declare {' or '.join(wider)}, which {'reads' if len(wider) == 1 else 'read'} them, if that is what the sender writes" if wider else ""  # fmt: skip
     return Refused(
         "bad_byte",
         f"Bytes {found} at byte {offset + error.start} (line {at_line}, byte {column} of the line) are not {codec}. "
-        "Expected text in the declared encoding throughout; ask the sender for the file in that encoding.",
+        f"Expected text in the declared encoding throughout; ask the sender for the file in that encoding{hint}.",
     )

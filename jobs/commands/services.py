@@ -11,6 +11,7 @@ import typer
 from infra.local import demo_crm, services
 from infra.local.airflow import USERS
 from infra.local.airflow import logins as airflow_logins
+from jobs.arrival.inbox import InboxUnavailable, check_is_its_own
 from jobs.commands.output import Bad, JsonOption, console, plain, show
 from jobs.contracts import profiles, served
 from jobs.ledger import connect
@@ -41,6 +42,11 @@ def start_all(owner: int | None = None) -> None:
     `owner`: a process with whose end the services end too.
     """
     began = time.monotonic()
+    for profile in served():
+        try:
+            check_is_its_own(profile)
+        except InboxUnavailable as error:
+            raise Bad(str(error)) from error
     services.up(["postgres"], progress=said, owner=owner)
     for profile in profiles():
         connect(profile).migrate()

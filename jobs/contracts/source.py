@@ -8,11 +8,11 @@ from datetime import date, timedelta
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, PrivateAttr, field_validator, model_validator
+from pydantic import AfterValidator, Field, PrivateAttr, ValidationInfo, field_validator, model_validator
 
 from jobs.contracts.base import Strict, clock_time
 from jobs.contracts.copybook import Copybook, parse_copybook
-from jobs.contracts.encodings import KNOWN, LINE_SAFE, codec_of
+from jobs.contracts.encodings import KNOWN, LINE_SAFE, codec_of, not_written, writers_of
 from jobs.contracts.errors import Wrong, nearest
 from jobs.contracts.parse import DECIMALS, WHOLE, Way, way
 
@@ -32,7 +32,7 @@ class Schedule(Strict):
         description="owed once a month: on so manieth working day of it by the calendar",
     )
     batches: int = Field(
-        1, ge=1, le=99, description="files a day, each with a number of its own; the lane is here when all of them are"
+        1, ge=1, le=99, description="files a day, numbered from 1 on; the lane is here when all of these numbers are"
     )
     entities: list[str] = Field(
         default_factory=list, description="who owes it, where head office is not the one that sends it"
@@ -163,6 +163,18 @@ def _known_encoding(name: str) -> str:
 Encoding = Annotated[str, AfterValidator(_known_encoding)]
 
 
+def _is_written(value: str | Record | None, info: ValidationInfo) -> str | Record | None:
+    """What stands in the files of a source (a separator, a tag) is written in its encoding. Raises ValueError."""
+    text, encoding = value.tag if isinstance(value, Record) else value, info.data.get("encoding")
+    if text and encoding and (absent := not_written(text, encoding)) is not None:
+        wider = writers_of(absent, encoding)
+        has_it = f" ({' and '.join(wider)} {'has' if len(wider) == 1 else 'have'} it)" if wider else ""
+        raise ValueError(
+            f"{text!r} cannot stand in a file, for {encoding} has no {absent}{has_it}. Declare the encoding that the sender writes, or what stands there instead"
+        )
+    return value
+
+
 class Record(Strict):
     """A header or trailer line: its tag and the fields after it, by position.
 
@@ -236,6 +248,11 @@ class Delimited(Strict):
     column_line: bool = Field(False, alias="columnLine", description="the first line names the columns")
     drift: Drift = Field(default_factory=Drift)
 
+    @field_validator("separator", "quote", "comment", "header", "trailer")
+    @classmethod
+    def _written(cls, value: str | Record | None, info: ValidationInfo) -> str | Record | None:
+        return _is_written(value, info)
+
     @model_validator(mode="after")
     def _edges_have_separators(self) -> Delimited:
         if any(edge is not None and edge.widths is not None for edge in (self.header, self.trailer)):
@@ -266,6 +283,11 @@ class FixedWidth(Strict):
     record_separator: str = Field(
         "|", alias="recordSeparator", description="separator inside header and trailer lines that have no `widths`"
     )
+
+    @field_validator("record_separator", "header", "trailer")
+    @classmethod
+    def _written(cls, value: str | Record | None, info: ValidationInfo) -> str | Record | None:
+        return _is_written(value, info)
 
     @field_validator("encoding")
     @classmethod

@@ -165,7 +165,8 @@ def _owed(
     cut_off, due = due_times(catalog, source, branch.cut_off if branch else None, day)
     came = _batches_came(rows)
     wanted = source.schedule.batches
-    whole = came[wanted - 1] if len(came) >= wanted else None
+    absent = [seq for seq in _numbers(rows, wanted) if seq not in came]
+    whole = None if absent or not came else max(came[seq] for seq in _numbers(rows, wanted))
     late = int(((whole or at) - due).total_seconds() // 60)
     minutes_late = late if late > 0 else None
     answer = _answer(rows)
@@ -178,9 +179,9 @@ def _owed(
     elif answer is not None and (whole or answer.state in ("refused", "held")):
         word = _word(answer, minutes_late)
     elif answer is not None:
-        told["reason"] = f"{len(came)} of {wanted} files are here"
+        told["reason"] = _half_told(absent, wanted) + (f"; {_seen(catalog, sighting)}" if sighting else "")
     elif sighting is not None:
-        told["reason"] = f"{SEEN[sighting.kind]}, since {catalog.profile.clock(sighting.since)}"
+        told["reason"] = _seen(catalog, sighting)
     return LaneStatus(
         source.feed,
         entity,
@@ -197,13 +198,28 @@ def _owed(
     )
 
 
-def _batches_came(rows: Sequence[Row[Any]]) -> list[datetime]:
-    """When each batch number first came, in order."""
+def _numbers(rows: Sequence[Row[Any]], wanted: int) -> list[int]:
+    """The batch numbers that are owed: 1 to so many. Where one file is owed any number is: the first that came."""
+    return list(range(1, wanted + 1)) if wanted > 1 else [next(iter(_batches_came(rows)), 1)]
+
+
+def _half_told(absent: Sequence[int], wanted: int) -> str:
+    """3 of 4 files are here, without number 3."""
+    which = f", without number{'s' if len(absent) > 1 else ''} {', '.join(map(str, absent))}" if wanted > 1 else ""
+    return f"{wanted - len(absent)} of {wanted} files are here{which}"
+
+
+def _seen(catalog: Catalog, sighting: Row[Any]) -> str:
+    return f"{SEEN[sighting.kind]}, since {catalog.profile.clock(sighting.since)}"
+
+
+def _batches_came(rows: Sequence[Row[Any]]) -> dict[int, datetime]:
+    """When each batch number first came, the earliest first."""
     first: dict[int, datetime] = {}
     for row in rows:
         if row.state not in ("refused", "arriving", "ignored_duplicate"):
             first[row.seq] = min(row.received_at, first.get(row.seq, row.received_at))
-    return sorted(first.values())
+    return dict(sorted(first.items(), key=lambda one: one[1]))
 
 
 def due_times(catalog: Catalog, source: Source, own_cut_off: str | None, day: date) -> tuple[datetime, datetime]:
@@ -268,7 +284,8 @@ def _word(answer: Row[Any], minutes_late: int | None) -> Word:
 
 
 def _told_of(answer: Row[Any] | None, rows: Sequence[Row[Any]], wanted: int = 1) -> dict[str, Any]:
-    is_live = len({row.seq for row in rows if row.state in LIVE_STATES}) >= wanted
+    live = [row for row in rows if row.state in LIVE_STATES]
+    is_live = {row.seq for row in live}.issuperset(_numbers(live, wanted))
     if answer is None:
         return {"is_live": is_live}
     return {

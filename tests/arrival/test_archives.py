@@ -117,6 +117,18 @@ def test_a_member_is_compared_with_what_a_signal_says_of_it(packing: Bank, insid
     assert landed[2].reason == "unpacked: 2 members, 1 of them refused"
 
 
+def test_a_signal_of_two_archives_waits_for_the_second_and_for_no_member(packing: Bank) -> None:
+    """It names their members too, which come in them and never by themselves."""
+    second = ARCHIVE.replace("_1.tar", "_2.tar")
+    folder = packing.send("core_all", tar((FIRST, b01())), ARCHIVE, entity="HO", signal=None).parent
+    (folder / "batch.ok").write_text("".join(f"{name}\n" for name in (ARCHIVE, FIRST, second, SECOND)))
+    assert [one.state for one in packing.land()] == ["verified", "loaded"]
+    assert packing.waiting() == ["batch.ok"]
+    packing.send("core_all", tar((SECOND, b02())), second, entity="HO", signal=None)
+    assert [one.state for one in packing.land()] == ["verified", "loaded"]
+    assert packing.waiting() == []
+
+
 def test_the_archive_itself_is_compared_with_its_signal(packing: Bank) -> None:
     content = tar((FIRST, b01()))
     packing.send("core_all", content, ARCHIVE, entity="HO", signal=f"{ARCHIVE}|2||")

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import BinaryIO
 
+import pytest
+
+from jobs.arrival.folder import Folder
+from jobs.arrival.inbox import Arrived, Gone
 from jobs.arrival.sightings import sightings
 from tests.arrival.conftest import DAY, Bank, movements
 
@@ -86,3 +91,55 @@ def test_a_file_that_is_sent_again_while_the_signal_stays_is_another(bank: Bank)
     (folder / FIRST).write_bytes(corrected)
     signal(folder, line(FIRST, corrected), name="batch_20260915_2.ok")
     assert ("verified", None, 1) in landed(bank)
+
+
+@pytest.mark.parametrize("name", ["batch.ok", f"{FIRST}.ok"])
+@pytest.mark.parametrize("sized", [True, False])
+def test_the_signal_waits_for_a_file_that_is_named_and_comes_later(bank: Bank, name: str, sized: bool) -> None:
+    """Two of three are there: they are taken, and the third is read by the same signal when it comes."""
+    third, last = f"CORE_b01_TXN_{DAY}_3.txt", movements(("4", "7.00", ""))
+    folder = send(bank)
+    lines = [line(FIRST, GOOD), line(SECOND, OTHER), line(third, last)]
+    signal(folder, *(one if sized else one.split("|")[0] + "\n" for one in lines), name=name)
+    assert (landed(bank), left(bank)) == ([("verified", None, 1), ("verified", None, 2)], [name])
+    assert third in [one["path"].rpartition("/")[2] for one in sightings(bank.catalog, bank.inbox)]
+    assert (landed(bank), left(bank)) == ([], [name])
+    (folder / third).write_bytes(last)
+    assert (landed(bank), left(bank)) == ([("verified", None, 1)], [])
+
+
+def test_a_file_is_not_taken_away_unread_while_its_own_signal_waits_for_another(bank: Bank) -> None:
+    """It is sent again, and the signal beside it is still the old one: it is another delivery."""
+    folder = bank.send("movements", GOOD, FIRST, signal=None).parent
+    signal(folder, f"{FIRST}\n", f"{SECOND}\n", name=f"{FIRST}.ok")
+    assert landed(bank) == [("verified", None, 1)]
+    (folder / FIRST).write_bytes(OTHER)
+    assert (landed(bank), left(bank)) == ([("verified", None, 2)], [f"{FIRST}.ok"])
+
+
+def test_a_name_that_no_source_knows_keeps_no_signal(bank: Bank) -> None:
+    """Such a file is refused without a signal: nothing is owed under it."""
+    folder = bank.send("movements", GOOD, FIRST, signal=None).parent
+    signal(folder, line(FIRST, GOOD), "who_knows.txt\n")
+    assert (landed(bank), left(bank)) == ([("verified", None, 1)], [])
+
+
+def test_a_file_that_was_away_for_a_moment_still_has_its_signal(bank: Bank) -> None:
+    """It was claimed, is out of reach when it is opened, and is there again later: the second does not take the signal with it."""
+    folder = send(bank)
+    signal(folder, line(FIRST, GOOD), line(SECOND, OTHER), name="batch.ok")
+    aside = folder / ".away"
+
+    class Away(Folder):
+        def open(self, arrived: Arrived) -> BinaryIO:
+            if arrived.name == FIRST:
+                (folder / FIRST).rename(aside)
+                raise Gone(FIRST)
+            return super().open(arrived)
+
+    here, bank.inbox = bank.inbox, Away(bank.inbox.root)
+    assert (landed(bank), left(bank)) == ([("verified", None, 2)], [".away", "batch.ok"])
+    assert landed(bank) == [("refused", "vanished", None)]
+    bank.inbox = here
+    aside.rename(folder / FIRST)
+    assert (landed(bank), left(bank)) == ([("verified", None, 1)], [])

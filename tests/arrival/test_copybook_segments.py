@@ -91,3 +91,27 @@ def test_headers_and_trailers_stand_where_they_belong_and_say_something() -> Non
                 with pytest.raises(Refused) as refusal:
                     read(HOUSE, family(*records), LOANS)
             assert refusal.value.cause == cause, (records, size, refusal.value.reason)
+
+
+@pytest.mark.parametrize("filler", [b"\x40", b"\0", b"\x40\0\0"])
+def test_a_record_that_is_filled_up_to_the_whole_area_is_read(filler: bytes) -> None:
+    """COBOL writes the record area, which is as long as its longest segment (12 bytes here), and longer where the file says so."""
+    plain = ["H20260915", "CN001ANNA  ", loan("001", "100.00"), "T00020010000"]
+    raw = [r if isinstance(r, bytes) else r.encode("cp037") for r in plain]
+    good, bad, reader = read(HOUSE, family(*(r + (filler * 20)[: 20 - len(r)] for r in raw)), LOANS)
+    assert (good, bad) == read(HOUSE, family(*plain), LOANS)[:2]
+    assert [g["principal"] for g in good] == [None, "00100.00"]
+    assert (reader.header, reader.trailer["record_count"]) == ({"business_date": "20260915"}, "0002")
+
+
+def test_what_stands_behind_a_segment_is_not_thrown_away() -> None:
+    longer = "CN001ANNA   X".encode("cp037")
+    _, bad, _ = read(HOUSE, family("H20260915", longer, "T00010000000"), LOANS)
+    assert bad == [(2, "13 bytes instead of 11, and byte 13 is no filler (a blank or a NUL)")]
+    with pytest.raises(Refused, match=r"no header \(H\): 10 bytes instead of 9, and byte 10 is no filler") as refusal:
+        read(HOUSE, family("H20260915X", "T00000000000"), LOANS)
+    assert refusal.value.cause == "no_header"
+    with pytest.raises(Refused, match=r"no header \(H\): kind is '\?': no segment of that name"):
+        read(HOUSE, family("?20260915", "T00000000000"), LOANS)
+    with pytest.raises(Refused, match=r"no header \(H\)\. Expected it there; send the file again with it\.$"):
+        read(HOUSE, family("CN001ANNA  ", "T00010000000"), LOANS)

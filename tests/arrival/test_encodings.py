@@ -99,6 +99,46 @@ def test_characters_of_big5_have_second_bytes_that_look_like_separators() -> Non
         read(delimited("big5"), "恒|生\n".encode("cp950"))
 
 
+@pytest.mark.parametrize(
+    ("declared", "content", "hint"),
+    [
+        ("big5", "1|功\n2|碁\n".encode("cp950"), "Bytes f9 d6 at byte 7 (line 2, byte 3 of the line) are not big5. "),
+        (
+            "big5",
+            "碁".encode("cp950"),
+            ", or declare cp950 or big5hkscs, which read them, if that is what the sender writes.",
+        ),
+        (
+            "big5",
+            "嘅|生\n".encode("big5hkscs"),
+            ", or declare big5hkscs, which reads them, if that is what the sender writes.",
+        ),
+        (
+            "gbk",
+            "㐀|1\n".encode("gb18030"),
+            ", or declare gb18030, which reads them, if that is what the sender writes.",
+        ),
+        (
+            "gb2312",
+            "碁|1\n".encode("gbk"),
+            ", or declare gbk or gb18030, which read them, if that is what the sender writes.",
+        ),
+        (
+            "big5",
+            "碁|".encode("cp950") + b"\xff\n",
+            "ask the sender for the file in that encoding.",
+        ),  # none reads its line
+        ("gb18030", b"\xff|1\n", "ask the sender for the file in that encoding."),
+        ("utf-8", "碁|1\n".encode("cp950"), "ask the sender for the file in that encoding."),
+    ],
+)
+def test_a_byte_that_a_wider_encoding_has_names_that_encoding(declared: str, content: bytes, hint: str) -> None:
+    with pytest.raises(Refused) as refusal:
+        read(delimited(declared), content)
+    assert refusal.value.cause == "bad_byte"
+    assert hint in refusal.value.reason if hint.startswith("Bytes") else refusal.value.reason.endswith(hint)
+
+
 @pytest.mark.parametrize("encoding", sorted(LINE_SAFE))
 def test_the_byte_0a_is_a_line_end_and_never_part_of_a_character(encoding: str) -> None:
     for first in range(0x80, 0x100):

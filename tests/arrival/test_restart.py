@@ -74,7 +74,7 @@ def test_killed_at_a_seam_the_next_run_ends_the_same_way(bank: Bank, tmp_path: P
 
 def test_killed_between_the_ledger_and_the_inbox(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
     path = bank.send("movements", movements(("1", "1.00", "")), NAME)
-    monkeypatch.setattr(Folder, "remove", lambda self, arrived: None)
+    monkeypatch.setattr(Folder, "remove", lambda self, arrived, keep_signal: None)
     assert [one.state for one in bank.land("dies")] == ["verified"]
     monkeypatch.undo()
     assert path.exists()

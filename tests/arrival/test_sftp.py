@@ -15,7 +15,7 @@ from jobs.arrival.inbox import Gone, InboxUnavailable, Several, inbox_for
 from jobs.arrival.sftp import Sftp
 from jobs.arrival.sightings import sightings
 from jobs.ledger import batches
-from jobs.settings import settings
+from jobs.settings import inbox_variable, settings
 from tests.arrival.conftest import DAY, Bank, movements
 from tests.sshd import Server, sftp_server  # noqa: F401
 
@@ -250,7 +250,7 @@ def test_a_key_that_the_server_does_not_know_is_said(
 
 
 def test_a_bank_may_have_several_inboxes(server: Server, bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LEDGERLAKE_INBOX", f"{bank.inbox.root}, {server.uri}")
+    monkeypatch.setenv(inbox_variable(bank.catalog.profile.profile), f"{bank.inbox.root}, {server.uri}")
     settings.cache_clear()
     inbox = inbox_for(bank.catalog.profile.profile)
     assert isinstance(inbox, Several)
@@ -282,9 +282,11 @@ def test_a_password_has_no_place_in_the_address() -> None:
 def test_a_signal_of_a_batch_goes_with_its_last_file(bank: Bank, server: Server) -> None:
     names = [f"CORE_b01_TXN_{DAY}_{n}.txt" for n in (1, 2)]
     contents = [CONTENT, movements(("9", "5.00", ""))]
-    for name, content in zip(names, contents, strict=True):
-        server.put(f"movements/b01/2026-09-15/{name}", content)
+    server.put(f"movements/b01/2026-09-15/{names[0]}", contents[0])
     text = "".join(f"{name}|||{hashlib.sha256(c).hexdigest()}\n" for name, c in zip(names, contents, strict=True))
     server.put("movements/b01/2026-09-15/batch.ok", text.encode())
-    assert [one.state for one in over(bank, server).land()] == ["verified", "verified"]
+    assert [one.state for one in over(bank, server).land()] == ["verified"]
+    assert left(server) == ["batch.ok"]  # the second is still to come
+    server.put(f"movements/b01/2026-09-15/{names[1]}", contents[1])
+    assert [one.state for one in over(bank, server).land()] == ["verified"]
     assert left(server) == []

@@ -220,7 +220,7 @@ def test_killed_before_it_left_the_inbox_a_lower_version_is_superseded_once(
 ) -> None:
     comes(versioned, B, 2)
     versioned.send("movements", A, named(1))
-    monkeypatch.setattr(Folder, "remove", lambda self, arrived: None)
+    monkeypatch.setattr(Folder, "remove", lambda self, arrived, keep_signal: None)
     assert [one.state for one in versioned.land("dies")] == ["superseded"]
     monkeypatch.undo()
     assert versioned.land("next") == []

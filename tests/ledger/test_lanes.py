@@ -266,22 +266,40 @@ class TestWhatIsOwed:
                 bank.arrives(PAYMENTS, entity, DAY, seq=seq)
         bank.arrives("rates", "HO", DAY)
         half = lane(bank)
-        assert (half.word, half.reason, half.is_live) == ("expected", "1 of 2 files are here", False)
+        assert (half.word, half.reason, half.is_live) == ("expected", "1 of 2 files are here, without number 2", False)
         assert (lane(bank, entity="b01").word, board(bank).coverage, bank.decide()) == ("arrived", "2 of 3", [])
         bank.clock(DAY, "22:45")
         assert lanes.told(bank.catalog, lane(bank)) == (
-            "payments of b02 for 2026-09-15 was due at 2026-09-15 22:30 and has not come: 1 of 2 files are here. Owner: branch accounting."
+            "payments of b02 for 2026-09-15 was due at 2026-09-15 22:30 and has not come: 1 of 2 files are here, without number 2. Owner: branch accounting."
         )
         bank.clock(DAY, "23:12")
         bank.arrives(PAYMENTS, "b02", DAY, seq=2)
         whole = lane(bank)
         assert (whole.word, whole.minutes_late, whole.is_live, bank.decide()) == ("late", 42, True, [f"{DAY}|v1"])
 
+    def test_another_number_takes_the_place_of_none_that_is_owed(self, running: TinyBank) -> None:
+        """1, 2 and 4 of three are here: the third is owed, and the fourth is more than that."""
+        bank = scheduled(running, PAYMENTS, batches=3)
+        for seq in (1, 2, 4):
+            bank.arrives(PAYMENTS, "b02", DAY, seq=seq)
+        half = lane(bank)
+        assert (half.word, half.reason, half.is_live) == ("expected", "2 of 3 files are here, without number 3", False)
+        seen = {"path": "payments/b02/3.csv", "kind": sightings.SIGNAL_WITHOUT_FILE, "feed": PAYMENTS, "entity": "b02", "business_date": DAY}  # fmt: skip
+        bank.clock(DAY, "22:00")
+        with bank.ledger.begin() as db:
+            sightings.replace(db, [seen])
+        assert (
+            lane(bank).reason == "2 of 3 files are here, without number 3; signal without file, since 2026-09-15 22:00"
+        )
+        bank.clock(DAY, "23:12")
+        bank.arrives(PAYMENTS, "b02", DAY, seq=3)
+        assert (lane(bank).word, lane(bank).minutes_late, lane(bank).is_live) == ("late", 42, True)
+
     def test_the_first_file_again_is_no_second(self, running: TinyBank) -> None:
         bank = scheduled(running, PAYMENTS, batches=2)
         for _ in range(2):
             bank.arrives(PAYMENTS, "b02", DAY, seq=1)
-        assert (lane(bank).word, lane(bank).reason) == ("expected", "1 of 2 files are here")
+        assert (lane(bank).word, lane(bank).reason) == ("expected", "1 of 2 files are here, without number 2")
 
     def test_provinces_owe_a_feed_in_the_place_of_head_office(self, running: TinyBank) -> None:
         bank = scheduled(running, "rates", entities=["11", "37"])

@@ -80,9 +80,11 @@ class Reader:
                 raise _behind_trailer(number)
             rows = self._decode(records, number)
             if number == 1 and self._fmt.header and not self.header:
+                why = next((f": {m.why}" for m in rows.malformed if m.line == 1), "")
                 raise Refused(
                     "no_header",
-                    f"The first record is no header ({self._fmt.header.segment}). Expected it there; send the file again with it.",
+                    f"The first record is no header ({self._fmt.header.segment}){why}. Expected it there; send the file again with it"
+                    + (", or correct the copybook if the sender's header is as it came." if why else "."),
                 )
             number += len(records)
             if len(rows):
@@ -228,7 +230,8 @@ class Reader:
         segments = self._segments(records)
         for at, record in enumerate(records):
             try:
-                kinds.setdefault(self._kind(record, segments[at]), []).append(at)
+                kind, records[at] = self._kind(record, segments[at])
+                kinds.setdefault(kind, []).append(at)
             except _Wrong as wrong:
                 malformed.append(Malformed(lines[at], str(wrong), record))
         order: list[int] = []
@@ -268,8 +271,11 @@ class Reader:
             segments[at] = None if bad else value or ""
         return segments
 
-    def _kind(self, record: bytes, segment: str | None) -> Kind:
-        """Raises _Wrong for a record that is of no known kind or not as long as its kind."""
+    def _kind(self, record: bytes, segment: str | None) -> tuple[Kind, bytes]:
+        """(kind of a record, the record without what only fills it up). Raises _Wrong for one that is of no known kind or not as long as its kind.
+
+        A program whose segments redefine each other writes the whole record area: blanks or low values stand behind the shorter ones.
+        """
         if self._segment_path is not None and segment not in self._groups:
             place = self._book.layout().places[self._segment_path]
             found = record[place.start : place.end].hex(" ") if segment is None else segment
@@ -279,9 +285,16 @@ class Reader:
             raise _Wrong(f"{len(record)} bytes: the field that says how long a table is lies behind them")
         layout = self._layout(counts)
         length = layout.places[self._groups[segment or ""]].end if self._own_ends else layout.length
+        if len(record) > length and self._own_ends:
+            if behind := record[length:].strip(self._fields.fillers):
+                at = record.index(behind, length)
+                raise _Wrong(
+                    f"{len(record)} bytes instead of {length}, and byte {at + 1} is no filler (a blank or a NUL)"
+                )
+            record = record[:length]
         if len(record) != length:
             raise _Wrong(f"{len(record)} bytes instead of {length}")
-        return Kind(segment, counts)
+        return Kind(segment, counts), record
 
     def _layout(self, counts: tuple[int, ...] | None) -> Layout:
         return self._book.layout(counts if self._fmt.variable_tables else None)
