@@ -132,7 +132,7 @@ def record_balance(
     is_balanced: bool,
 ) -> None:
     """`parts`: name -> {rows, money as text}; names accepted, rejected, duplicate, superseded, erased,
-    filtered:<rule>, conformed."""
+    filtered:<rule>, conformed (its rows are among the others')."""
     values = {
         "batch_id": batch_id,
         "table_name": table,

@@ -61,8 +61,16 @@ def said_of(failed: Sequence[Mapping[str, Any]]) -> str:
     return " ".join(f["sentence"] for f in sorted(serious, key=lambda f: -RANK[f["on_fail"]])) or "All rules hold."
 
 
-def evaluate(table: Table, rules: Sequence[Rule], metrics: Mapping[str, Any], *, subject: str) -> Gate:
-    """Judge every declared rule. Rows that a quarantine rule caught are parted already and do not change the outcome.
+def evaluate(
+    table: Table,
+    rules: Sequence[Rule],
+    metrics: Mapping[str, Any],
+    *,
+    subject: str,
+    beside: Sequence[dict[str, Any]] = (),
+) -> Gate:
+    """Judge every declared rule. Rows that a quarantine rule caught are parted already and do not change the outcome. `beside`: what was found beside the rules,
+    in their form (jobs/conform.py: undeclared).
 
     Raises GateError when a rule could not be judged or there is none, so that a gate that ran fewer rules than declared
     never passes.
@@ -78,8 +86,9 @@ def evaluate(table: Table, rules: Sequence[Rule], metrics: Mapping[str, Any], *,
     rules = with_bounds(rules, None)
     results = [_judged(table, rule, metrics) for rule in rules]
     broken = [rule for rule, result in zip(rules, results, strict=True) if not result.success]
-    failed = [_failure(table, rule, metrics) for rule in broken] + _unread(table, metrics)
-    outcome = max((r.on_fail for r in broken if r.on_fail != "quarantine"), key=RANK.__getitem__, default="pass")
+    failed = [_failure(table, rule, metrics) for rule in broken] + _unread(table, metrics) + list(beside)
+    said = [r.on_fail for r in broken if r.on_fail != "quarantine"] + [str(one["on_fail"]) for one in beside]
+    outcome = max(said, key=RANK.__getitem__, default="pass")
     held = len(rules) - len(broken)
     suite = ExpectationSuiteValidationResult(
         success=not broken,
