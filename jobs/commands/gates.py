@@ -95,7 +95,10 @@ def results(
             empty=_none_spoke(table, outcome),
         )
     if docs:
-        entries = [(r.evaluated_at, r.table_name, r.subject, r.outcome, Path(r.docs_path)) for r in rows if r.docs_path]
+        at = the_bank.catalog.profile.clock
+        entries = [
+            (at(r.evaluated_at), r.table_name, r.subject, r.outcome, Path(r.docs_path)) for r in rows if r.docs_path
+        ]
         told = errors if as_json else console  # a machine reads the output alone
         told.print(f"All of these: {index(the_bank.docs, entries)}", highlight=False, markup=False, soft_wrap=True)
     if any(row.outcome == "stop" for row in rows):

@@ -13,7 +13,7 @@ from typing import Any
 
 from jobs.contracts import Rule, Table
 from jobs.quality.casting import MALFORMED, unreadable
-from jobs.quality.metrics import OF_NOTHING, readable, statistic
+from jobs.quality.metrics import FIRST_MALFORMED, OF_NOTHING, readable, statistic
 from jobs.quality.sentences import REMEDY, reason_sentence, sentence
 from jobs.quality.usual import with_bounds
 
@@ -220,8 +220,10 @@ def _unread(table: Table, metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
     if table.layer == "bronze":
         named.append((MALFORMED, MALFORMED, []))
     counted = [(reason, columns, int(metrics.get(metric) or 0)) for reason, metric, columns in named]
+    first = metrics.get(FIRST_MALFORMED)
+    because = {MALFORMED: f", {'the first, ' if int(metrics.get(MALFORMED) or 0) > 1 else ''}{first}" if first else ""}
     return [
-        _entry(table, reason, "quarantine", columns, rows, None, reason, _breaking(rows))
+        _entry(table, reason, "quarantine", columns, rows, None, reason, _breaking(rows) + because.get(reason, ""))
         for reason, columns, rows in counted
         if rows
     ]
