@@ -318,6 +318,9 @@ def minutes(number: int | None) -> str:
     return " ".join(parts[:2]) or "0 minutes"
 
 
+OPEN = "open"  # the standing of a day of which no run was ever asked for
+
+
 @dataclass(frozen=True)
 class DayBoard:
     """A day with all its lanes. `standing`: open, being built, provisional v1, final v2, ...; `calendar`: what the bank's calendar says of it; `not_told`: why its newest
@@ -333,6 +336,11 @@ class DayBoard:
     @property
     def owed(self) -> list[LaneStatus]:
         return [lane for lane in self.lanes if lane.is_owed]
+
+    @property
+    def is_awaited(self) -> bool:
+        """Nothing of it was asked for or told: it starts when it is complete, or at `close_by`."""
+        return self.standing == OPEN
 
     @property
     def required(self) -> list[LaneStatus]:
@@ -368,7 +376,7 @@ def boards(db: Connection, catalog: Catalog, last: date, number: int = 1) -> lis
 def standing(db: Connection, day: date) -> str:
     """Where a business day stands, in the words of its releases."""
     made, run = days.newest_release(db, day), days.open_run(db, day, day)
-    told = f"{made.kind} v{made.version}" if made else "history" if days.is_history(db, day) else "open"
+    told = f"{made.kind} v{made.version}" if made else "history" if days.is_history(db, day) else OPEN
     told += ", no change" if made and made.is_no_change else ""
     if run is not None:
         return f"{told}, v{run.version} {'is being built' if run.state == 'running' else 'asked for'}"

@@ -310,6 +310,7 @@ class TestDay:
     def test_coverage_names_what_is_missing(self, running: TinyBank) -> None:
         """C10, F23."""
         assert (board(running).coverage, board(running).standing) == ("0 of 3", "open")
+        assert board(running).is_awaited
         running.arrives(PAYMENTS, "b01", DAY)
         running.arrives("rates", "HO", DAY)
         running.clock(DAY, "23:50")
@@ -328,6 +329,7 @@ class TestDay:
         [v1] = running.decide()
         running.stops(v1)
         assert board(running).standing == "open, v1 stopped"
+        assert not board(running).is_awaited, "when it was to start at the latest is past"
         assert str(board(running).not_told).startswith(f"{v1} stopped: the gate of silver.payments said stop.")
         running.arrives("payments", "b01", DAY)
         [v2] = running.decide()
