@@ -40,6 +40,8 @@ def exported(tmp_path: Path) -> Path:
 def test_an_export_says_in_the_standards_words_what_the_standard_has_words_for(tmp_path: Path) -> None:
     document = yaml.safe_load(exported(tmp_path).read_text(encoding="utf-8"))
     assert document["apiVersion"] == "v3.1.0"
+    assert "__verdict = 'accepted'" in document["description"]["usage"]
+    assert "__canary" in document["description"]["usage"]
     [table] = document["schema"]
     assert (table["physicalName"], table["dataGranularityDescription"]) == ("bronze.payments", "one payment")
     key, _, amount = table["properties"]
