@@ -26,7 +26,7 @@ from jobs.contracts import Catalog
 from jobs.contracts.source import Source
 from jobs.ledger import clock, days, deciding, deliveries, sightings, silence
 from jobs.ledger.batches import agrees_with
-from jobs.ledger.models import LIVE_STATES, REPLACED, Case, Delivery, DeliveryEvent
+from jobs.ledger.models import LIVE_STATES, NOT_ACCEPTED, REPLACED, Case, Delivery, DeliveryEvent
 
 Word = Literal["expected", "arrived", "late", "held", "kept_out", "refused", "missing", "closed", "silent"]
 BAD_WORDS: tuple[Word, ...] = ("missing", "refused", "silent")
@@ -275,8 +275,19 @@ def _told_of(answer: Row[Any] | None, rows: Sequence[Row[Any]], wanted: int = 1)
         "is_live": is_live,
         "state": answer.state,
         "delivery_id": answer.delivery_id,
-        "reason": answer.reason,
+        "reason": _beside(answer, {row.seq for row in rows if row.state in LIVE_STATES} - {answer.seq}),
     }
+
+
+def _beside(answer: Row[Any], live: set[int]) -> str | None:
+    """Why a file does not count; where others of its lane do, that none of them takes its place, for that has the same batch number."""
+    if answer.state not in NOT_ACCEPTED or not live:
+        return answer.reason  # type: ignore[no-any-return]
+    others = ", ".join(map(str, sorted(live)))
+    return (
+        f"{(answer.reason or answer.state).rstrip('.')}. It is batch {answer.seq}, and only a file of that number takes its place; "
+        f"of this lane {'batches' if len(live) > 1 else 'batch'} {others} {'count' if len(live) > 1 else 'counts'}"
+    )
 
 
 def told(catalog: Catalog, lane: LaneStatus) -> str:

@@ -306,6 +306,18 @@ class TestWhatIsOwed:
         )  # fmt: skip
 
 
+def test_a_file_that_is_mended_under_another_number_says_why_the_lane_is_refused_still(running: TinyBank) -> None:
+    refused = running.claim(PAYMENTS, "b02", DAY, seq=1)
+    refuse(running, refused)
+    running.arrives(PAYMENTS, "b02", DAY, seq=2)
+    assert (lane(running).word, lane(running).reason) == (
+        "refused",
+        "the trailer says 3, the file has 2. It is batch 1, and only a file of that number takes its place; of this lane batch 2 counts",
+    )
+    running.arrives(PAYMENTS, "b02", DAY, seq=1)
+    assert lane(running).word == "arrived"
+
+
 class TestDay:
     def test_coverage_names_what_is_missing(self, running: TinyBank) -> None:
         """C10, F23."""
