@@ -10,7 +10,7 @@ import yaml
 from jobs.contracts import ContractError, Table, load, odcs, profiles
 from jobs.contracts.reading import typed
 from jobs.contracts.yaml_file import read_yaml
-from tests.contracts.house import build
+from tests.contracts.house import build, change
 
 
 def read_table(path: Path, text: str) -> Table:
@@ -155,3 +155,16 @@ def test_a_table_without_a_contract_is_named(tmp_path: Path) -> None:
     catalog = load("tiny", build(tmp_path / "house"))
     with pytest.raises(ContractError, match=r"there is no contract of silver\.nothing\. Known: bronze\.clicks"):
         odcs.export(catalog, tmp_path, ["silver.nothing"])
+
+
+def test_why_a_feed_changes_money_comes_back(tmp_path: Path) -> None:
+    root = build(tmp_path / "house")
+    change(
+        root,
+        "bronze/payments.yaml",
+        "  silver.movements:\n",
+        "  silver.movements:\n    changesMoney: fees are sent negative\n",
+    )
+    [path] = odcs.export(load("tiny", root), tmp_path, ["bronze.payments"])
+    back = read_table(tmp_path / "back.yaml", odcs.import_(path, "bronze"))
+    assert back.conforms["silver.movements"].changes_money == "fees are sent negative"
