@@ -7,12 +7,14 @@ step that finds its batch written reads back what it needs.
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 
+# The metric that says by what a table was made (made_by).
+MADE_BY = "made_by"
 # Of equal copies the first by these is the one that counts.
 ORDER = ["received_at", "sources"]
 
@@ -84,7 +88,7 @@ def build(profile: str, run_key: str, table_name: str, run_id: str) -> dict[str,
         batch = batches.start(db, table_name, run_key, run_id)
     stamp = Stamp(batch.batch_id, run_key, run_id)
     if not _has_work(bank, run, table):
-        return _record(bank, stamp, {"skipped": True}, None)
+        return _record(bank, stamp, {"skipped": True, MADE_BY: made_by(bank, table)}, None)
     former = unchanged_since(bank, run, table)
     if former is not None:
         return _record(bank, stamp, dict(former.metrics or {}) | {"unchanged": True}, None)
@@ -98,7 +102,12 @@ def build(profile: str, run_key: str, table_name: str, run_id: str) -> dict[str,
         came = _came_in(bank, run, table)
         before = conform.before_the_table(spark, bank, table, came) if INCOMING in table.reads else {}
     seam("after_table_write")
-    return _record(bank, stamp, _measure(bank, table, batch.batch_id) | before, bank.lake.version(table.table))
+    return _record(
+        bank,
+        stamp,
+        _measure(bank, table, batch.batch_id) | before | {MADE_BY: made_by(bank, table)},
+        bank.lake.version(table.table),
+    )
 
 
 def _record(bank: Bank, stamp: Stamp, metrics: dict[str, Any], version: int | None) -> dict[str, Any]:
@@ -131,7 +140,7 @@ def _has_work(bank: Bank, run: Run, table: Table) -> bool:
 
 def unchanged_since(bank: Bank, run: Run, table: Table) -> Row[Any] | None:
     """The batch that a former release of these dates (a take-on's, too) made of the table, when all that the table is made of is as it was then: the
-    same parts of deliveries, and no table among its `reads` written anew by this run. Then it stands as it is."""
+    same parts of deliveries, the same contracts and transform, and no table among its `reads` written anew by this run. Then it stands as it is."""
     if table.layer != "silver" or looks_beyond(table):
         return None
     with bank.ledger.begin() as db:
@@ -147,8 +156,28 @@ def unchanged_since(bank: Bank, run: Run, table: Table) -> Row[Any] | None:
     reads = [r for r in table.reads if r not in (INCOMING, PREVIOUS)]
     if former is None or any(written[r].delta_version is not None for r in reads if r in written):
         return None
+    if (former.metrics or {}).get(MADE_BY) != made_by(bank, table):
+        return None
     then = Run(before.run_key, run.run_id, before.from_date, before.to_date, before)
     return former if _part_keys(bank, then, table) == _part_keys(bank, run, table) else None
+
+
+def made_by(bank: Bank, table: Table) -> str:
+    """A digest of what makes the table of what came: its contract, how feeds conform to it, the lists that these name, its transform."""
+    feeding = {bronze.table: bronze for bronze in bank.catalog.feeding(table.table)}
+    said = [
+        table.model_dump_json(),
+        repr(bank.catalog.rules(table)),
+        repr((bank.catalog.profile.zone, bank.catalog.profile.currency)),
+    ]
+    said += [
+        f"{name} {bronze.money} {bronze.conforms[table.table].model_dump_json()}"
+        for name, bronze in sorted(feeding.items())
+    ]
+    named = {word for text in said for word in re.findall(r"\w+", text)}
+    said += [of.model_dump_json() for name, of in sorted(bank.catalog.references.items()) if name in named]
+    transform = Path(str(_module(table).__file__)).read_bytes()
+    return hashlib.sha256("\n".join(said).encode() + transform).hexdigest()
 
 
 def looks_beyond(table: Table) -> bool:
@@ -380,7 +409,8 @@ def judge_table(profile: str, run_key: str, table_name: str, run_id: str) -> str
     metrics = batch.metrics or {}
     if metrics.get("skipped"):
         metrics = nothing(table, rules)
-    gate = evaluate(table, rules, metrics, subject=run_key)
+    changed = conform.undeclared(bank, table, metrics)
+    gate = evaluate(table, rules, metrics, subject=run_key, beside=changed)
     balance = balance_of(bank, run, table, metrics)
     outcome, sentence = gate.outcome, gate.sentence()
     if balance is not None and not balance.is_balanced:
@@ -402,6 +432,7 @@ def judge_table(profile: str, run_key: str, table_name: str, run_id: str) -> str
                     affected_rows=failed["unexpected"], money=failed.get("money"), owner=table.steward, run_id=run_id, business_date=run.last,
                 )  # fmt: skip
         batches.alert_rules(db, table=table_name, subject=run_key, failed=gate.failed)
+        conform.tell_changes(db, bank, table, run_key, changed)
         batches.set_state(db, batch.batch_id, "stopped" if outcome in ("stop", "hold") else "passed")
     if outcome in ("stop", "hold"):
         raise GateStopped(

@@ -5,39 +5,40 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Row
+from sqlalchemy import Connection, Row
 
 from jobs.bank import Bank
 from jobs.contracts import Table
 from jobs.correction_feeds import REPLACED, settled
 from jobs.lake.tables import SOURCES
+from jobs.ledger import batches
+from jobs.quality.balance import CONFORMED
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
 
 MONEY = "decimal(24,6)"  # of any amount (jobs/contracts/parse.py)
-FILTERED, TOLD_OTHERWISE = (
-    "__filtered",
-    "__told_otherwise",
-)  # of conformed rows, for the balance: no transform sees them
+# Of conformed rows, for the balance: no transform sees them.
+FILTERED, CAME, FEED = "__filtered", "__money_came", "__feed"
+# The metric of what each feed's contract tells otherwise than it came, and the name of the warning about it.
+MONEY_CHANGED = "money_changed"
 
 
 def incoming(spark: SparkSession, bank: Bank, table: Table, parts: Sequence[Row[Any]]) -> DataFrame:
     """Accepted rows of these parts of deliveries, of all feeds that conform to the table, as its contract's `incoming` block says."""
     rows = conformed(spark, bank, table, parts)
-    return (rows.where(f"{FILTERED} is null") if _may_filter(bank, table, parts) else rows).drop(
-        FILTERED, TOLD_OTHERWISE
-    )
+    return (rows.where(f"{FILTERED} is null") if _may_filter(bank, table, parts) else rows).drop(FILTERED, CAME, FEED)
 
 
 def before_the_table(spark: SparkSession, bank: Bank, table: Table, parts: Sequence[Row[Any]]) -> dict[str, Any]:
     """What a feed's contract does to what came in, before the table: rows (and money) that a named `where`, or a correction, kept out (`filtered:<name>` ->
-    [rows, money]), and by how much the amounts that it tells are others than those that came (`conformed` -> [0, money]).
+    [rows, money]), in how many rows it tells another amount than came, and by how much less (`conformed` -> [rows, money]); and of rows that are not kept out
+    the same by feed (`money_changed` -> bronze table -> [rows, money that came in them, money that is told of them]).
     """
     from pyspark.sql import functions as F
 
@@ -47,15 +48,69 @@ def before_the_table(spark: SparkSession, bank: Bank, table: Table, parts: Seque
     rows = conformed(spark, bank, table, parts)
     if not tells_otherwise:
         rows = rows.where(f"{FILTERED} is not null")
-    money = F.sum(table.money) if table.money else F.lit(None)
+    told = F.coalesce(F.col(table.money).cast(MONEY), F.lit(0)) if table.money else F.lit(0)
+    came = F.coalesce(F.col(CAME), F.lit(0))
     found = (
-        rows.groupBy(FILTERED)
-        .agg(F.count("*").alias("n"), money.alias("m"), F.sum(TOLD_OTHERWISE).alias("otherwise"))
+        rows.groupBy(FILTERED, FEED)
+        .agg(
+            F.count("*").alias("n"),
+            F.sum(told).alias("m"),
+            F.count_if(came != told).alias("changed"),
+            *[F.sum(F.when(came != told, money)).alias(name) for name, money in (("came", came), ("told", told))],
+        )
         .collect()
     )
-    kept_out = {f"filtered:{row[FILTERED]}": [row["n"], str(row["m"] or 0)] for row in found if row[FILTERED]}
-    otherwise = sum((row["otherwise"] or Decimal(0) for row in found), Decimal(0))
-    return kept_out | ({"conformed": [0, str(otherwise)]} if otherwise else {})
+    before: dict[str, Any] = {}
+    for row in found:
+        if row[FILTERED]:
+            n, money = before.get(f"filtered:{row[FILTERED]}", [0, "0"])
+            before[f"filtered:{row[FILTERED]}"] = [n + row["n"], str(Decimal(money) + row["m"])]
+    changed = [row for row in found if row["changed"]]
+    if changed:
+        less = sum((row["came"] - row["told"] for row in changed), Decimal(0))
+        before[CONFORMED] = [sum(row["changed"] for row in changed), str(less)]
+        before[MONEY_CHANGED] = {
+            row[FEED]: [row["changed"], str(row["came"]), str(row["told"])] for row in changed if not row[FILTERED]
+        }
+    return before
+
+
+def undeclared(bank: Bank, table: Table, metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """A warning, in the form of a gate's broken rules, for each feed whose contract changed money on its way into the table and does not say why. A feed whose
+    bronze table follows no money changes none."""
+    found = []
+    for name, (rows, came, told) in (metrics.get(MONEY_CHANGED) or {}).items():
+        bronze = bank.catalog.tables[name]
+        if not bronze.money or bronze.conforms[table.table].changes_money:
+            continue
+        before, after = Decimal(came), Decimal(told)
+        in_rows = f"{rows:,} {'row' if rows == 1 else 'rows'}"
+        sentence = (
+            f"Conforming {name} to {table.table} changed the money of {in_rows}: {before:,.2f} came in them, {after:,.2f} is told ({after - before:+,.2f}). "
+            f"If that is meant, say why in the contract of {name}: `changesMoney: ...` under `conforms: {table.table}:`; if not, correct its expression of "
+            f"{table.money}, then `ledgerlake restate DATE --reason ...`."
+        )
+        found.append(
+            {"rule": MONEY_CHANGED, "on_fail": "warn", "column": table.money, "unexpected": rows, "money": str(after - before), "sentence": sentence, "feed": name}
+        )  # fmt: skip
+    return found
+
+
+def tell_changes(db: Connection, bank: Bank, table: Table, subject: str, warned: Sequence[Mapping[str, Any]]) -> None:
+    """People are told once of an expression that changes money unsaid, and how it ended: it was corrected, or its contract says why."""
+    mappings = {b.table: b.conforms[table.table] for b in bank.catalog.feeding(table.table)}
+    prefix = f"{MONEY_CHANGED}|{table.table}|"
+    keys = {name: f"{prefix}{name}|{of.columns.get(str(table.money))}" for name, of in mappings.items()}
+    standing = {keys[name] for name, of in mappings.items() if not of.changes_money}
+    for alert in batches.alerts(db):
+        if alert.kind == MONEY_CHANGED and alert.alert_key.startswith(prefix) and alert.alert_key not in standing:
+            feed = alert.alert_key.removeprefix(prefix).partition("|")[0]
+            why = mappings[feed].changes_money if feed in mappings else None
+            batches.end_alert(
+                db, alert.alert_key, f"{feed}: its contract says why it changes money: {why}" if why else f"{feed}: its contract tells {table.money} otherwise now."
+            )  # fmt: skip
+    for one in warned:
+        batches.alert(db, keys[one["feed"]], MONEY_CHANGED, f"{subject}: {one['sentence']}")
 
 
 def conformed(spark: SparkSession, bank: Bank, table: Table, parts: Sequence[Row[Any]]) -> DataFrame:
@@ -116,21 +171,20 @@ def _of_feed(bank: Bank, bronze: Table, table: Table, rows: DataFrame) -> DataFr
         F.col("__received_at").alias("received_at"),
         F.col("__business_date"),
         (F.coalesce(REPLACED, first_failed) if REPLACED in rows.columns else first_failed).alias(FILTERED),
-        _told_otherwise(bank, bronze, table, columns),
+        _money_came(bank, bronze, table, columns),
+        F.lit(bronze.table).alias(FEED),
     )
 
 
-def _told_otherwise(bank: Bank, bronze: Table, table: Table, columns: Sequence[Column]) -> Column:
-    """Money that came in less money that the contract tells of it; 0 where both are the same column."""
+def _money_came(bank: Bank, bronze: Table, table: Table, columns: Sequence[Column]) -> Column:
+    """The money that came in the row; where the contract tells the same column, what it tells."""
     from pyspark.sql import functions as F
 
-    nothing = F.lit(0).cast(MONEY)
+    if table.money is None:
+        return F.lit(None).cast(MONEY).alias(CAME)
     if bronze.table not in _tell_otherwise(bank, table):
-        return nothing.alias(TOLD_OTHERWISE)
-    told = columns[list(table.incoming).index(str(table.money))]
-    came = F.col(bronze.money) if bronze.money else nothing
-    differs = F.coalesce(came.cast(MONEY), nothing) - F.coalesce(told.cast(MONEY), nothing)
-    return differs.cast(MONEY).alias(TOLD_OTHERWISE)
+        return columns[list(table.incoming).index(table.money)].cast(MONEY).alias(CAME)
+    return (F.col(bronze.money) if bronze.money else F.lit(0)).cast(MONEY).alias(CAME)
 
 
 def _nothing(spark: SparkSession, table: Table) -> DataFrame:
@@ -140,7 +194,8 @@ def _nothing(spark: SparkSession, table: Table) -> DataFrame:
         "received_at": "timestamp",
         "__business_date": "date",
         FILTERED: "string",
-        TOLD_OTHERWISE: MONEY,
+        CAME: MONEY,
+        FEED: "string",
     }
     return spark.createDataFrame([], ", ".join(f"`{n}` {t}" for n, t in (columns | machinery).items()))
 

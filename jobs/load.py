@@ -264,12 +264,17 @@ def _in_reach(own: Column, reach: Reach) -> Column:
 def _measure(bank: Bank, table: Table, rules: Sequence[Rule], batch_id: int) -> Measured:
     """What the batch holds, measured on its own files."""
     from jobs.quality import unlisted
-    from jobs.quality.metrics import counted, measure
+    from jobs.quality.canaries import CANARY
+    from jobs.quality.casting import MALFORMED
+    from jobs.quality.metrics import FIRST_MALFORMED, counted, first_malformed, measure
 
     written = bank.lake.written(table, batch_id)
     by_delivery = {
         m.pop("__delivery_id"): m for m in measure(written, table, rules, batch=batch_id, by=["__delivery_id"])
     }
+    if any(found[MALFORMED] for delivery, found in by_delivery.items() if delivery != CANARY):
+        for delivery, first in first_malformed(written, batch=batch_id).items():
+            by_delivery[delivery][FIRST_MALFORMED] = first
     by_date: dict[str, list[dict[str, Any]]] = {}
     for counts in counted(written, table, batch=batch_id, by=["__delivery_id", "__business_date"]):
         by_date.setdefault(counts.pop("__delivery_id"), []).append(counts)

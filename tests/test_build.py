@@ -32,6 +32,8 @@ MONDAY, TUESDAY, WEDNESDAY = date(2026, 9, 14), date(2026, 9, 15), date(2026, 9,
 BATCH = 7
 TYPES = {"date": pa.date32(), "bigint": pa.int64(), "boolean": pa.bool_()}
 
+MODULE = SimpleNamespace(__file__=__file__)  # the tiny bank's tables have no module of their own
+
 
 def changed(folder: Path, history: list[tuple[Any, ...]], states: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
     """`history`: key, valid_from, valid_to, hash. `states`: key, valid_from, hash, verdict, all of Tuesday's run. The changes: operation, key,
@@ -111,7 +113,7 @@ def test_a_table_that_a_restatement_leaves_as_it_is_needs_no_new_balance(
     """Movements with history: a day told anew reads the rows of later days too. When nothing of its own rows changed, the table stands as it was
     written, and what was written on later days since is no part of that write."""
     change(settings().expectations, "silver/movements.yaml", "history: fact", "history: scd2")
-    monkeypatch.setattr(build, "_module", lambda _: SimpleNamespace())  # the tiny bank's tables have none
+    monkeypatch.setattr(build, "_module", lambda _: MODULE)
     open_bank.cache_clear()
     table = open_bank("tiny").catalog.tables["silver.movements"]
     for day in (DAY, DAY + timedelta(days=1)):
@@ -120,7 +122,9 @@ def test_a_table_that_a_restatement_leaves_as_it_is_needs_no_new_balance(
         [key] = running.decide()
         with running.ledger.begin() as db:
             wrote = batches.start(db, table.table, key, "run")
-            metrics = nothing(table, open_bank("tiny").catalog.rules(table)) | {"accepted_rows": 2, "accepted_in": 2}
+            bank = open_bank("tiny")
+            metrics = nothing(table, bank.catalog.rules(table)) | {"accepted_rows": 2, "accepted_in": 2}
+            metrics[build.MADE_BY] = build.made_by(bank, table)
             batches.set_state(db, wrote.batch_id, "passed", metrics=metrics, delta_version=1)
         running.release(key)
     with running.ledger.begin() as db:
@@ -164,13 +168,23 @@ def test_a_table_that_reads_other_dates_is_never_left_as_it_was(
     running: TinyBank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A reversal that was booked later changes nothing that arrived for the day of its original; that day is told anew all the same."""
+    monkeypatch.setattr(build, "_module", lambda _: MODULE)
     run = days_of_two_builds(running)
     table = open_bank("tiny").catalog.tables["silver.movements"]
-    monkeypatch.setattr(build, "_module", lambda _: SimpleNamespace())
     assert build.unchanged_since(open_bank("tiny"), run, table) is not None
-    monkeypatch.setattr(
-        build, "_module", lambda _: SimpleNamespace(READS={"silver.reversals": "original_business_date"})
-    )
+    beyond = SimpleNamespace(READS={"silver.reversals": "original_business_date"}, __file__=__file__)
+    monkeypatch.setattr(build, "_module", lambda _: beyond)
+    assert build.unchanged_since(open_bank("tiny"), run, table) is None
+
+
+def test_a_table_is_made_anew_when_its_contract_changed(running: TinyBank, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing came since; but an amount is told without its sign now."""
+    monkeypatch.setattr(build, "_module", lambda _: MODULE)
+    run = days_of_two_builds(running)
+    table = open_bank("tiny").catalog.tables["silver.movements"]
+    assert build.unchanged_since(open_bank("tiny"), run, table) is not None
+    change(settings().expectations, "bronze/payments.yaml", "amount: amount\n", "amount: abs(amount)\n")
+    open_bank.cache_clear()
     assert build.unchanged_since(open_bank("tiny"), run, table) is None
 
 
@@ -181,7 +195,10 @@ def days_of_two_builds(bank: TinyBank) -> build.Run:
     [key] = bank.decide()
     with bank.ledger.begin() as db:
         wrote = batches.start(db, "silver.movements", key, "run")
-        batches.set_state(db, wrote.batch_id, "passed", metrics={"accepted_rows": 2}, delta_version=1)
+        opened = open_bank("tiny")
+        made_by = build.made_by(opened, opened.catalog.tables["silver.movements"])
+        metrics = {"accepted_rows": 2, build.MADE_BY: made_by}
+        batches.set_state(db, wrote.batch_id, "passed", metrics=metrics, delta_version=1)
     bank.release(key)
     with bank.ledger.begin() as db:
         again = days.request_again(db, bank.catalog, DAY, "repaired")

@@ -24,7 +24,7 @@ def alerts(
     last: Annotated[int, typer.Option(min=1, help="How many of all, the newest.")] = 50,
     as_json: JsonOption = False,
 ) -> None:
-    """Alerts that are open, newest first: lanes that are missing, files that were refused or held, sources that do not answer, days that were stopped, releases that are not in the mart. Open ones among them give exit status 1."""
+    """Alerts that are open, newest first: lanes that are missing, files that were refused or held, sources that do not answer, days that were stopped, releases that are not in the mart, contracts that change money unsaid. All by the bank's clock; a demo's stands still and moves with `ledgerlake demo` only. Open ones among them give exit status 1."""
     the_bank = open_bank(bank)
     with the_bank.ledger.begin() as db:
         found = batches.alerts_told(db, last) if every else batches.alerts(db)[::-1]

@@ -92,14 +92,22 @@ def results(
                 _balanced(balances.get((row["batch_id"], row["subject"]))),
                 row["docs_path"],
             ],
-            empty="No gate has spoken yet.",
+            empty=_none_spoke(table, outcome),
         )
     if docs:
-        entries = [(r.evaluated_at, r.table_name, r.subject, r.outcome, Path(r.docs_path)) for r in rows if r.docs_path]
+        at = the_bank.catalog.profile.clock
+        entries = [
+            (at(r.evaluated_at), r.table_name, r.subject, r.outcome, Path(r.docs_path)) for r in rows if r.docs_path
+        ]
         told = errors if as_json else console  # a machine reads the output alone
         told.print(f"All of these: {index(the_bank.docs, entries)}", highlight=False, markup=False, soft_wrap=True)
     if any(row.outcome == "stop" for row in rows):
         raise typer.Exit(1)
+
+
+def _none_spoke(table: str | None, outcome: str | None) -> str:
+    of = f" of {table}" if table else ""
+    return f"No gate{of} has said {outcome}." if outcome else f"No gate{of} has spoken yet."
 
 
 DaysOption = Annotated[int, typer.Option("--days", min=1, help="How many of the last released business days.")]

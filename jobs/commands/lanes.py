@@ -47,7 +47,7 @@ def lanes(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """The board: which branch has sent which feed, what is late, held, refused, missing, or closed today. Missing or refused lanes, and streams that are silent for longer than is normal, give exit status 1."""
+    """The board: which branch has sent which feed, what is late, held, refused, missing, or closed today. All by the bank's clock; a demo's stands still and moves with `ledgerlake demo` only. Missing or refused lanes, and streams that are silent for longer than is normal, give exit status 1."""
     the_bank = open_bank(bank)
     if feed and feed not in (known := list(the_bank.catalog.sources)):
         raise Bad(f"There is no feed {feed}. {nearest(feed, known)} Known: {', '.join(known)}.", 2)

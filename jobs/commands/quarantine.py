@@ -113,6 +113,8 @@ def case(
     samples = bench.samples(the_bank, found, rows)
     possible, news = bench.kinds(the_bank, found), bench.changed_since(the_bank, found)
     changed = {one.fix_id: bench.effects(the_bank, one) for one in made if one.state in ("done", "failed")}
+    with the_bank.ledger.begin() as db:
+        shared = {one.fix_id: bench.shares(db, one) for one in made if changed.get(one.fix_id)}
     if as_json:
         told = {
             **found._mapping,
@@ -127,6 +129,7 @@ def case(
                 "change": bench.shown_change(the_bank, one.kind, one.change),
                 "replays": [plain(dict(r._mapping)) for r in replays if r.fix_id == one.fix_id],
                 "effects": [vars(e) for e in changed.get(one.fix_id, [])],
+                "shared": shared.get(one.fix_id, False),
             }
             for one in made
         ]
@@ -153,7 +156,7 @@ def case(
         console.print(f"\nPossible: {', '.join(possible)} (ledgerlake quarantine fix --help)", highlight=False)
     _show_fixes(the_bank, made)
     for one in made:
-        _show_effects(one, changed.get(one.fix_id))
+        _show_effects(one, changed.get(one.fix_id), is_shared=shared.get(one.fix_id, False))
 
 
 def _show_fixes(bank: Bank, made: list[Any]) -> None:
@@ -175,7 +178,7 @@ def _show_fixes(bank: Bank, made: list[Any]) -> None:
         )
 
 
-def _show_effects(one: Any, changed: list[Any] | None) -> None:
+def _show_effects(one: Any, changed: list[Any] | None, *, is_shared: bool) -> None:
     if changed is None:
         return
     if not changed:
@@ -183,7 +186,8 @@ def _show_effects(one: Any, changed: list[Any] | None) -> None:
             f"\nFix {one.fix_id} changed no figure yet: its day is not restated, or no KPI counts these rows."
         )
         return
-    console.print(f"\nWhat the restatement after fix {one.fix_id} changed:", style="bold")
+    beside = ", with other changes of that version" if is_shared else ""
+    console.print(f"\nWhat the restatement after fix {one.fix_id} changed{beside}:", style="bold")
     shown = [
         {**vars(e), "period": f"{e.as_of_date} {e.period_kind}", "before": e.told[0], "after": e.told[1]}
         for e in changed[:SHOWN_EFFECTS]

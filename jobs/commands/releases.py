@@ -50,6 +50,7 @@ def releases(
     the_bank = open_bank(bank)
     with the_bank.ledger.begin() as db:
         wait = [w for w in deciding.waiting(db, the_bank.catalog) if day is None or w.business_date == day_of(day)]
+        under_way = [run for run in days.open_runs(db) if day is None or run.from_date <= day_of(day) <= run.to_date]
         rows = ledger_releases.listing(db, day=day_of(day) if day else None)
         since = days.closed_since(db, the_bank.catalog, day_of(day)) if day else None
     if since and not as_json:
@@ -58,7 +59,7 @@ def releases(
             style="bold",
         )
     if waiting:
-        _show_waiting(wait, the_bank.catalog.profile.clock, as_json=as_json)
+        _show_waiting(wait, the_bank.catalog.profile.clock, under_way, as_json=as_json)
         return
     shown = rows if as_json else [{**r._mapping, "lanes": f"{r.received_units}/{r.expected_units}"} for r in rows]
     show(
@@ -76,17 +77,23 @@ def releases(
     )
     if wait and not as_json:
         console.print("\nTo be told:", style="bold")
-        _show_waiting(wait, the_bank.catalog.profile.clock, as_json=False)
+        _show_waiting(wait, the_bank.catalog.profile.clock, [], as_json=False)
 
 
-def _show_waiting(wait: Sequence[deciding.Waiting], clock: Clock, *, as_json: bool) -> None:
+def _show_waiting(
+    wait: Sequence[deciding.Waiting], clock: Clock, under_way: Sequence[Row[Any]], *, as_json: bool
+) -> None:
+    """`under_way`: runs that are being built or asked for; what they take waits no more, and is not told yet."""
     if as_json:
         show(wait, [], as_json=True)
         return
     shown = [vars(w) | {"feeds": ", ".join(w.feeds), "causes": ", ".join(w.causes)} for w in wait]
     columns = ["business_date", "deliveries", "causes", "since", "feeds"]
+    for run in under_way:
+        state = "is being built" if run.state == "running" else "is asked for, and begins soon"
+        console.print(f"{run.run_key} {state} ({run.cause}).", highlight=False, markup=False, soft_wrap=True)
     show(
-        shown, columns, as_json=False, clock=clock, move=["feeds", "since"], below=lambda row: [f"waits for: {row['why']}"], empty="No day waits to be told."
+        shown, columns, as_json=False, clock=clock, move=["feeds", "since"], below=lambda row: [f"waits for: {row['why']}"], empty="No other day waits to be told." if under_way else "No day waits to be told."
     )  # fmt: skip
 
 

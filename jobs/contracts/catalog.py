@@ -54,6 +54,13 @@ class Catalog:
         """Bronze tables whose rows replace rows of this one."""
         return [t for t in self.layer("bronze") if t.corrects == table.table]
 
+    def built_from(self, table: str) -> set[str]:
+        """Silver and gold tables that rows of this one can reach: it conforms to them, or they read one that it reaches."""
+        reached = {table, *self.tables[table].conforms}
+        while more := {t.table for t in self.tables.values() if reached & set(t.reads)} - reached:
+            reached |= more
+        return reached - {table}
+
     def resolve(self, value: Any) -> Any:
         """`$name` -> the reference list's values; anything else as it is."""
         if isinstance(value, str) and value.startswith("$") and value[1:] in self.references:

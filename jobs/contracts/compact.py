@@ -67,6 +67,8 @@ def _conform(target: str, conform: Mapping[str, Any]) -> list[str]:
                 f"    {block}:",
                 *[f"      {name}: {flow(expression)}" for name, expression in conform[block].items()],
             ]
+    if why := conform.get("changesMoney"):
+        lines.insert(1, f"    changesMoney: {flow(why)}")
     return lines
 
 

@@ -31,7 +31,9 @@ def with_draft(catalog: Catalog, path: Path) -> tuple[Catalog, Table]:
 def table_named(catalog: Catalog, name: str) -> Table:
     """Raises ContractError for a table that the bank does not have."""
     if name not in catalog.tables:
-        raise _wrong(catalog.root, f"{catalog.profile.profile} has no table {name}", nearest(name, catalog.tables))
+        same = [table for table in catalog.tables if table.partition(".")[2] == name]
+        remedy = f"Did you mean {' or '.join(same)}?" if same else nearest(name, catalog.tables)
+        raise _wrong(catalog.root, f"{catalog.profile.profile} has no table {name}", remedy)
     return catalog.tables[name]
 
 
@@ -102,4 +104,4 @@ def _must_be_there(path: Path) -> None:
 
 
 def _wrong(path: Path, found: str, remedy: str) -> ContractError:
-    return ContractError([Mistake(path, 1, found, remedy)])
+    return ContractError([Mistake(path, 0 if path.is_dir() else 1, found, remedy)])

@@ -10,7 +10,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Mistake:
-    """One thing that is wrong in one file. `line` counts from 1."""
+    """One thing that is wrong in one file. `line` counts from 1; 0 of a folder, or where no line says it."""
 
     file: Path
     line: int
@@ -18,7 +18,8 @@ class Mistake:
     remedy: str
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.found}. {self.remedy}"
+        where = f"{self.file}:{self.line}" if self.line else str(self.file)
+        return f"{where}: {self.found}. {self.remedy}"
 
 
 class ContractError(Exception):

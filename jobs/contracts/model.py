@@ -38,6 +38,12 @@ class Conform(Strict):
 
     columns: dict[str, str]
     where: dict[str, str] = Field(default_factory=dict)
+    changes_money: str | None = Field(
+        None,
+        alias="changesMoney",
+        min_length=1,
+        description="why the rows tell another amount than came (`fees are sent negative`): without it the gate warns where they do",
+    )
 
 
 class Reconciles(Strict):

@@ -46,6 +46,14 @@ TABLE_EXTRAS = (
     "reconciles",
     "primaryKey",
 )
+# How a table is read right by whoever reads it in the lake (docs/lake.md).
+COUNTS = "Rows that count have __verdict = 'accepted'; the others were rejected, are copies or were kept out, and stay for people to look at (`ledgerlake quarantine`)."
+USAGE = {
+    "bronze": f"{COUNTS} Of a delivery that was judged again or replaced the table has former batches too: only those that the ledger calls live count "
+    "(deliveries.live_batch = __batch). Rows of the delivery __canary are planted to test the gate, are rejected, and are nobody's. `ledgerlake rows` shows only what counts.",
+    "silver": f"{COUNTS} Read the Delta version that the day's release names (release_tables.delta_version). `ledgerlake rows` shows only what counts.",
+    "gold": f"{COUNTS} Read the Delta version that the day's release names (release_tables.delta_version), or the mart, which has only what counts.",
+}
 COLUMN_EXTRAS = ("unit", "enum", "references", "identifies", "derive", "parse", "from", "freeText", "width", "text")
 LOGICAL = {
     "string": "string",
@@ -118,7 +126,7 @@ def to_odcs(table: Table) -> dict[str, Any]:
         "name": table.table,
         "version": table.version,
         "status": "active",
-        "description": {"purpose": " ".join(table.description.split())},
+        "description": {"purpose": " ".join(table.description.split()), "usage": USAGE[table.layer]},
         "schema": [described],
         "team": {
             "members": [{"username": table.owner, "role": "owner"}, {"username": table.steward, "role": "steward"}]

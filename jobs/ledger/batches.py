@@ -113,7 +113,7 @@ def record_gate(
         "result": result,
         "docs_path": docs_path,
         "run_id": run_id,
-        "evaluated_at": datetime.now(UTC),
+        "evaluated_at": clock.now(db),
     }
     db.execute(
         insert(GateResult).values(**values).on_conflict_do_update(index_elements=["batch_id", "subject"], set_=values)
@@ -132,7 +132,7 @@ def record_balance(
     is_balanced: bool,
 ) -> None:
     """`parts`: name -> {rows, money as text}; names accepted, rejected, duplicate, superseded, erased,
-    filtered:<rule>, conformed."""
+    filtered:<rule>, conformed (its rows are among the others')."""
     values = {
         "batch_id": batch_id,
         "table_name": table,

@@ -234,6 +234,12 @@ def any_open_run(db: Connection) -> Row[Any] | None:
     return db.execute(query.limit(1)).one_or_none()
 
 
+def open_runs(db: Connection) -> list[Row[Any]]:
+    """All runs that are asked for or under way, the oldest date first."""
+    query = select(*DayRun.__table__.columns).where(DayRun.state.in_(OPEN_STATES))
+    return list(db.execute(query.order_by(DayRun.from_date, DayRun.version)))
+
+
 def open_run(db: Connection, first: date, last: date) -> Row[Any] | None:
     """A run of these dates, or of some of them, that is asked for or under way."""
     query = select(*DayRun.__table__.columns).where(

@@ -26,7 +26,7 @@ from jobs.contracts import Catalog
 from jobs.contracts.source import Source
 from jobs.ledger import clock, days, deciding, deliveries, sightings, silence
 from jobs.ledger.batches import agrees_with
-from jobs.ledger.models import LIVE_STATES, REPLACED, Case, Delivery, DeliveryEvent
+from jobs.ledger.models import LIVE_STATES, NOT_ACCEPTED, REPLACED, Case, Delivery, DeliveryEvent
 
 Word = Literal["expected", "arrived", "late", "held", "kept_out", "refused", "missing", "closed", "silent"]
 BAD_WORDS: tuple[Word, ...] = ("missing", "refused", "silent")
@@ -292,8 +292,19 @@ def _told_of(answer: Row[Any] | None, rows: Sequence[Row[Any]], wanted: int = 1)
         "is_live": is_live,
         "state": answer.state,
         "delivery_id": answer.delivery_id,
-        "reason": answer.reason,
+        "reason": _beside(answer, {row.seq for row in rows if row.state in LIVE_STATES} - {answer.seq}),
     }
+
+
+def _beside(answer: Row[Any], live: set[int]) -> str | None:
+    """Why a file does not count; where others of its lane do, that none of them takes its place, for that has the same batch number."""
+    if answer.state not in NOT_ACCEPTED or not live:
+        return answer.reason  # type: ignore[no-any-return]
+    others = ", ".join(map(str, sorted(live)))
+    return (
+        f"{(answer.reason or answer.state).rstrip('.')}. It is batch {answer.seq}, and only a file of that number takes its place; "
+        f"of this lane {'batches' if len(live) > 1 else 'batch'} {others} {'count' if len(live) > 1 else 'counts'}"
+    )
 
 
 def told(catalog: Catalog, lane: LaneStatus) -> str:
@@ -335,6 +346,9 @@ def minutes(number: int | None) -> str:
     return " ".join(parts[:2]) or "0 minutes"
 
 
+OPEN = "open"  # the standing of a day of which no run was ever asked for
+
+
 @dataclass(frozen=True)
 class DayBoard:
     """A day with all its lanes. `standing`: open, being built, provisional v1, final v2, ...; `calendar`: what the bank's calendar says of it; `not_told`: why its newest
@@ -350,6 +364,11 @@ class DayBoard:
     @property
     def owed(self) -> list[LaneStatus]:
         return [lane for lane in self.lanes if lane.is_owed]
+
+    @property
+    def is_awaited(self) -> bool:
+        """Nothing of it was asked for or told: it starts when it is complete, or at `close_by`."""
+        return self.standing == OPEN
 
     @property
     def required(self) -> list[LaneStatus]:
@@ -385,7 +404,7 @@ def boards(db: Connection, catalog: Catalog, last: date, number: int = 1) -> lis
 def standing(db: Connection, day: date) -> str:
     """Where a business day stands, in the words of its releases."""
     made, run = days.newest_release(db, day), days.open_run(db, day, day)
-    told = f"{made.kind} v{made.version}" if made else "history" if days.is_history(db, day) else "open"
+    told = f"{made.kind} v{made.version}" if made else "history" if days.is_history(db, day) else OPEN
     told += ", no change" if made and made.is_no_change else ""
     if run is not None:
         return f"{told}, v{run.version} {'is being built' if run.state == 'running' else 'asked for'}"

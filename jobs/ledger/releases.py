@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Any
 
 from sqlalchemy import Connection, Row, select, true, update
@@ -100,7 +100,7 @@ def set_report(db: Connection, release_id: int, path: str) -> None:
 
 
 def set_published(db: Connection, release_id: int) -> None:
-    db.execute(update(Release).where(Release.release_id == release_id).values(mart_published_at=datetime.now(UTC)))
+    db.execute(update(Release).where(Release.release_id == release_id).values(mart_published_at=clock.now(db)))
 
 
 def newest_days(db: Connection, count: int) -> list[date]:

@@ -9,6 +9,9 @@ from typing import Any
 
 from jobs.quality.metrics import PARTS
 
+# The part that says in how many rows, and by how much less, other amounts are told than came; its rows are counted where they went.
+CONFORMED = "conformed"
+
 
 @dataclass(frozen=True)
 class Balance:
@@ -30,14 +33,14 @@ class Balance:
     ) -> Balance:
         """`by_sources`: count the rows that came in through each row's sources (silver), not the rows that stand there.
 
-        `filtered:<name>` -> [rows, money] among the metrics are rows that a named rule kept out before the write, `conformed` is money that a feed's contract
-        tells otherwise than it came (without its sign, in another unit).
+        `filtered:<name>` -> [rows, money] among the metrics are rows that a named rule kept out before the write, `conformed` is in how many rows a feed's
+        contract tells another amount than came (without its sign, in another unit), and by how much less.
         `corrected_money`: by how much people changed amounts of these rows at the quarantine bench.
         """
         unit = "in" if by_sources else "rows"
         parts = {p: (int(metrics.get(f"{p}_{unit}") or 0), _money(metrics.get(f"{p}_money"))) for p in PARTS}
         parts |= {
-            k: (int(v[0]), _money(v[1])) for k, v in metrics.items() if k.startswith("filtered:") or k == "conformed"
+            k: (int(v[0]), _money(v[1])) for k, v in metrics.items() if k.startswith("filtered:") or k == CONFORMED
         }
         if corrected_money:
             parts["corrected"] = (0, -corrected_money)
@@ -51,7 +54,7 @@ class Balance:
 
     @property
     def rows(self) -> int:
-        return sum(rows for rows, _ in self.parts.values())
+        return sum(rows for name, (rows, _) in self.parts.items() if name != CONFORMED)
 
     @property
     def money(self) -> Decimal:
@@ -64,7 +67,11 @@ class Balance:
     def sentence(self) -> str:
         """What came in and where it went; when they differ, by how much."""
         has_money = self.received_money is not None
-        went = [self._part(name, *part, has_money) for name, part in self.parts.items() if any(part)]
+        went = [
+            self._part(name, *part, has_money) for name, part in self.parts.items() if any(part) and name != CONFORMED
+        ]
+        if any(changed := self.parts.get(CONFORMED, (0, Decimal(0)))):
+            went.append(_changed(*changed))
         said = f"Received {self._part('', self.received_rows, self.received_money, has_money).strip()}; "
         if self.is_balanced:
             return f"{said}all accounted for: {', '.join(went) or 'nothing'}."
@@ -89,6 +96,12 @@ class Balance:
             "parts": parts,
             "is_balanced": self.is_balanced,
         }
+
+
+def _changed(rows: int, less: Decimal) -> str:
+    """`rows`: 0 in balances that were kept before they were counted."""
+    in_rows = f" in {rows:,} {'row' if rows == 1 else 'rows'}" if rows else ""
+    return f"money changed by conforming: {-less:+,.2f}{in_rows}"
 
 
 def _money(value: Any) -> Decimal:

@@ -78,10 +78,10 @@ def _view() -> DefaultJinjaPageView:
     return DefaultJinjaPageView()
 
 
-def index(folder: Path, entries: Iterable[tuple[datetime, str, str, str, Path]]) -> Path:
-    """`index.html` of the folder: the given results (evaluated at, table, subject, outcome, page), newest first."""
+def index(folder: Path, entries: Iterable[tuple[str, str, str, str, Path]]) -> Path:
+    """`index.html` of the folder: the given results (evaluated at by the bank's clock, table, subject, outcome, page), newest first."""
     rows = "".join(
-        f"<tr><td>{at:%Y-%m-%d %H:%M}</td><td>{html.escape(table)}</td><td>{html.escape(subject)}</td>"
+        f"<tr><td>{at}</td><td>{html.escape(table)}</td><td>{html.escape(subject)}</td>"
         f"<td>{html.escape(outcome)}</td><td><a href='{quote(page.name)}'>result</a></td></tr>"
         for at, table, subject, outcome, page in sorted(entries, key=lambda entry: entry[0], reverse=True)
     )

@@ -13,7 +13,7 @@ from typing import Any
 
 from jobs.contracts import Rule, Table
 from jobs.quality.casting import MALFORMED, unreadable
-from jobs.quality.metrics import OF_NOTHING, readable, statistic
+from jobs.quality.metrics import FIRST_MALFORMED, OF_NOTHING, readable, statistic
 from jobs.quality.sentences import REMEDY, reason_sentence, sentence
 from jobs.quality.usual import with_bounds
 
@@ -61,8 +61,16 @@ def said_of(failed: Sequence[Mapping[str, Any]]) -> str:
     return " ".join(f["sentence"] for f in sorted(serious, key=lambda f: -RANK[f["on_fail"]])) or "All rules hold."
 
 
-def evaluate(table: Table, rules: Sequence[Rule], metrics: Mapping[str, Any], *, subject: str) -> Gate:
-    """Judge every declared rule. Rows that a quarantine rule caught are parted already and do not change the outcome.
+def evaluate(
+    table: Table,
+    rules: Sequence[Rule],
+    metrics: Mapping[str, Any],
+    *,
+    subject: str,
+    beside: Sequence[dict[str, Any]] = (),
+) -> Gate:
+    """Judge every declared rule. Rows that a quarantine rule caught are parted already and do not change the outcome. `beside`: what was found beside the rules,
+    in their form (jobs/conform.py: undeclared).
 
     Raises GateError when a rule could not be judged or there is none, so that a gate that ran fewer rules than declared
     never passes.
@@ -78,8 +86,9 @@ def evaluate(table: Table, rules: Sequence[Rule], metrics: Mapping[str, Any], *,
     rules = with_bounds(rules, None)
     results = [_judged(table, rule, metrics) for rule in rules]
     broken = [rule for rule, result in zip(rules, results, strict=True) if not result.success]
-    failed = [_failure(table, rule, metrics) for rule in broken] + _unread(table, metrics)
-    outcome = max((r.on_fail for r in broken if r.on_fail != "quarantine"), key=RANK.__getitem__, default="pass")
+    failed = [_failure(table, rule, metrics) for rule in broken] + _unread(table, metrics) + list(beside)
+    said = [r.on_fail for r in broken if r.on_fail != "quarantine"] + [str(one["on_fail"]) for one in beside]
+    outcome = max(said, key=RANK.__getitem__, default="pass")
     held = len(rules) - len(broken)
     suite = ExpectationSuiteValidationResult(
         success=not broken,
@@ -211,8 +220,10 @@ def _unread(table: Table, metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
     if table.layer == "bronze":
         named.append((MALFORMED, MALFORMED, []))
     counted = [(reason, columns, int(metrics.get(metric) or 0)) for reason, metric, columns in named]
+    first = metrics.get(FIRST_MALFORMED)
+    because = {MALFORMED: f", {'the first, ' if int(metrics.get(MALFORMED) or 0) > 1 else ''}{first}" if first else ""}
     return [
-        _entry(table, reason, "quarantine", columns, rows, None, reason, _breaking(rows))
+        _entry(table, reason, "quarantine", columns, rows, None, reason, _breaking(rows) + because.get(reason, ""))
         for reason, columns, rows in counted
         if rows
     ]

@@ -36,6 +36,8 @@ _SQL = {
     "present": "count({})",
 }
 LEDGER_MONEY = "decimal(38, 6)"
+# The metric that says which record was the first that could not be read, and why.
+FIRST_MALFORMED = f"first_{MALFORMED}"
 # Without a value where there is no row.
 OF_NOTHING = {"sum", "mean", "min", "max"}
 
@@ -166,6 +168,16 @@ def _grouped(
     listed = ", ".join([*groups, *(f"{sql} as {quoted(name)}" for name, sql in aggregates.items())])
     found = engine.execute(f"select {listed} from {rows}{grouped}").fetchall()
     return {row[: len(by)]: dict(zip(aggregates, row[len(by) :], strict=True)) for row in found}
+
+
+def first_malformed(files: Sequence[str], *, batch: int) -> dict[str, str]:
+    """Delivery -> the first record of a bronze batch that could not be read: its line, and what the format's reader said."""
+    if not files:
+        return {}
+    of = f"{parquet(files)} where __batch = {int(batch)} and list_contains(__reasons, '{MALFORMED}')"
+    first = "arg_min('line ' || __line || ': ' || __raw['__malformed'], __line)"
+    with duckdb.connect() as engine:
+        return dict(engine.execute(f"select __delivery_id, {first} from {of} group by 1").fetchall())
 
 
 def distinct(files: Sequence[str], sql: str, *, batch: int, by: str, zone: str = "UTC") -> dict[str, list[Any]]:

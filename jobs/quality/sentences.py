@@ -32,7 +32,7 @@ def reason_sentence(table: Table, reason: str) -> str:
             written = f", written as {column.parse}" if column.parse else ""
             return f"{name} must be a {column.type}{written}"
     if reason == MALFORMED:
-        return "the line must split into the fields of the contract"
+        return "each record must be one that the source's format can read"
     return f"kept out by the rule {reason}"
 
 

@@ -24,7 +24,7 @@ from jobs.quarantine.cases import (
     table_of,
     whole_line,
 )
-from jobs.quarantine.outcome import Effect, effects, restatements
+from jobs.quarantine.outcome import Effect, effects, restatements, shares
 from jobs.quarantine.proposals import (
     approve,
     decline,
@@ -66,6 +66,7 @@ __all__ = [
     "rule_of",
     "said",
     "samples",
+    "shares",
     "shown_change",
     "table_of",
     "whole_line",

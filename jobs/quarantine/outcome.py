@@ -12,6 +12,7 @@ from jobs.bank import Bank
 from jobs.ledger import fixes
 from jobs.ledger.models import DayRun, DeliveryDate, Release
 
+FIGURES = "gold.kpi_values"
 MOST_DECIMALS = 10
 
 
@@ -66,10 +67,36 @@ def restatements(db: Connection, fix: Row[Any]) -> list[Row[Any]]:
 
 
 def effects(bank: Bank, fix: Row[Any]) -> list[Effect]:
-    """Figures that the restatements after a fix changed, the bank's own first. What else was restated with it is among them."""
+    """Figures that the restatements after a fix changed, the bank's own first. What else was restated with it is among them (`shares`). None of a table whose
+    rows reach no figure."""
     with bank.ledger.begin() as db:
+        if FIGURES not in bank.catalog.built_from(fixes.get_case(db, fix.case_id).table_name):
+            return []
         made = restatements(db, fix)
     return [effect for release in made for effect in _changed(bank, release)]
+
+
+def shares(db: Connection, fix: Row[Any]) -> bool:
+    """Whether a restatement after the fix had other deliveries, or other batches of them, than the fix's own that the release before it did not have."""
+    own = {replay.delivery_id for replay in fixes.replays(db, [fix.fix_id])}
+    return any(
+        delivery not in own
+        for release in restatements(db, fix)
+        for delivery in (key.split("/")[0] for key in _parts_changed(db, release))
+    )
+
+
+def _parts_changed(db: Connection, release: Row[Any]) -> set[str]:
+    """`delivery/batch` of what a release was built from and the one before it of the same dates was not, and the other way about."""
+    runs = (
+        select(DayRun.deliveries)
+        .join(Release, DayRun.run_key == Release.run_key)
+        .where(Release.from_date <= release.to_date, Release.to_date >= release.from_date, Release.release_id <= release.release_id)
+        .order_by(Release.release_id.desc())
+        .limit(2)
+    )  # fmt: skip
+    of, before = (set(keys or ()) for keys in db.execute(runs).scalars())
+    return of ^ before
 
 
 CELL = (
@@ -89,8 +116,7 @@ def _changed(bank: Bank, release: Row[Any]) -> list[Effect]:
     """Cells of a release whose figure differs from the statement before."""
     import duckdb
 
-    table = "gold.kpi_values"
-    new = bank.lake.dataset(table, within={"release_id": (release.run_key, release.run_key)}).to_table()
+    new = bank.lake.dataset(FIGURES, within={"release_id": (release.run_key, release.run_key)}).to_table()
     with duckdb.connect() as engine:
         engine.register("new", new)
         (bounds,) = engine.execute(
@@ -98,7 +124,7 @@ def _changed(bank: Bank, release: Row[Any]) -> list[Effect]:
         ).fetchall()
         if bounds[0] is None:
             return []
-        engine.register("every", bank.lake.dataset(table, within={"as_of_date": bounds}).to_table())
+        engine.register("every", bank.lake.dataset(FIGURES, within={"as_of_date": bounds}).to_table())
         same = " and ".join(f"b.{column} is not distinct from n.{column}" for column in CELL)
         statement = "kpi_id, period_kind, as_of_date"
         told = ", ".join(f"coalesce(n.{c}, b.{c}) as {c}" for c in CELL)

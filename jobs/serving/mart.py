@@ -23,6 +23,7 @@ from psycopg.types.json import Jsonb
 from sqlalchemy import Connection, select, update
 
 from jobs.contracts.catalog import Catalog
+from jobs.ledger import clock
 from jobs.ledger.database import Ledger
 from jobs.ledger.models import Release, ReleaseTable
 from jobs.serving.bi import ensure_reader, reader_role
@@ -94,7 +95,7 @@ def publish(
                 ),
                 (release_id, address, part.from_date, part.to_date, rows[address]),
             )
-        db.execute(update(Release).where(Release.release_id == release_id).values(mart_published_at=datetime.now(UTC)))
+        db.execute(update(Release).where(Release.release_id == release_id).values(mart_published_at=clock.now(db)))
         return Published(release_id, is_new=True, rows=rows)
 
 

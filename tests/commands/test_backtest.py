@@ -260,8 +260,26 @@ def test_a_column_that_the_lake_has_not_yet_is_no_null(filled: Filled, ledgerlak
 
 
 def test_the_results_are_still_what_gates_alone_says(bank: TinyBank, ledgerlake: Command) -> None:
-    for words in ((), ("bronze.payments",), ("--last", "5"), ("results", "bronze.payments")):
-        assert ledgerlake("gates", *words) == Said(0, "No gate has spoken yet.\n", "")
+    for words, of in (
+        ((), ""),
+        (("bronze.payments",), " of bronze.payments"),
+        (("--last", "5"), ""),
+        (("results", "bronze.payments"), " of bronze.payments"),
+    ):
+        assert ledgerlake("gates", *words) == Said(0, f"No gate{of} has spoken yet.\n", "")
+
+
+def test_that_no_gate_had_an_outcome_is_said(bank: TinyBank, ledgerlake: Command) -> None:
+    assert ledgerlake("gates", "--outcome", "stop").out == "No gate has said stop.\n"
+    assert (
+        ledgerlake("gates", "bronze.payments", "--outcome", "stop").out == "No gate of bronze.payments has said stop.\n"
+    )
+
+
+def test_a_table_without_its_layer_is_nearly_named(bank: TinyBank, ledgerlake: Command) -> None:
+    said = ledgerlake("gates", "suggest", "payments", width=1000)
+    assert said.status != 0
+    assert "expectations: tiny has no table payments. Did you mean bronze.payments?" in said.err
 
 
 def test_of_a_table_with_history_what_each_day_told_is_judged(filled: Filled, ledgerlake: Command) -> None:

@@ -10,12 +10,12 @@ from pathlib import Path
 from sqlalchemy import select
 
 from jobs.bank import open_bank
-from jobs.ledger import batches
+from jobs.ledger import batches, releases
 from jobs.ledger.models import GateResult
 from jobs.quality.balance import Balance
 from tests.commands.conftest import Said
 from tests.commands.test_tables import HISTORY, full
-from tests.ledger.conftest import TinyBank
+from tests.ledger.conftest import DAY, TinyBank
 
 __all__ = ["full"]
 
@@ -61,3 +61,19 @@ def test_what_came_in_and_where_it_went_stands_below_the_result(
         [told] = [json.loads(line)["balance"] for line in ledgerlake("gates", "--json").out.splitlines()]
         assert (told["received_rows"], told["is_balanced"]) == (received, not filtered)
         assert told["parts"]["rejected"] == {"rows": 2, "money": "-1.50"}
+
+
+def test_times_are_those_of_the_bank_s_clock(running: TinyBank, ledgerlake: Callable[..., Said]) -> None:
+    """A demo's clock stands at its own day; all that people see of a day stands at that time."""
+    running.clock(DAY, "21:15")
+    running.whole_day()
+    [key] = running.decide()
+    made = running.release(key)
+    with running.ledger.begin() as db:
+        batch = batches.start(db, "silver.movements", key, "r")
+        batches.record_gate(
+            db, batch_id=batch.batch_id, table="silver.movements", subject=key, outcome="pass", rules_run=1, failed=[], result={}, docs_path=None, run_id="r"
+        )  # fmt: skip
+        releases.set_published(db, made)
+    assert f"{DAY} 21:15" in ledgerlake("gates", width=200).out
+    assert ledgerlake("releases", width=300).out.count(f"{DAY} 21:15") == 2  # released, and in the mart

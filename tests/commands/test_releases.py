@@ -106,6 +106,17 @@ def test_a_first_day_that_a_gate_stopped_is_asked_for_again_under_its_own_cause(
     assert ledgerlake("releases", "--waiting").out.strip() == "No day waits to be told."
 
 
+def test_a_day_that_is_being_built_is_said_among_those_that_wait(running: TinyBank, ledgerlake: Command) -> None:
+    running.whole_day()
+    [key] = running.decide()
+    said = ledgerlake("releases", "--waiting", width=200).out
+    assert f"{key} is asked for, and begins soon (complete)." in said
+    running.start(key)
+    said = ledgerlake("releases", "--waiting", width=200).out
+    assert said == f"{key} is being built (complete).\nNo other day waits to be told.\n"
+    assert ledgerlake("releases", "2026-01-01", "--waiting").out == "No day waits to be told.\n"
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

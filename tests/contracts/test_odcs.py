@@ -10,7 +10,7 @@ import yaml
 from jobs.contracts import ContractError, Table, load, odcs, profiles
 from jobs.contracts.reading import typed
 from jobs.contracts.yaml_file import read_yaml
-from tests.contracts.house import build
+from tests.contracts.house import build, change
 
 
 def read_table(path: Path, text: str) -> Table:
@@ -40,6 +40,8 @@ def exported(tmp_path: Path) -> Path:
 def test_an_export_says_in_the_standards_words_what_the_standard_has_words_for(tmp_path: Path) -> None:
     document = yaml.safe_load(exported(tmp_path).read_text(encoding="utf-8"))
     assert document["apiVersion"] == "v3.1.0"
+    assert "__verdict = 'accepted'" in document["description"]["usage"]
+    assert "__canary" in document["description"]["usage"]
     [table] = document["schema"]
     assert (table["physicalName"], table["dataGranularityDescription"]) == ("bronze.payments", "one payment")
     key, _, amount = table["properties"]
@@ -153,3 +155,16 @@ def test_a_table_without_a_contract_is_named(tmp_path: Path) -> None:
     catalog = load("tiny", build(tmp_path / "house"))
     with pytest.raises(ContractError, match=r"there is no contract of silver\.nothing\. Known: bronze\.clicks"):
         odcs.export(catalog, tmp_path, ["silver.nothing"])
+
+
+def test_why_a_feed_changes_money_comes_back(tmp_path: Path) -> None:
+    root = build(tmp_path / "house")
+    change(
+        root,
+        "bronze/payments.yaml",
+        "  silver.movements:\n",
+        "  silver.movements:\n    changesMoney: fees are sent negative\n",
+    )
+    [path] = odcs.export(load("tiny", root), tmp_path, ["bronze.payments"])
+    back = read_table(tmp_path / "back.yaml", odcs.import_(path, "bronze"))
+    assert back.conforms["silver.movements"].changes_money == "fees are sent negative"

@@ -324,10 +324,23 @@ class TestWhatIsOwed:
         )  # fmt: skip
 
 
+def test_a_file_that_is_mended_under_another_number_says_why_the_lane_is_refused_still(running: TinyBank) -> None:
+    refused = running.claim(PAYMENTS, "b02", DAY, seq=1)
+    refuse(running, refused)
+    running.arrives(PAYMENTS, "b02", DAY, seq=2)
+    assert (lane(running).word, lane(running).reason) == (
+        "refused",
+        "the trailer says 3, the file has 2. It is batch 1, and only a file of that number takes its place; of this lane batch 2 counts",
+    )
+    running.arrives(PAYMENTS, "b02", DAY, seq=1)
+    assert lane(running).word == "arrived"
+
+
 class TestDay:
     def test_coverage_names_what_is_missing(self, running: TinyBank) -> None:
         """C10, F23."""
         assert (board(running).coverage, board(running).standing) == ("0 of 3", "open")
+        assert board(running).is_awaited
         running.arrives(PAYMENTS, "b01", DAY)
         running.arrives("rates", "HO", DAY)
         running.clock(DAY, "23:50")
@@ -346,6 +359,7 @@ class TestDay:
         [v1] = running.decide()
         running.stops(v1)
         assert board(running).standing == "open, v1 stopped"
+        assert not board(running).is_awaited, "when it was to start at the latest is past"
         assert str(board(running).not_told).startswith(f"{v1} stopped: the gate of silver.payments said stop.")
         running.arrives("payments", "b01", DAY)
         [v2] = running.decide()

@@ -14,9 +14,9 @@ from jobs.arrival.totals import sum_of
 from jobs.quality.balance import Balance
 from jobs.quality.casting import cast
 from jobs.quality.gate import evaluate
-from jobs.quality.metrics import nothing
+from jobs.quality.metrics import FIRST_MALFORMED, first_malformed, measure, nothing
 from jobs.quality.verdicts import judge, row_hash
-from tests.quality.tools import ZONE, measured, rows_of, table_of
+from tests.quality.tools import ZONE, measured, rows_of, table_of, written
 
 POSITIVE = {
     "id": "positive",
@@ -62,7 +62,8 @@ def test_each_row_is_counted_once_and_each_cause_by_itself(spark: SparkSession, 
         {"id": "c", "amount": "lots"},
         {"id": None, "amount": None, "__malformed": "1 field, 2 expected"},
     ]
-    found = measured(tmp_path, judged(spark, table, rows), table, table.all_rules)
+    files = written(tmp_path, judged(spark, table, rows))
+    [found] = measure(files, table, table.all_rules, batch=1)
     wanted = {
         "accepted_rows": 1, "accepted_money": Decimal(1), "duplicate_rows": 1, "duplicate_money": Decimal(1),
         "rejected_rows": 4, "rejected_money": Decimal(-5), "filtered_rows": 0, "broken__positive": 2,
@@ -70,8 +71,14 @@ def test_each_row_is_counted_once_and_each_cause_by_itself(spark: SparkSession, 
         "unreadable__amount": 1, "malformed_line": 1, "broken__primary_key_unique": 0,
     }  # fmt: skip
     assert {name: found[name] for name in wanted} == wanted
-    causes = {f["rule"]: f["unexpected"] for f in evaluate(table, table.all_rules, found, subject="d1").failed}
+    named = found | {FIRST_MALFORMED: first_malformed(files, batch=1)["d1"]}
+    failed = evaluate(table, table.all_rules, named, subject="d1").failed
+    causes = {f["rule"]: f["unexpected"] for f in failed}
     assert causes == {"id_required": 1, "positive": 2, "amount_unreadable": 1, "malformed_line": 1}
+    [told] = [f["sentence"] for f in failed if f["rule"] == "malformed_line"]
+    assert told.startswith(
+        f"{table.table}: each record must be one that the source's format can read; 1 row breaks it, line 6: 1 field, 2 expected. "
+    )
 
 
 def test_nothing_has_the_names_of_something(spark: SparkSession, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,9 +14,11 @@ from sqlalchemy import insert, update
 from jobs import quarantine as bench
 from jobs import upkeep
 from jobs.bank import open_bank
+from jobs.contracts import Catalog
+from jobs.contracts import load as contracts
 from jobs.ledger import batches, clock, days, deliveries, fixes
 from jobs.ledger.models import DayRun, Delivery, Release
-from jobs.quarantine import NotAllowed
+from jobs.quarantine import NotAllowed, outcome
 from jobs.quarantine.cases import hidden
 from tests.ledger.conftest import DAY, TinyBank, at
 from tests.quarantine.conftest import ANNA, BERND, Command, case_of, load, send
@@ -45,7 +48,36 @@ def test_the_first_release_that_was_built_with_a_fix_is_found(tiny: TinyBank) ->
             )
             made = {name: run[name] for name in ("run_key", "from_date", "to_date", "version", "cause")}
             db.execute(insert(Release).values(**made, **empty, kind="final", run_id="r", released_at=at(DAY, "23:00")))
-        assert [r.run_key for r in bench.restatements(db, fixes.get(db, fix))] == [f"{DAY}|v2"]
+        found = fixes.get(db, fix)
+        assert [r.run_key for r in bench.restatements(db, found)] == [f"{DAY}|v2"]
+        assert bench.shares(db, found)  # D9 came into the day with it
+        alone = update(DayRun).where(DayRun.run_key == f"{DAY}|v2").values(deliveries=[f"{delivery}/{batch}"])
+        db.execute(alone)
+        assert not bench.shares(db, found)
+
+
+def test_a_fix_of_a_feed_that_nothing_is_built_from_is_credited_with_no_figure() -> None:
+    demo = contracts("demo")
+    assert outcome.FIGURES not in demo.built_from("bronze.market_rates")
+    assert {"silver.transactions", outcome.FIGURES} <= demo.built_from("bronze.core_transactions")
+    assert outcome.FIGURES in demo.built_from("bronze.core_corrections")
+
+
+def test_figures_of_a_fix_are_asked_for_where_its_rows_reach_them(
+    tiny: TinyBank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tiny bank has no figures: what a day's release changed was not changed by its payments, however many figures that are."""
+    send("p1|X|1.00|6200001|")
+    opened = open_bank("tiny")
+    fix = bench.propose_code(opened, case_of("direction_known").case_id, "X", "credit", "r", ANNA)
+    released = SimpleNamespace(run_key=f"{DAY}|v2")
+    monkeypatch.setattr(outcome, "restatements", lambda *_: [released])
+    monkeypatch.setattr(outcome, "_changed", lambda *_: ["70 figures"])
+    with tiny.ledger.begin() as db:
+        row = fixes.get(db, fix)
+    assert bench.effects(opened, row) == []
+    monkeypatch.setattr(Catalog, "built_from", lambda *_: {outcome.FIGURES})
+    assert bench.effects(opened, row) == ["70 figures"]
 
 
 def test_rows_of_a_case_are_shown_without_identifiers(tiny: TinyBank, ledgerlake: Command) -> None:

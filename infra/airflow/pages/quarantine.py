@@ -68,9 +68,11 @@ def _case(request: Request, visitor: Visitor, case_id: int, wrong: str | None = 
     listed = bench.list_of(table, found.cause) if table else None
     codes = bench.codes_of(bank, found) if listed else []
     effects = {one.fix_id: bench.effects(bank, one) for one in made if one.state in ("done", "failed")}
+    with bank.ledger.begin() as db:
+        shared = {one.fix_id for one in made if effects.get(one.fix_id) and bench.shares(db, one)}
     return page(
         request, "quarantine_case.html.j2", visitor, 409 if wrong else 200, title=f"Case {case_id}", case=found, age=age, fixes=made, replays=replays,
-        samples=bench.samples(bank, found), codes=codes, unnamed=[one.code for one in codes if case_id in one.cases], table=table, effects=effects, wrong=wrong,
+        samples=bench.samples(bank, found), codes=codes, unnamed=[one.code for one in codes if case_id in one.cases], table=table, effects=effects, shared=shared, wrong=wrong,
         meanings=sorted(set(bank.catalog.references[listed[1]].map.values())) if listed else [], possible=bench.kinds(bank, found), news=bench.changed_since(bank, found), said=partial(bench.said, bank), clock=bank.catalog.profile.clock,
         most=SHOWN_EFFECTS, rule_columns=bench.rule_columns(table, found.cause) if table else [], whole_line=bench.whole_line(table) if table else "",
         refresh=_refresh(visitor, found, made, wrong),
