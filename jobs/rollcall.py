@@ -9,8 +9,9 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from jobs import alerts
+from jobs.arrival import reach
 from jobs.arrival import sightings as inbox_sightings
-from jobs.arrival.inbox import InboxUnavailable, inbox_of
+from jobs.arrival.inbox import InboxUnavailable, inbox_of, unreachable
 from jobs.arrival.slices import take_due
 from jobs.bank import Bank, open_bank
 from jobs.contracts import Catalog
@@ -57,11 +58,18 @@ def call(profile: str, run_id: str) -> dict[str, list[Any]]:
 
 
 def _look(bank: Bank) -> list[dict[str, Any]] | None:
-    """What lies in the inbox and cannot be taken; None where it cannot be looked at, which landing says."""
+    """What lies in the inbox and cannot be taken; None where it cannot be looked at. People are told what cannot be seen of it, and what can again."""
     try:
-        return inbox_sightings.sightings(bank.catalog, inbox_of(bank.catalog, lambda: bank.ledger))
-    except InboxUnavailable:
+        inbox = inbox_of(bank.catalog, lambda: bank.ledger)
+        there = inbox.look()
+    except InboxUnavailable as away:
+        with bank.ledger.begin() as db:
+            reach.say_unreachable(db, away.unreachable)
         return None
+    with bank.ledger.begin() as db:
+        reach.say_unreachable(db, unreachable(inbox))
+        reach.end_settled(db, None if unreachable(inbox) else {arrived.uri for arrived in there})
+    return inbox_sightings.sightings(bank.catalog, inbox, there)
 
 
 def watched_days(db: Connection, catalog: Catalog) -> list[date]:

@@ -89,12 +89,10 @@ def say_down(ledger: Ledger, source: Source, why: str) -> None:
     log.warning("source_down", feed=source.feed, reason=why)
     message = f"{why} Owner: {source.owner}."
     with ledger.begin() as db:
-        now, key = clock.now(db), f"{DOWN}|{source.feed}"
         open_now = _open_alerts(db, source)
         if any(alert.message == message for alert in open_now):
             return
-        keys = (f"{key}|{now.date()}", f"{key}|{now.date()}|{now:%H}")
-        if any(batches.alert(db, one, DOWN, message) for one in keys):
+        if batches.alert_anew(db, f"{DOWN}|{source.feed}", DOWN, message):
             for former in open_now:  # the new one takes its place
                 batches.end_alert(db, former.alert_key, None)
 

@@ -234,6 +234,12 @@ def alert(db: Connection, key: str, kind: str, message: str) -> bool:
     return db.execute(row.on_conflict_do_nothing().returning(Alert.alert_key)).scalar_one_or_none() is not None
 
 
+def alert_anew(db: Connection, key: str, kind: str, message: str) -> bool:
+    """Say what may have been said, and have ended, before: once a day, and when it comes back, once an hour at most. True when it was said."""
+    now = clock.now(db)
+    return any(alert(db, one, kind, message) for one in (f"{key}|{now.date()}", f"{key}|{now.date()}|{now:%H}"))
+
+
 def close_alerts(db: Connection, kind: str, beginning: str) -> None:
     """What was said needs nobody any more. `beginning`: of the alerts' keys."""
     told = update(Alert).where(Alert.kind == kind, Alert.alert_key.startswith(beginning), Alert.closed_at.is_(None))

@@ -136,7 +136,7 @@ def test_a_folder_that_the_server_does_not_give_us_waits_and_nothing_else_for_it
         locked.chmod(0o755)
         shutil.rmtree(server.inbox / "movements" / "b03")
     assert [(one.entity, one.state) for one in here.land()] == [("b02", "verified")]
-    assert here.inbox.unreachable == []
+    assert here.inbox.unreachable == {}
 
 
 def test_what_we_may_not_take_away_is_told_and_holds_nothing_else_up(bank: Bank, server: Server) -> None:
