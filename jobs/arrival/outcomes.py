@@ -135,7 +135,7 @@ class Outcomes:
         for name, kind in intake.in_clear.items():
             message = (
                 f"The column {name} of {delivery.feed} looks like {kind} in clear, first in {where}: its contract does not say that it names a person, so it is stored as it came. "
-                f"Write `identifies: {kind}` in expectations/bronze/{delivery.feed}.yaml, and treat what was stored as an incident. Owner: {source.owner}."
+                f"Write `identifies: {kind}` in expectations/bronze/{delivery.feed}.yaml, and treat what was stored as an incident (docs/quarantine.md, An identifier that was stored in clear). Owner: {source.owner}."
             )
             batches.alert(db, f"in_clear|{delivery.feed}|{name}", "in_clear", message)
 

@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, BinaryIO
+from typing import BinaryIO
 from zoneinfo import ZoneInfo
 
 import structlog
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from jobs.arrival.inbox import Arrived, claim_key
@@ -89,24 +89,13 @@ def say_down(ledger: Ledger, source: Source, why: str) -> None:
     log.warning("source_down", feed=source.feed, reason=why)
     message = f"{why} Owner: {source.owner}."
     with ledger.begin() as db:
-        open_now = _open_alerts(db, source)
-        if any(alert.message == message for alert in open_now):
-            return
-        if batches.alert_anew(db, f"{DOWN}|{source.feed}", DOWN, message):
-            for former in open_now:  # the new one takes its place
-                batches.end_alert(db, former.alert_key, None)
+        batches.alert_of_feed(db, DOWN, source.feed, message)
 
 
 def _end_alerts(db: Connection, source: Source) -> None:
     """The source was looked at and all that was taken of it is read: it answers."""
-    open_now = _open_alerts(db, source)
-    if open_now and not any(row.feed == source.feed for row in slices.waiting(db)):
-        for alert in open_now:
-            batches.end_alert(db, alert.alert_key, f"{source.feed}: the source answers again.")
-
-
-def _open_alerts(db: Connection, source: Source) -> list[Row[Any]]:
-    return [a for a in batches.alerts(db) if a.kind == DOWN and a.alert_key.split("|")[1] == source.feed]
+    if not any(row.feed == source.feed for row in slices.waiting(db)):
+        batches.end_of_feed(db, DOWN, source.feed, f"{source.feed}: the source answers again.")
 
 
 @dataclass

@@ -25,6 +25,8 @@ NOT_SHOWN = "not_shown"
 CALENDAR_ENDS = "calendar_ends"
 # The kind of alert of a stream that is silent; its key is the kind, the feed and when something came last (ISO 8601, or `never`), parted by `|`.
 SILENT = "silent"
+# The kind of alert of a feed whose verified deliveries do not come into bronze; its key is the kind, the feed and when it was told, parted by `|`.
+LOAD_FAILS = "load_fails"
 # A key that was asked for once; nobody is shown it.
 ONCE = "once"
 # The end of an alert is told as long as it is news, should a channel be down.
@@ -238,6 +240,30 @@ def alert_anew(db: Connection, key: str, kind: str, message: str) -> bool:
     """Say what may have been said, and have ended, before: once a day, and when it comes back, once an hour at most. True when it was said."""
     now = clock.now(db)
     return any(alert(db, one, kind, message) for one in (f"{key}|{now.date()}", f"{key}|{now.date()}|{now:%H}"))
+
+
+def open_of(db: Connection, kind: str, feed: str) -> list[Row[Any]]:
+    """The open alerts of a kind that speak of a feed: the second part of their keys."""
+    return [a for a in alerts(db) if a.kind == kind and a.alert_key.split("|")[1] == feed]
+
+
+def alert_of_feed(db: Connection, kind: str, feed: str, message: str) -> None:
+    """An alert of a feed until it is over (`end_of_feed`). Another reason, or another time, is told anew, once an hour at most."""
+    open_now = open_of(db, kind, feed)
+    if any(one.message == message for one in open_now) or not alert_anew(db, f"{kind}|{feed}", kind, message):
+        return
+    for former in open_now:  # the new one takes its place
+        end_alert(db, former.alert_key, None)
+
+
+def end_of_feed(db: Connection, kind: str, feed: str, end: str) -> None:
+    for one in open_of(db, kind, feed):
+        end_alert(db, one.alert_key, end)
+
+
+def failing_loads(db: Connection) -> dict[str, str]:
+    """Feed -> why what was verified of it does not come into bronze, as people were told."""
+    return {a.alert_key.split("|")[1]: a.message for a in alerts(db) if a.kind == LOAD_FAILS}
 
 
 def close_alerts(db: Connection, kind: str, beginning: str) -> None:
