@@ -46,7 +46,7 @@ def test_a_missing_index_would_be_found(fresh: Ledger) -> None:
 
 def test_the_sequences_are_there(fresh: Ledger) -> None:
     with fresh.begin() as db:
-        assert {"delivery_numbers", "wave_numbers"} <= set(inspect(db).get_sequence_names())
+        assert {"delivery_numbers", "wave_numbers", "alert_numbers"} <= set(inspect(db).get_sequence_names())
 
 
 def test_migrating_twice_changes_nothing(fresh: Ledger) -> None:
