@@ -14,9 +14,9 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from jobs.arrival.inbox import Arrived, claim_key
-from jobs.arrival.pulls import SourceDown, Span, puller
+from jobs.arrival.pulls import SourceDown, Span, address, puller
 from jobs.contracts.catalog import Catalog
-from jobs.contracts.source import PostgresTable, Source
+from jobs.contracts.source import PostgresTable, Source, Webhook
 from jobs.ledger import Ledger, LedgerUnavailable, batches, clock, deliveries, slices
 
 log = structlog.get_logger()
@@ -77,11 +77,25 @@ def _take(catalog: Catalog, ledger: Ledger, source: Source) -> int:
             for span in spans
         ]
         slices.note_asked(db, source.feed)
-        _end_alerts(db, source)
+        lacking = _lacks_secret(source)
+        if lacking is None:
+            _end_alerts(db, source)
         passed_over = {span.part: slices.settled_up_to(db, source.feed, span.part) for span in spans if span.is_empty}
     for part, position in passed_over.items():
         pulling.settled(part, position)
+    if lacking is not None:
+        say_down(ledger, source, lacking)
     return sum(one is not None and not span.is_empty for one, span in zip(taken, spans, strict=True))
+
+
+def _lacks_secret(source: Source) -> str | None:
+    """Why partners are turned away, though what they posted before is taken: nobody asks for their secret but they."""
+    if isinstance(source.pull, Webhook):
+        try:
+            address(source.pull.connection)
+        except SourceDown as why:
+            return f"{source.feed}: what partners post is turned away (503), for the secret that both know is not set. {why}"
+    return None
 
 
 def say_down(ledger: Ledger, source: Source, why: str) -> None:

@@ -176,6 +176,24 @@ def test_feeds_and_secrets_that_are_not_there(partner: Partner, monkeypatch: pyt
     assert partner.post({"event_id": "e1"}).status_code == 503
 
 
+def test_a_secret_that_is_not_set_is_told_until_it_is_and_what_was_kept_is_taken_all_the_same(
+    partner: Partner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert partner.post({"event_id": "e1"}).status_code == 202
+    monkeypatch.delenv("LEDGERLAKE_SOURCE_PARTNER")
+    assert partner.post({"event_id": "e2"}).status_code == 503
+    assert partner.fetched() == [["e1"]]
+    assert partner.fetched() == []
+    [told] = partner.alerts()
+    assert told.startswith("calls: what partners post is turned away (503)")
+    assert "Set LEDGERLAKE_SOURCE_PARTNER for the services and start them again" in told
+    monkeypatch.setenv("LEDGERLAKE_SOURCE_PARTNER", SECRET)
+    assert partner.post({"event_id": "e2"}).status_code == 202
+    assert partner.fetched() == [["e2"]]
+    assert partner.fetched() == []
+    assert partner.alerts() == []
+
+
 def test_many_at_once_are_all_there_once_and_no_slice_passes_one_over(partner: Partner) -> None:
     found: list[str] = []
     with ThreadPoolExecutor(8) as pool:
