@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from jobs import rollcall
 from jobs.arrival import reach, slices
+from jobs.arrival.inbox import Unremovable
 from jobs.commands.quarantine import me
 from jobs.ledger import batches
 from tests.commands.conftest import Said
@@ -94,3 +95,18 @@ def test_every_kind_that_is_said_to_end_by_itself_is_one() -> None:
         reach.INBOX_UNAVAILABLE,
         batches.LOAD_FAILS,
     } <= set(batches.ENDS_BY_ITSELF)
+
+
+def test_roll_call_ends_what_is_over_though_no_file_comes(running: TinyBank, ledgerlake: Command) -> None:
+    """Landing is woken by files alone."""
+    delivery = running.claim("payments", "b01", DAY)
+    with running.ledger.begin() as db:
+        reach.say_unreachable(db, {"sftp://bank@host/in": "The inbox sftp://bank@host/in does not answer."})
+        reach.say_not_read(db, delivery, "It cannot be read.")
+        reach.say_not_removed(db, delivery, Unremovable(f"inbox/{delivery}"))
+    assert len(ledgerlake("alerts", "--json").out.splitlines()) == 3
+    rollcall.call("tiny", "r")
+    assert ledgerlake("alerts").out == "No alert is open.\n"
+    told = ledgerlake("alerts", "--all").out
+    for end in ("sftp://bank@host/in can be read again.", "was read.", "is no longer in the inbox."):
+        assert end in told
