@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import reduce
 from typing import TYPE_CHECKING, Any
@@ -19,8 +19,10 @@ from jobs.bank import Bank, as_decided, open_bank
 from jobs.contracts import Rule, Table
 from jobs.contracts.model import DATE_IS, IN_REACH, TOO_EARLY, TOO_LATE, Reach
 from jobs.lake import room, session
+from jobs.lake.log import SchemaDiffers
 from jobs.lake.tables import Stamp
-from jobs.ledger import batches, days, deciding, deliveries, fixes
+from jobs.ledger import LedgerUnavailable, batches, clock, days, deciding, deliveries, fixes
+from jobs.privacy.free_text import masked
 from jobs.quality.repairs import Repairs
 from jobs.seams import seam
 
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 NO_MONEY = Decimal(0)
+# A feed that fails for longer than that is told: a server that starts again takes less.
+PATIENCE = timedelta(seconds=100)
 # Among whose equal values a uniqueness rule of bronze compares rows, and which of equal copies counts: the first by ORDER.
 UNIQUE_WITHIN, ORDER = ["__delivery_id", "__business_date"], ["__line"]
 
@@ -67,17 +71,46 @@ def land(profile: str, run_id: str, progress: Callable[[Landed], None] | None = 
 def load(profile: str, feed: str, wave: str, run_id: str) -> dict[str, int]:
     """Bronze and its gate for all verified deliveries of a feed, what an earlier run left unfinished included. Returns state -> deliveries.
 
-    Raises LedgerUnavailable, SparkUnavailable or DiskFull with one clear message; the next run goes on with the same batch.
+    Raises LedgerUnavailable, SparkUnavailable or DiskFull with one clear message; the next run goes on with the same batch. People are told of a feed that fails for long,
+    and at once of a table that is not as its contract says: no later try mends that.
     """
     bank = open_bank(profile)
     done: dict[str, int] = {}
-    with room():
-        for batch in _batches(bank, feed, wave, run_id):
-            for state in _load_batch(bank, feed, batch, run_id):
-                done[state] = done.get(state, 0) + 1
+    try:
+        with room():
+            for batch in _batches(bank, feed, wave, run_id):
+                for state in _load_batch(bank, feed, batch, run_id):
+                    done[state] = done.get(state, 0) + 1
+    except LedgerUnavailable:
+        raise
+    except Exception as error:
+        _say_failing(bank, feed, wave, error)
+        raise
+    with bank.ledger.begin() as db:
+        batches.end_of_feed(db, batches.LOAD_FAILS, feed, f"{feed}: what waited is loaded.")
     if not done:
         log.info("no_change", feed=feed, why="all that was verified is loaded")
     return done
+
+
+def _say_failing(bank: Bank, feed: str, wave: str, error: Exception) -> None:
+    """Tell people, until it is loaded, that what was verified of a feed does not come into bronze."""
+    with bank.ledger.begin() as db:
+        begun = batches.unfinished(db, f"bronze.{feed}")
+        since = batches.known_since(db, f"load_failed|{feed}|{begun[0].batch_id if begun else wave}")
+        if not isinstance(error, SchemaDiffers) and since > datetime.now(UTC) - PATIENCE:
+            return
+        waiting = len(deliveries.find(db, feed=feed, states=["verified"]))
+        told = (
+            str(error)
+            if isinstance(error, SchemaDiffers)
+            else f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"
+        )
+        message = (
+            f"{feed} is not loaded, {waiting} {'file waits' if waiting == 1 else 'files wait'}: {masked(told, bank.catalog.profile.today(clock.now(db)))} It is tried again by itself, "
+            f"and nothing is lost. Owner: {bank.catalog.sources[feed].owner}."
+        )
+        batches.alert_of_feed(db, batches.LOAD_FAILS, feed, message)
 
 
 def _batches(bank: Bank, feed: str, wave: str, run_id: str) -> list[Row[Any]]:

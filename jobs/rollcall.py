@@ -9,8 +9,11 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from jobs import alerts
+from jobs.arrival import reach
 from jobs.arrival import sightings as inbox_sightings
-from jobs.arrival.inbox import InboxUnavailable, inbox_of
+from jobs.arrival.in_clear import IN_CLEAR
+from jobs.arrival.inbox import InboxUnavailable, inbox_of, unreachable
+from jobs.arrival.outcomes import COLUMN_ADDED
 from jobs.arrival.slices import take_due
 from jobs.bank import Bank, open_bank
 from jobs.contracts import Catalog
@@ -50,6 +53,7 @@ def call(profile: str, run_id: str) -> dict[str, list[Any]]:
         say_silence(db, bank.catalog)
         end_overtaken(db)
         end_shown(db)
+        end_contracted(db, bank.catalog)
         asked = deciding.decide(db, bank.catalog)
         woken = {"feeds": _stranded_feeds(db) + _feeds_to_judge_again(db), "days": asked + _stranded_days(db, asked)}
     alerts.send(bank.ledger)
@@ -57,11 +61,18 @@ def call(profile: str, run_id: str) -> dict[str, list[Any]]:
 
 
 def _look(bank: Bank) -> list[dict[str, Any]] | None:
-    """What lies in the inbox and cannot be taken; None where it cannot be looked at, which landing says."""
+    """What lies in the inbox and cannot be taken; None where it cannot be looked at. People are told what cannot be seen of it, and what can again."""
     try:
-        return inbox_sightings.sightings(bank.catalog, inbox_of(bank.catalog, lambda: bank.ledger))
-    except InboxUnavailable:
+        inbox = inbox_of(bank.catalog, lambda: bank.ledger)
+        there = inbox.look()
+    except InboxUnavailable as away:
+        with bank.ledger.begin() as db:
+            reach.say_unreachable(db, away.unreachable)
         return None
+    with bank.ledger.begin() as db:
+        reach.say_unreachable(db, unreachable(inbox))
+        reach.end_settled(db, None if unreachable(inbox) else {arrived.uri for arrived in there})
+    return inbox_sightings.sightings(bank.catalog, inbox, there)
 
 
 def watched_days(db: Connection, catalog: Catalog) -> list[date]:
@@ -168,6 +179,25 @@ def end_shown(db: Connection) -> None:
             batches.end_alert(
                 db, alert.alert_key, f"Business day {run_key}: {shown} is shown, in the mart and its report."
             )
+
+
+def end_contracted(db: Connection, catalog: Catalog) -> None:
+    """End the alerts of columns of which a contract says by now what they asked for: that they name a person, or that they are there."""
+    for alert in batches.alerts(db):
+        if alert.kind not in (IN_CLEAR, COLUMN_ADDED):
+            continue
+        _, feed, name = alert.alert_key.split("|", 2)
+        table = catalog.tables.get(f"bronze.{feed}")
+        columns = table.columns if table else {}
+        column = columns.get(name)
+        if alert.kind == COLUMN_ADDED:
+            if name in {column.source or own for own, column in columns.items()}:
+                batches.end_alert(db, alert.alert_key, f"The contract of {feed} has the column {name} now.")
+        elif column is None:
+            batches.end_alert(db, alert.alert_key, f"The contract of {feed} has no column {name} any more.")
+        elif column.identifies or column.free_text:
+            end = f"The contract of {feed} says now what is in {name}: tokens are stored from now on. What was stored before stays as it came (docs/quarantine.md)."
+            batches.end_alert(db, alert.alert_key, end)
 
 
 def _alert_key(lane: LaneStatus) -> str | None:

@@ -53,12 +53,20 @@ class Change:
     in_place: bool
     tables: tuple[str, ...] = ()
     kpis: tuple[str, ...] = ()
+    is_tokened: bool = False  # a removed column of which the contract says now that it names a person
+
+    @property
+    def is_refused(self) -> bool:
+        """The contract asks for what is never done to a live table. A column that it no longer has asks for nothing."""
+        return not self.in_place and self.kind != "removed"
 
     def __str__(self) -> str:
         what = {
             "added": f"add {self.after}; rows of earlier builds hold null",
             "widened": f"widen {self.before} to {self.after} (the table is rewritten once)",
-            "removed": f"the contract no longer has it ({self.before})",
+            "removed": f"the contract no longer has it ({self.before})"
+            if not self.is_tokened
+            else f"the contract has tokens in place of it ({self.before})",
             "retyped": f"{self.before} cannot become {self.after} without loss",
             "statistics": f"keep statistics of {self.after} (now: {self.before or 'the default'})",
         }[self.kind]
@@ -76,6 +84,11 @@ class Change:
     @property
     def remedy(self) -> str:
         """What to do instead of a change that is not made in place."""
+        if self.is_tokened:
+            return (
+                "the column stays, and rows written from now on hold null in it. What was stored before stays in it as it came: "
+                "docs/quarantine.md says what to do (An identifier that was stored in clear)."
+            )
         if self.kind == "removed":
             return (
                 "the column stays, and rows written from now on hold null in it. "
@@ -121,6 +134,11 @@ def plan(bank: Bank) -> list[Change]:
     return changes
 
 
+def blocking(bank: Bank) -> list[Change]:
+    """Differences that keep a live table from being written, until they are applied or taken back."""
+    return [change for change in plan(bank) if change.kind in ("added", "widened", "retyped")]
+
+
 def _differences(catalog: Catalog, table: Table, declared: Table, live: DeltaTable) -> Iterator[Change]:
     """`table`: the declared one, or that of its judged states."""
     have = columns(live)
@@ -134,7 +152,8 @@ def _differences(catalog: Catalog, table: Table, declared: Table, live: DeltaTab
             yield Change("widened" if wider else "retyped", table.table, name, have[name], kind, wider, tables, kpis)
     for name, kind in have.items():
         if name not in want:
-            yield Change("removed", table.table, name, kind, None, False, tables, kpis)
+            is_tokened = name in declared.columns and bool(declared.columns[name].identifies)
+            yield Change("removed", table.table, name, kind, None, False, tables, kpis, is_tokened)
     kept, wanted = live.metadata().configuration.get(STATISTICS), ",".join(statistics_of(table))
     if kept != wanted:
         yield Change("statistics", table.table, None, kept, wanted, True)
@@ -174,7 +193,7 @@ def _stands_on(base: str) -> set[str]:
 
 def apply(bank: Bank, changes: Sequence[Change], spark: SparkSession | None = None) -> Iterator[str]:
     """Make the changes that can be made in place, one commit each; a line for every change, also for those that are
-    not made.
+    not made, and one that adds them up.
 
     Raises NotNow, before anything is changed, when a run writes or has left something unreleased.
     """
@@ -185,12 +204,16 @@ def apply(bank: Bank, changes: Sequence[Change], spark: SparkSession | None = No
             spark = spark or stack.enter_context(session())
         for change in changes:
             if not change.in_place:
-                yield f"Not done. {change}"
+                yield f"{'Not done' if change.is_refused else 'Left as it is'}. {change}"
                 continue
             assert spark is not None
             with bank.lake.alone(change.table):
                 _make(spark, bank.lake.path(change.table), change)
             yield f"Done. {change.name}: {change.kind}, now {change.after}."
+    to_do = [change.name for change in changes if change.is_refused or change.is_tokened]
+    if len(changes) > 1:
+        left = f" Left to a person: {', '.join(to_do)}." if to_do else " Nothing is left to do."
+        yield f"{len(wanted)} of {len(changes)} changes were made.{left}"
 
 
 def _is_written(db: Connection, table: str) -> bool:

@@ -369,3 +369,21 @@ def test_a_refused_file_keeps_its_word_on_the_board_of_a_silent_stream(running: 
     bank.clock(DAY, "12:00")
     assert words(bank) == [("app", "refused", "no JSON")]
     assert [one.split(" ")[0:3] for one in heard(bank)] == [["clicks", "of", "app"], ["clicks", "is", "silent:"]]
+
+
+def test_the_alert_of_a_column_ends_when_its_contract_says_what_it_asked_for(running: TinyBank) -> None:
+    columns = running.catalog.tables["bronze.payments"].columns
+    named = next(name for name, column in columns.items() if column.type == "string" and not column.identifies)
+    with running.ledger.begin() as db:
+        for kind, name in (("in_clear", named), ("column_added", named), ("in_clear", "gone"), ("column_added", "new")):
+            batches.alert(db, f"{kind}|payments|{name}", kind, f"{kind} {name}")
+        rollcall.end_contracted(db, running.catalog)
+    assert still_open(running) == [f"in_clear {named}", "column_added new"]
+    told = running.catalog.tables["bronze.payments"].model_copy(
+        update={"columns": columns | {named: columns[named].model_copy(update={"identifies": "phone"})}}
+    )
+    with running.ledger.begin() as db:
+        rollcall.end_contracted(
+            db, replace(running.catalog, tables={**running.catalog.tables, "bronze.payments": told})
+        )
+    assert still_open(running) == ["column_added new"]

@@ -71,12 +71,21 @@ def marked(mark: str) -> list[int]:
     ]
 
 
-def _environment_has(pid: int, wanted: bytes) -> bool:
+def environment(pid: int) -> dict[str, str]:
+    """The variables that a process was started with; none of one that is gone, or another user's."""
+    entries = (os.fsdecode(entry).partition("=") for entry in _environment(pid))
+    return {name: value for name, _, value in entries if name}
+
+
+def _environment(pid: int) -> list[bytes]:
     try:
-        environment = Path(f"/proc/{pid}/environ").read_bytes()
-    except (FileNotFoundError, ProcessLookupError, PermissionError):  # gone, or another user's
-        return False
-    return any(entry.startswith(wanted) for entry in environment.split(b"\0"))
+        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return []
+
+
+def _environment_has(pid: int, wanted: bytes) -> bool:
+    return any(entry.startswith(wanted) for entry in _environment(pid))
 
 
 def working_in(folder: Path) -> list[int]:

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,9 @@ from jobs.settings import settings as current_settings
 
 OPTIONAL = ("moto",)
 """Services that start only when they are named."""
+
+OF_ONE_COMMAND = ("LEDGERLAKE_PROFILE", processes.MARK)
+"""Variables in which a command may differ from the services: the bank it speaks of, the name of a service."""
 
 Progress = Callable[["ServiceStatus"], None]
 
@@ -178,6 +181,22 @@ def supervisor_pid(settings: Settings | None = None) -> int | None:
     if record is None or record["boot"] != boot() or not processes.is_running(record["pid"], record["started"]):
         return None
     return record["pid"]
+
+
+def settings_not_in_force(settings: Settings | None = None) -> list[str]:
+    """Names of the settings (LEDGERLAKE_*) of which the running services have another value than this process, or which only one of them has. Services inherit what the
+    supervisor was started with, at each restart too."""
+    settings = _installed(settings)
+    pid = supervisor_pid(settings)
+    started_with = processes.environment(pid) if pid is not None else {}
+    if not started_with:
+        return []  # nothing runs, or it is being started this moment
+    running, here = _own(started_with), _own(base_environment(settings))
+    return sorted(name for name in {*running, *here} if running.get(name) != here.get(name))
+
+
+def _own(environment: Mapping[str, str]) -> dict[str, str]:
+    return {n: v for n, v in environment.items() if n.startswith("LEDGERLAKE_") and n not in OF_ONE_COMMAND}
 
 
 def _state(settings: Settings) -> dict:

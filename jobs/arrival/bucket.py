@@ -205,7 +205,8 @@ def _one_clear_message(uri: str) -> Iterator[None]:
     except (ClientError, BotoCoreError) as error:
         raise InboxUnavailable(
             f"The inbox {uri} does not answer as it should: {error}. "
-            "Check its address, LEDGERLAKE_S3_ENDPOINT and your rights; what was sent waits there."
+            "Check its address, LEDGERLAKE_S3_ENDPOINT and your rights; what was sent waits there.",
+            uri,
         ) from error
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from jobs.arrival.errors import Refused
-from jobs.arrival.inbox import Arrived, Inbox, Signal
+from jobs.arrival.inbox import Arrived, Inbox, InboxUnavailable, Signal
 from jobs.arrival.naming import lane_of
 from jobs.contracts.catalog import Catalog
 
@@ -15,8 +15,12 @@ SETTLE_SECONDS = 20.0
 
 
 def waiting_count(catalog: Catalog, inbox: Inbox, settle_seconds: float = SETTLE_SECONDS) -> int:
-    """Files that `land` would take up now: their signal is there, or their source needs none."""
-    return sum(is_ready(catalog, arrived, settle_seconds) for arrived in inbox.look())
+    """Files that `land` would take up now: their signal is there, or their source needs none. None of an inbox that does not answer: roll-call says it."""
+    try:
+        there = inbox.look()
+    except InboxUnavailable:
+        return 0
+    return sum(is_ready(catalog, arrived, settle_seconds) for arrived in there)
 
 
 def is_ready(catalog: Catalog, arrived: Arrived, settle_seconds: float = SETTLE_SECONDS) -> bool:

@@ -32,12 +32,12 @@ class Folder:
     def __init__(self, root: Path | str):
         self.root = Path(root)
         self.signals_alone: list[str] = []
-        self.unreachable: list[str] = []  # folders below that the last look could not see, as messages
+        self.unreachable: dict[str, str] = {}  # folder below -> message, of those that the last look could not see
         self._places: dict[str, Path] = {}  # of files whose path cannot be kept as it is
 
     def waiting(self) -> list[Arrived]:
         self.root.mkdir(parents=True, exist_ok=True)
-        self.unreachable = []
+        self.unreachable = {}
         found = dict(self._walk(self.root, ""))
         signals, self.signals_alone = signals_of(found, lambda path: self._signal(path, found[path]))
         files = []
@@ -101,12 +101,11 @@ class Folder:
         except FileNotFoundError:
             return
         except OSError as error:
-            message = (
-                f"The inbox folder {shown(str(folder))} cannot be listed: {error.strerror}. Correct its rights or path."
-            )
+            where = shown(str(folder))
+            message = f"The inbox folder {where} cannot be listed: {error.strerror}. Correct its rights or path."
             if folder == self.root or not isinstance(error, PermissionError):
-                raise InboxUnavailable(message) from error
-            self.unreachable.append(message)
+                raise InboxUnavailable(message, where) from error
+            self.unreachable[where] = message
 
     def _place(self, path: str) -> Path:
         return self._places.get(path, self.root / path)

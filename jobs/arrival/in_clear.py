@@ -9,6 +9,7 @@ from jobs.arrival.records import Rows
 from jobs.contracts.model import Table
 from jobs.privacy.kinds import MOBILE, id_number
 
+IN_CLEAR = "in_clear"  # kind of the alert; its key is the kind, the feed and the column, parted by `|`
 LOOKED_AT = 200  # values of a column, of the first rows of a file
 FEWEST = 5
 SHARE = 0.8  # of them that look so; a number that only happens to fit is one in ten or fewer

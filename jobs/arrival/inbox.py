@@ -30,7 +30,11 @@ UNFINISHED_ENDS = (".tmp", ".part", ".filepart", ".uploading")
 
 
 class InboxUnavailable(Exception):
-    """The inbox cannot be listed or read; the message names it and the remedy."""
+    """The inbox cannot be listed or read; the message names it and the remedy. `unreachable`: place -> message, of each place that could not be seen."""
+
+    def __init__(self, message: str, where: str = ""):
+        super().__init__(message)
+        self.unreachable = {where: message}
 
 
 class Gone(Exception):
@@ -144,7 +148,7 @@ class Several:
     def __init__(self, *inboxes: Inbox):
         self._inboxes = inboxes
         self._whose: dict[str, Inbox] = {}
-        self.unreachable: list[str] = []  # what the last look could not see, as messages
+        self.unreachable: dict[str, str] = {}  # place -> message, of what the last look could not see
 
     @property
     def signals_alone(self) -> list[str]:
@@ -152,28 +156,31 @@ class Several:
 
     def waiting(self) -> list[Arrived]:
         """Raises InboxUnavailable when none of them answers."""
-        found: list[Arrived] = []
-        self.unreachable, away = [], 0
-        for inbox in self._inboxes:
-            try:
-                here = inbox.waiting()
-            except InboxUnavailable as error:
-                self.unreachable.append(str(error))
-                away += 1
-                continue
-            self.unreachable += getattr(inbox, "unreachable", [])  # a part of it
-            self._whose |= {arrived.uri: inbox for arrived in here}
-            found += here
+        found, away = self._seen(lambda inbox: inbox.waiting())
         if away == len(self._inboxes):
-            raise InboxUnavailable(" ".join(self.unreachable))
+            error = InboxUnavailable(" ".join(self.unreachable.values()))
+            error.unreachable = self.unreachable
+            raise error
         return sorted(found, key=lambda arrived: arrived.path)
 
     def look(self) -> list[Arrived]:
-        found = []
+        return self._seen(lambda inbox: inbox.look())[0]
+
+    def _seen(self, look: Callable[[Inbox], list[Arrived]]) -> tuple[list[Arrived], int]:
+        """What lies in those that answer, and how many do not."""
+        found: list[Arrived] = []
+        self.unreachable, away = {}, 0
         for inbox in self._inboxes:
-            with suppress(InboxUnavailable):  # landing says it
-                found += inbox.look()
-        return found
+            try:
+                here = look(inbox)
+            except InboxUnavailable as error:
+                self.unreachable |= error.unreachable
+                away += 1
+                continue
+            self.unreachable |= unreachable(inbox)  # a part of it
+            self._whose |= {arrived.uri: inbox for arrived in here}
+            found += here
+        return found, away
 
     def open(self, arrived: Arrived) -> BinaryIO:
         return self._whose[arrived.uri].open(arrived)
@@ -185,6 +192,12 @@ class Several:
         for inbox in self._inboxes:
             with suppress(InboxUnavailable):
                 inbox.acknowledge()
+
+
+def unreachable(inbox: Inbox) -> dict[str, str]:
+    """Place -> message, of what the last look at an inbox could not see; other places of it were seen."""
+    found: dict[str, str] = getattr(inbox, "unreachable", {})
+    return found
 
 
 def inbox_of(catalog: Catalog, ledger: Callable[[], Ledger]) -> Inbox:

@@ -19,7 +19,7 @@ import structlog
 from sqlalchemy import Connection, Row, text
 from sqlalchemy.exc import OperationalError
 
-from jobs.arrival import packed
+from jobs.arrival import packed, reach
 from jobs.arrival.doorbell import SETTLE_SECONDS, has_settled, is_ready
 from jobs.arrival.errors import Cut, Refused
 from jobs.arrival.forbidden import C3_COLUMN
@@ -28,12 +28,14 @@ from jobs.arrival.inbox import (
     Arrived,
     Gone,
     Inbox,
+    InboxUnavailable,
     Signal,
     Unreadable,
     Unremovable,
     claim_key,
     is_signal,
     named_in,
+    unreachable,
 )
 from jobs.arrival.intake import CLEAR, Intake, keep_unread, not_for_us, opened_copy, take_in
 from jobs.arrival.naming import UNKNOWN, Lane, lane_of
@@ -117,15 +119,20 @@ class _Landing:
         self.settle_seconds, self.keys, self.vault = settle_seconds, keys, vault
         self.outcomes = Outcomes(catalog, ledger, run_id)
         self.home = settings().bank(catalog.profile.profile)
+        self.lying_there: set[str] = set()  # uri of each file that lies in the inbox
 
     def all(self) -> Iterator[Landed]:
+        yield from self._all()
+        with self.ledger.begin() as db:
+            reach.end_settled(db, None if unreachable(self.inbox) else self.lying_there)
+
+    def _all(self) -> Iterator[Landed]:
         with self.ledger.begin() as db:
             begun = {row.delivery_id: row for row in deliveries.find(db, states=["arriving"])}
-        waiting = [a for a in self.inbox.waiting() if is_ready(self.catalog, a, self.settle_seconds)]
-        claimed = self._claim(waiting)
+        there = self._look()
+        claimed = self._claim([a for a in there if is_ready(self.catalog, a, self.settle_seconds)])
         self.inbox.acknowledge()
-        if unreachable := getattr(self.inbox, "unreachable", []):
-            self._say_unreachable(unreachable)
+        if unreachable(self.inbox):
             begun = {}  # what was begun may lie where we cannot look
         seam("after_claim")
         if not claimed and not begun:
@@ -144,6 +151,19 @@ class _Landing:
                     landed = self._vanished(delivery_id, row) if mine else None
                 if landed:
                     yield landed
+
+    def _look(self) -> list[Arrived]:
+        """All that lies in the inbox. People are told what cannot be seen of it, and what can again."""
+        try:
+            found = self.inbox.waiting()
+        except InboxUnavailable as away:
+            with self.ledger.begin() as db:
+                reach.say_unreachable(db, away.unreachable)
+            raise
+        with self.ledger.begin() as db:
+            reach.say_unreachable(db, unreachable(self.inbox))
+        self.lying_there = {arrived.uri for arrived in found}
+        return found
 
     # --- claims -------------------------------------------------------------------------------------------------------
 
@@ -247,9 +267,10 @@ class _Landing:
         try:
             self.inbox.remove(arrived, keep_signal=self._is_awaited(arrived))
         except Unremovable as stays:
-            log.warning("not_removed", delivery=delivery.delivery_id, reason=str(stays))
             with self.ledger.begin() as db:
-                batches.alert(db, f"not_removed|{delivery.delivery_id}", "not_removed", str(stays))
+                reach.say_not_removed(db, delivery.delivery_id, stays)
+        else:
+            self.lying_there.discard(arrived.uri)
 
     def _is_awaited(self, arrived: Arrived) -> bool:
         """Whether its signal speaks of a file that is still to come: one of a lane that waits for signals, which was not taken by this signal, nor came in an archive.
@@ -281,13 +302,6 @@ class _Landing:
                     return True
         return False
 
-    def _say_unreachable(self, messages: list[str]) -> None:
-        with self.ledger.begin() as db:
-            for message in messages:
-                log.warning("inbox_unavailable", reason=message)
-                where = message.split(": ")[0]  # why may be told otherwise at each look
-                batches.alert(db, f"inbox_unavailable|{where}|{clock.now(db).date()}", "inbox_unavailable", message)
-
     def _defect(self, delivery: Row[Any], error: Exception) -> Landed:
         why = f"{type(error).__name__}: {error}"
         log.exception("delivery_not_read", delivery=delivery.delivery_id, file=delivery.file_name)
@@ -299,7 +313,7 @@ class _Landing:
 
     def _not_read(self, delivery: Row[Any], message: str) -> Landed:
         with self.ledger.begin() as db:
-            batches.alert(db, f"not_read|{delivery.delivery_id}", "not_read", message)
+            reach.say_not_read(db, delivery.delivery_id, message)
         return landed_as(delivery, "arriving", reason=message)
 
     def _take(self, arrived: Arrived, delivery: Row[Any], opened: Opened) -> Landed | None:

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Row, text
 from jobs.arrival.drift import proposed
 from jobs.arrival.errors import Refused
 from jobs.arrival.forbidden import ForbiddenColumn
+from jobs.arrival.in_clear import IN_CLEAR
 from jobs.arrival.intake import Intake
 from jobs.arrival.notes import as_note
 from jobs.contracts.catalog import Catalog
@@ -135,9 +136,9 @@ class Outcomes:
         for name, kind in intake.in_clear.items():
             message = (
                 f"The column {name} of {delivery.feed} looks like {kind} in clear, first in {where}: its contract does not say that it names a person, so it is stored as it came. "
-                f"Write `identifies: {kind}` in expectations/bronze/{delivery.feed}.yaml, and treat what was stored as an incident. Owner: {source.owner}."
+                f"Write `identifies: {kind}` in expectations/bronze/{delivery.feed}.yaml, and treat what was stored as an incident (docs/quarantine.md, An identifier that was stored in clear). Owner: {source.owner}."
             )
-            batches.alert(db, f"in_clear|{delivery.feed}|{name}", "in_clear", message)
+            batches.alert(db, f"{IN_CLEAR}|{delivery.feed}|{name}", IN_CLEAR, message)
 
     def _duplicate(self, db: Connection, delivery: Row[Any], intake: Intake, twin: Row[Any]) -> Landed:
         what = STANDS.get(twin.state, "which is being taken in")

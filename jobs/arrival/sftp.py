@@ -62,11 +62,11 @@ class Sftp:
         self._lock = threading.RLock()  # one connection, and a doorbell that may look from another thread
         self._looked_at, self._seen = float("-inf"), list[Arrived]()
         self.signals_alone: list[str] = []
-        self.unreachable: list[str] = []  # folders below that the last look could not see, as messages
+        self.unreachable: dict[str, str] = {}  # folder below -> message, of those that the last look could not see
 
     def waiting(self) -> list[Arrived]:
         with self._session() as sftp:
-            self.unreachable = []
+            self.unreachable = {}
             found = dict(self._walk(sftp, self.root, ""))
             signals, self.signals_alone = signals_of(found, lambda path: self._signal(sftp, path))
             files = []
@@ -129,8 +129,9 @@ class Sftp:
         except PermissionError:
             if folder == self.root:
                 raise
-            self.unreachable.append(
-                f"The inbox folder {self.uri}/{prefix.rstrip('/')} cannot be listed: the server does not let us. What was sent there waits, and nothing else for it: have its rights corrected."
+            where = f"{self.uri}/{prefix.rstrip('/')}"
+            self.unreachable[where] = (
+                f"The inbox folder {where} cannot be listed: the server does not let us. What was sent there waits, and nothing else for it: have its rights corrected."
             )
             return
         for entry in entries:
@@ -183,7 +184,8 @@ class Sftp:
                 self.disconnect()
                 found = error.object[:40].hex(" ")
                 raise InboxUnavailable(
-                    f"The inbox {self.uri} cannot be listed: a file or folder there has the name {found}, which is no UTF-8. Have it renamed or taken away; what was sent waits there."
+                    f"The inbox {self.uri} cannot be listed: a file or folder there has the name {found}, which is no UTF-8. Have it renamed or taken away; what was sent waits there.",
+                    self.uri,
                 ) from error
             except (OSError, EOFError, paramiko.SSHException) as error:
                 self.disconnect()
@@ -196,7 +198,8 @@ class Sftp:
         if own.sftp_key is None or own.sftp_host_keys is None:
             raise InboxUnavailable(
                 f"The inbox {self.uri} needs a key to show and the server's host key. Set LEDGERLAKE_SFTP_KEY (a private key without passphrase) and "
-                "LEDGERLAKE_SFTP_HOST_KEYS (a known_hosts file that names the server)."
+                "LEDGERLAKE_SFTP_HOST_KEYS (a known_hosts file that names the server).",
+                self.uri,
             )
         client = paramiko.SSHClient()
         client.load_host_keys(str(own.sftp_host_keys))
@@ -214,7 +217,8 @@ class Sftp:
         why = str(error) or type(error).__name__
         return InboxUnavailable(
             f"The inbox {self.uri} does not answer as it should: {why}. Check the server, its rights, LEDGERLAKE_SFTP_KEY and "
-            "LEDGERLAKE_SFTP_HOST_KEYS; what was sent waits there."
+            "LEDGERLAKE_SFTP_HOST_KEYS; what was sent waits there.",
+            self.uri,
         )
 
     def disconnect(self) -> None:

@@ -8,15 +8,15 @@ from __future__ import annotations
 from typing import Any
 
 from jobs.arrival.errors import Refused
-from jobs.arrival.inbox import Inbox
+from jobs.arrival.inbox import Arrived, Inbox
 from jobs.arrival.naming import lane_of
 from jobs.contracts.catalog import Catalog
 from jobs.ledger.sightings import FILE_WITHOUT_SIGNAL, SIGNAL_WITHOUT_FILE
 
 
-def sightings(catalog: Catalog, inbox: Inbox) -> list[dict[str, Any]]:
-    """One for each such file of a lane that its name tells. Raises InboxUnavailable."""
-    waiting = inbox.look()
+def sightings(catalog: Catalog, inbox: Inbox, waiting: list[Arrived] | None = None) -> list[dict[str, Any]]:
+    """One for each such file of a lane that its name tells. `waiting`: what the inbox was just seen to hold; None: look. Raises InboxUnavailable."""
+    waiting = inbox.look() if waiting is None else waiting
     unannounced = [a.path for a in waiting if a.signal is None]
     found = [_sighting(catalog, path, FILE_WITHOUT_SIGNAL) for path in unannounced]
     found += [_sighting(catalog, path, SIGNAL_WITHOUT_FILE) for path in inbox.signals_alone]

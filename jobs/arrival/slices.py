@@ -6,17 +6,17 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, BinaryIO
+from typing import BinaryIO
 from zoneinfo import ZoneInfo
 
 import structlog
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from jobs.arrival.inbox import Arrived, claim_key
-from jobs.arrival.pulls import SourceDown, Span, puller
+from jobs.arrival.pulls import SourceDown, Span, address, puller
 from jobs.contracts.catalog import Catalog
-from jobs.contracts.source import PostgresTable, Source
+from jobs.contracts.source import PostgresTable, Source, Webhook
 from jobs.ledger import Ledger, LedgerUnavailable, batches, clock, deliveries, slices
 
 log = structlog.get_logger()
@@ -77,11 +77,25 @@ def _take(catalog: Catalog, ledger: Ledger, source: Source) -> int:
             for span in spans
         ]
         slices.note_asked(db, source.feed)
-        _end_alerts(db, source)
+        lacking = _lacks_secret(source)
+        if lacking is None:
+            _end_alerts(db, source)
         passed_over = {span.part: slices.settled_up_to(db, source.feed, span.part) for span in spans if span.is_empty}
     for part, position in passed_over.items():
         pulling.settled(part, position)
+    if lacking is not None:
+        say_down(ledger, source, lacking)
     return sum(one is not None and not span.is_empty for one, span in zip(taken, spans, strict=True))
+
+
+def _lacks_secret(source: Source) -> str | None:
+    """Why partners are turned away, though what they posted before is taken: nobody asks for their secret but they."""
+    if isinstance(source.pull, Webhook):
+        try:
+            address(source.pull.connection)
+        except SourceDown as why:
+            return f"{source.feed}: what partners post is turned away (503), for the secret that both know is not set. {why}"
+    return None
 
 
 def say_down(ledger: Ledger, source: Source, why: str) -> None:
@@ -89,26 +103,13 @@ def say_down(ledger: Ledger, source: Source, why: str) -> None:
     log.warning("source_down", feed=source.feed, reason=why)
     message = f"{why} Owner: {source.owner}."
     with ledger.begin() as db:
-        now, key = clock.now(db), f"{DOWN}|{source.feed}"
-        open_now = _open_alerts(db, source)
-        if any(alert.message == message for alert in open_now):
-            return
-        keys = (f"{key}|{now.date()}", f"{key}|{now.date()}|{now:%H}")
-        if any(batches.alert(db, one, DOWN, message) for one in keys):
-            for former in open_now:  # the new one takes its place
-                batches.end_alert(db, former.alert_key, None)
+        batches.alert_of_feed(db, DOWN, source.feed, message)
 
 
 def _end_alerts(db: Connection, source: Source) -> None:
     """The source was looked at and all that was taken of it is read: it answers."""
-    open_now = _open_alerts(db, source)
-    if open_now and not any(row.feed == source.feed for row in slices.waiting(db)):
-        for alert in open_now:
-            batches.end_alert(db, alert.alert_key, f"{source.feed}: the source answers again.")
-
-
-def _open_alerts(db: Connection, source: Source) -> list[Row[Any]]:
-    return [a for a in batches.alerts(db) if a.kind == DOWN and a.alert_key.split("|")[1] == source.feed]
+    if not any(row.feed == source.feed for row in slices.waiting(db)):
+        batches.end_of_feed(db, DOWN, source.feed, f"{source.feed}: the source answers again.")
 
 
 @dataclass

@@ -9,14 +9,17 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+from datetime import date
 from typing import Any, NamedTuple
 
 from jobs.arrival.forbidden import ForbiddenColumn, check_names
 from jobs.arrival.formats.json_lines import DEEPEST, is_deep
 from jobs.arrival.pulls import SourceDown, address
 from jobs.contracts.catalog import Catalog
+from jobs.contracts.model import Table
 from jobs.contracts.source import Source, Webhook
 from jobs.ledger import Ledger, batches, clock, posted
+from jobs.privacy.free_text import masked
 from jobs.privacy.keys import Keys
 from jobs.privacy.seal import seal_bytes
 
@@ -64,10 +67,20 @@ def receive(catalog: Catalog, ledger: Ledger, keys: Keys, feed: str, body: bytes
         # The id may say who somebody is: only a keyed form of it is kept.
         number, stands = posted.keep(db, feed, keys.party_id(feed, event_id), digest, seal_bytes(body, keys))
         if stands != digest:
-            message = f"{feed}: the id of the posted event {number} was posted again with other content, which was refused. Owner: {source.owner}."
+            named = _shown(event_id, catalog.bronze(feed), source.pull.event_id, catalog.profile.today(clock.now(db)))
+            message = (
+                f"{feed}: the event {named or f'number {number}'} was posted again under its id with other content, which was refused; the first one stands. Ask the partner which is right: "
+                f"another event needs an id of its own. `ledgerlake alerts close` when that is settled. Owner: {source.owner}."
+            )
             batches.alert(db, f"event_id_reused|{feed}|{number}", "event_id_reused", message)
             return Answer(409, "another event was posted under this id")
     return Answer(202, "kept")
+
+
+def _shown(event_id: str, table: Table, key: str, as_of: date) -> str | None:
+    """The id as people are told it, identifiers in it masked; None where the contract says that it names a person."""
+    column = next((c for name, c in table.columns.items() if (c.source or name) == key), None)
+    return None if column and (column.identifies or column.free_text) else masked(event_id, as_of)
 
 
 def _event_id(body: bytes, key: str) -> str:

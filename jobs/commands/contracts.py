@@ -24,7 +24,7 @@ app = typer.Typer(
 
 @app.command(epilog="Example: ledgerlake contracts check")
 def check(bank: Annotated[str | None, typer.Option("--bank", "-b", help="Only this bank.")] = None) -> None:
-    """Check every contract, source, KPI and reference list. Each mistake is named with file, line and remedy. A calendar that ends within a month (by the real date) is told too, and is no mistake."""
+    """Check every contract, source, KPI and reference list. Each mistake is named with file, line and remedy. A calendar that ends within a month (by the real date) and a live table that waits for `contracts apply` are told too, and are no mistakes."""
     told: list[Mistake] = []
     ending: list[str] = []
     for profile in [bank] if bank else profiles():
@@ -43,8 +43,23 @@ def check(bank: Annotated[str | None, typer.Option("--bank", "-b", help="Only th
                 if end.told not in ending:
                     console.print(end.told, style="yellow", highlight=False, markup=False, soft_wrap=True)
                 ending.append(end.told)
+            _say_unapplied(profile)
     if told:
         raise typer.Exit(1)
+
+
+def _say_unapplied(profile: str) -> None:
+    """Contracts that are right, and live tables that do not follow them yet: nothing can be written there."""
+    if not (settings().bank(profile) / "lake").is_dir():
+        return
+    from jobs import schema_change
+
+    if waiting := sorted({change.table for change in schema_change.blocking(open_bank(profile))}):
+        console.print(
+            f"{profile}: the live tables {', '.join(waiting)} are not as their contracts say, and what comes for them waits. "
+            "`ledgerlake contracts plan` lists the differences, `ledgerlake contracts apply` brings the tables to their contracts.",
+            style="yellow", highlight=False, markup=False, soft_wrap=True,
+        )  # fmt: skip
 
 
 @app.command(epilog="Example: ledgerlake contracts schema")

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
-from sqlalchemy import select
+from sqlalchemy import Connection, Row, select
 
 from jobs.arrival.naming import UNKNOWN
 from jobs.arrival.notes import added_up
 from jobs.bank import open_bank
 from jobs.commands.output import Bad, BankOption, JsonOption, console, day_of, show, show_one
 from jobs.contracts.errors import nearest
-from jobs.ledger import clock, deliveries, slices
+from jobs.ledger import batches, clock, deliveries, slices
 from jobs.ledger.models import DeliveryEvent
 
 COLUMNS = ["delivery_id", "feed", "entity", "business_date", "state", "received_rows", "accepted_rows", "rejected_rows", "duplicate_rows", "received_money"]  # fmt: skip
@@ -90,11 +91,11 @@ def files(
             ).all()
             if not events:
                 raise Bad(f"There is no delivery {delivery}. `ledgerlake files` lists them.", 2)
-            found = deliveries.get(db, delivery)
+            found = _with_why(db, [deliveries.get(db, delivery)])[0]
             if as_json:
                 show([found], [], as_json=True)
             else:
-                show_one(found._asdict(), ONE)
+                show_one(found, ONE)
             show(
                 events,
                 ["at", "state", "run_id"],
@@ -104,8 +105,11 @@ def files(
                 below=lambda event: [event["note"]],
             )
             return
-        rows = deliveries.find(
-            db, feed=feed, business_date=day_of(day) if day else None, entity=entity, states=state or ()
+        rows = _with_why(
+            db,
+            deliveries.find(
+                db, feed=feed, business_date=day_of(day) if day else None, entity=entity, states=state or ()
+            ),
         )
     show(
         rows,
@@ -116,5 +120,14 @@ def files(
         below=lambda row: [row["reason"]],
         empty="No delivery answers to that.",
     )
-    if any(row.state == "refused" for row in rows):
+    if any(row["state"] == "refused" for row in rows):
         raise typer.Exit(1)
+
+
+def _with_why(db: Connection, rows: Sequence[Row[Any]]) -> list[dict[str, Any]]:
+    """Deliveries, those that wait for a load that fails with why."""
+    failing = batches.failing_loads(db)
+    return [
+        row._asdict() | ({"reason": failing[row.feed]} if row.state == "verified" and row.feed in failing else {})
+        for row in rows
+    ]

@@ -13,7 +13,7 @@ from jobs.bank import open_bank
 from jobs.commands.output import Bad, BankOption, JsonOption, console, day_of, show
 from jobs.contracts import Catalog
 from jobs.contracts.errors import nearest
-from jobs.ledger import clock, silence
+from jobs.ledger import batches, clock, silence
 from jobs.ledger import lanes as roll_call
 from jobs.ledger.lanes import BAD_WORDS, DayBoard, LaneStatus, minutes
 
@@ -57,6 +57,7 @@ def lanes(
         chosen = {b.day: [lane for lane in b.lanes if _is_asked_for(lane, feed, entity)] for b in boards}
         events = roll_call.history(db, feed, entity, last) if feed and entity and days == 1 else None
         silent = [stream for stream in silence.streams(db, the_bank.catalog) if stream.is_silent]
+        failing = batches.failing_loads(db)
         ending = the_bank.catalog.ending_calendars(the_bank.catalog.profile.today(clock.now(db)))
     every = [lane for one in chosen.values() for lane in one]
     if entity and not every:
@@ -83,6 +84,9 @@ def lanes(
                     markup=False,
                     soft_wrap=True,
                 )
+        for one_feed, why in failing.items():
+            if feed in (None, one_feed):
+                console.print(why, style="red", highlight=False, markup=False, soft_wrap=True)
         for end in ending:
             console.print(end.told, style="yellow", highlight=False, markup=False, soft_wrap=True)
     if any(lane.word in BAD_WORDS for lane in every):

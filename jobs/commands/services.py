@@ -32,6 +32,7 @@ def up(
     """Start the local services (PostgreSQL, Spark Connect, Airflow) and wait until all are healthy. Harmless when they are up."""
     if only:
         services.up(only, progress=said)
+        _say_other_settings()
     else:
         start_all()
 
@@ -55,6 +56,18 @@ def start_all(owner: int | None = None) -> None:
         demo_crm.create(settings())
     services.up(progress=said, owner=owner)
     console.print(f"All services healthy after {time.monotonic() - began:.1f} s.")
+    _say_other_settings()
+
+
+def _say_other_settings() -> None:
+    """Settings are read when the services start: what was set since is not in force."""
+    if other := services.settings_not_in_force():
+        running = ", ".join(entry.name for entry in services.status() if entry.pid is not None)
+        console.print(
+            f"Not in force: {', '.join(other)}. The services ran already ({running}) and were started with other values, or without them. To have those of this shell: "
+            "`ledgerlake down`, then `ledgerlake up`; nothing that arrived is lost meanwhile.",
+            style="yellow", highlight=False, markup=False, soft_wrap=True,
+        )  # fmt: skip
 
 
 def said(entry: services.ServiceStatus) -> None:

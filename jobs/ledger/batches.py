@@ -9,13 +9,15 @@ from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Sequence as DbSequence
 from sqlalchemy import insert as plain_insert
 from sqlalchemy.dialects.postgresql import insert
 
 from jobs.ledger import clock
 from jobs.ledger.locks import lock
-from jobs.ledger.models import LIVE_STATES, Alert, AlertSent, Balance, Batch, Case, Delivery, Fix, GateResult
+from jobs.ledger.models import LIVE_STATES, Alert, AlertSent, Balance, Base, Batch, Case, Delivery, Fix, GateResult
 
+NUMBERS = DbSequence("alert_numbers", metadata=Base.metadata)
 OPEN_STATES = ("started", "written")
 # The kind of alert of a run that came to no release; its key is `day|` and the run's.
 DAY_STOPPED = "day_stopped"
@@ -25,6 +27,14 @@ NOT_SHOWN = "not_shown"
 CALENDAR_ENDS = "calendar_ends"
 # The kind of alert of a stream that is silent; its key is the kind, the feed and when something came last (ISO 8601, or `never`), parted by `|`.
 SILENT = "silent"
+# The kind of alert of a feed whose verified deliveries do not come into bronze; its key is the kind, the feed and when it was told, parted by `|`.
+LOAD_FAILS = "load_fails"
+# Kind of alerts that end by themselves -> when. What is not here a person looks at and closes.
+ENDS_BY_ITSELF = {
+    "missing": "its file comes", "refused": "another file takes the place of the refused one", "held": "it is let in or replaced", "not_read": "the file is read",
+    "not_removed": "the file is gone from the inbox", "inbox_unavailable": "the inbox can be read again", "source_down": "the source answers again", LOAD_FAILS: "what waits is loaded",
+    SILENT: "something comes", CALENDAR_ENDS: "the calendar goes on", DAY_STOPPED: "a later version of its day is released", NOT_SHOWN: "the release is in the mart and has its report",
+}  # fmt: skip
 # A key that was asked for once; nobody is shown it.
 ONCE = "once"
 # The end of an alert is told as long as it is news, should a channel be down.
@@ -230,8 +240,41 @@ def settle_case(db: Connection, case_id: int, note: str) -> None:
 
 def alert(db: Connection, key: str, kind: str, message: str) -> bool:
     """Say something once. True when it was not said before."""
-    row = insert(Alert).values(alert_key=key, kind=kind, message=message, raised_at=clock.now(db))
+    if db.execute(select(Alert.alert_key).where(Alert.alert_key == key)).first():
+        return False  # asked first: each insert takes a number
+    values = {"alert_key": key, "kind": kind, "message": message, "raised_at": clock.now(db)}
+    row = insert(Alert).values(**values, number=NUMBERS.next_value())
     return db.execute(row.on_conflict_do_nothing().returning(Alert.alert_key)).scalar_one_or_none() is not None
+
+
+def alert_anew(db: Connection, key: str, kind: str, message: str) -> bool:
+    """Say what may have been said, and have ended, before: once a day, and when it comes back, once an hour at most. True when it was said."""
+    now = clock.now(db)
+    return any(alert(db, one, kind, message) for one in (f"{key}|{now.date()}", f"{key}|{now.date()}|{now:%H}"))
+
+
+def open_of(db: Connection, kind: str, feed: str) -> list[Row[Any]]:
+    """The open alerts of a kind that speak of a feed: the second part of their keys."""
+    return [a for a in alerts(db) if a.kind == kind and a.alert_key.split("|")[1] == feed]
+
+
+def alert_of_feed(db: Connection, kind: str, feed: str, message: str) -> None:
+    """An alert of a feed until it is over (`end_of_feed`). Another reason, or another time, is told anew, once an hour at most."""
+    open_now = open_of(db, kind, feed)
+    if any(one.message == message for one in open_now) or not alert_anew(db, f"{kind}|{feed}", kind, message):
+        return
+    for former in open_now:  # the new one takes its place
+        end_alert(db, former.alert_key, None)
+
+
+def end_of_feed(db: Connection, kind: str, feed: str, end: str) -> None:
+    for one in open_of(db, kind, feed):
+        end_alert(db, one.alert_key, end)
+
+
+def failing_loads(db: Connection) -> dict[str, str]:
+    """Feed -> why what was verified of it does not come into bronze, as people were told."""
+    return {a.alert_key.split("|")[1]: a.message for a in alerts(db) if a.kind == LOAD_FAILS}
 
 
 def close_alerts(db: Connection, kind: str, beginning: str) -> None:
@@ -251,6 +294,17 @@ def end_alert(db: Connection, key: str, end: str | None) -> None:
     """What an alert spoke of is over: those who were told of it are told how (None: nobody is)."""
     query = update(Alert).where(Alert.alert_key == key, Alert.closed_at.is_(None))
     db.execute(query.values(closed_at=clock.now(db), end=end))
+
+
+def alert_of(db: Connection, number: int) -> Row[Any] | None:
+    return db.execute(select(*Alert.__table__.columns).where(Alert.number == number)).one_or_none()
+
+
+def close_by_hand(db: Connection, number: int, who: str, reason: str) -> bool:
+    """A person looked at what an alert said and needs nobody to look again; those who were told are told. False when it had ended."""
+    query = update(Alert).where(Alert.number == number, Alert.closed_at.is_(None)).returning(Alert.alert_key)
+    end = f"{who} closed alert {number}: {reason}"
+    return bool(db.execute(query.values(closed_at=clock.now(db), closed_by=who, end=end)).scalars().all())
 
 
 def first_time(db: Connection, key: str, at: datetime | None = None) -> bool:

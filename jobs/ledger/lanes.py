@@ -24,8 +24,7 @@ from sqlalchemy import Connection, Row, func, select
 
 from jobs.contracts import Catalog
 from jobs.contracts.source import Source
-from jobs.ledger import clock, days, deciding, deliveries, sightings, silence
-from jobs.ledger.batches import agrees_with
+from jobs.ledger import batches, clock, days, deciding, deliveries, sightings, silence
 from jobs.ledger.models import LIVE_STATES, NOT_ACCEPTED, REPLACED, Case, Delivery, DeliveryEvent
 
 Word = Literal["expected", "arrived", "late", "held", "kept_out", "refused", "missing", "closed", "silent"]
@@ -80,6 +79,11 @@ def of_day(db: Connection, catalog: Catalog, day: date) -> list[LaneStatus]:
         for lane in _of_day(db, catalog, day)
     ]
     silent = {one.key: one for one in (_silent(catalog, stream, day) for stream in silence.silent_on(db, catalog, day))}
+    failing = batches.failing_loads(db)
+    found = [
+        replace(lane, reason=failing[lane.feed]) if lane.state == "verified" and lane.feed in failing else lane
+        for lane in found
+    ]
     marked = [_also_silent(lane, silent.pop(lane.key, None)) for lane in found]
     return marked + list(silent.values())
 
@@ -110,7 +114,7 @@ def _kept_out(db: Connection, catalog: Catalog, day: date) -> dict[str, str]:
     for case in db.execute(cases):
         table = catalog.tables.get(case.table_name)
         for other, rule in (table.reconciles if table else {}).items():
-            if case.cause != agrees_with(other):
+            if case.cause != batches.agrees_with(other):
                 continue
             why = f"{case.table_name} and {other} do not agree: case {case.case_id}; {made.run_key} is built without it"
             found |= {f"{feed}|{case.entity}|{day}": why for feed in rule.blocks}

@@ -474,13 +474,15 @@ class AlertSent(Base):
 
 
 class Alert(Base):
-    """Something a person should know, said once: `alert_key` is unique. `end`: how it came to an end, said once too, to those who were told."""
+    """Something a person should know, said once: `alert_key` is unique. `end`: how it came to an end, said once too, to those who were told;
+    `closed_by`: the person who closed it. `number`: none of what was only noted."""
 
     __tablename__ = "alerts"
     # Nearly all alerts are closed, and most were never told to anybody.
     __table_args__ = (
         Index("alerts_open", "raised_at", postgresql_where=text("closed_at IS NULL")),
         Index("alerts_ended", "closed_at", postgresql_where=text('"end" IS NOT NULL')),
+        UniqueConstraint("number", name="alerts_number"),
     )
     alert_key: Mapped[str] = mapped_column(primary_key=True)
     kind: Mapped[str]
@@ -488,3 +490,5 @@ class Alert(Base):
     raised_at: Mapped[dt.datetime]
     closed_at: Mapped[dt.datetime | None]
     end: Mapped[str | None]
+    number: Mapped[int | None]
+    closed_by: Mapped[str | None]

@@ -59,6 +59,13 @@ def without_identifiers(values: pa.Array, as_of: date, tokens: Tokens) -> tuple[
     return pa.array(texts, pa.string()), counts
 
 
+def masked(text: str, as_of: date) -> str:
+    """A text that people are shown: `<kind>` in place of each identifier."""
+    for start, end, (kind, _) in reversed(list(_identifiers(text, as_of))):
+        text = f"{text[:start]}<{kind}>{text[end:]}"
+    return text
+
+
 def _identifiers(text: str, as_of: date) -> Iterable[tuple[int, int, Found]]:
     """Where each stands, and what it is, from left to right. A run of digits that is no identity number may still be a card's."""
     plain = text.translate(PLAIN_DIGITS)  # a character for a character: places stay

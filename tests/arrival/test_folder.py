@@ -6,13 +6,17 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from jobs.arrival import reach
+from jobs.arrival.doorbell import waiting_count
 from jobs.arrival.folder import Folder
-from jobs.arrival.inbox import Arrived, Several, Unreadable, Unremovable
-from jobs.ledger import batches
+from jobs.arrival.inbox import Arrived, InboxUnavailable, Several, Unreadable, Unremovable
+from jobs.ledger import batches, clock
 from tests.arrival.conftest import DAY, Bank, movements
 
 GBK = os.fsdecode("余额_b01.csv".encode("gbk"))  # as a Chinese Windows or mainframe names its files
@@ -69,10 +73,10 @@ def test_what_we_may_not_read_holds_nothing_else_up(place: Path) -> None:
     with pytest.raises(Unreadable, match=r"b02/a\.csv cannot be read: Permission denied.* have its rights corrected"):
         inbox.open(second)
     assert fourth.signal is None
-    [told] = inbox.unreachable
+    [told] = inbox.unreachable.values()
     assert told == f"The inbox folder {place / 'b03'} cannot be listed: Permission denied. Correct its rights or path."
     (place / "b03").chmod(0o755)
-    assert (len(inbox.waiting()), inbox.unreachable) == (4, [])
+    assert (len(inbox.waiting()), inbox.unreachable) == (4, {})
 
 
 def test_what_we_may_not_take_away_is_told_and_stays(place: Path) -> None:
@@ -100,7 +104,7 @@ def test_what_an_inbox_among_several_could_not_see_is_told_however_deep_it_lies(
     (place / "two").chmod(0)
     inbox = Several(Several(Folder(place / "one"), Folder(place / "two")), Folder(place / "three"))
     assert inbox.waiting() == []
-    [told] = inbox.unreachable
+    [told] = inbox.unreachable.values()
     assert f"{place / 'two'} cannot be listed" in told
 
 
@@ -126,3 +130,84 @@ def test_a_file_that_we_may_not_read_waits_and_people_are_told(bank: Bank) -> No
         assert [alert.message for alert in batches.alerts(db)] == ["b01 cannot be read"]
     bank.inbox = free
     assert [(one.entity, one.state) for one in bank.land()] == [("b01", "verified")]
+    [(_, end)] = said(bank)
+    assert end is not None and end.endswith("was read.")
+
+
+def said(bank: Bank) -> list[tuple[str, str | None]]:
+    """Each alert and how it ended, in the order in which they were told."""
+    with bank.ledger.begin() as db:
+        return [(alert.alert_key, alert.end) for alert in batches.alerts_told(db, 50)][::-1]
+
+
+class Away(Folder):
+    """A folder that can be lost from sight."""
+
+    why: str | None = None
+
+    def waiting(self) -> list[Arrived]:
+        if self.why:
+            raise InboxUnavailable(f"The inbox {self.root} does not answer: {self.why}.", str(self.root))
+        return super().waiting()
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_an_inbox_out_of_reach_is_told_until_it_is_read_again_and_a_second_time_is_told_too(
+    bank: Bank, tmp_path: Path, alone: bool
+) -> None:
+    def lands() -> None:
+        with suppress(InboxUnavailable):
+            bank.land()
+
+    away = Away(tmp_path / "away")
+    bank.inbox = away if alone else Several(bank.inbox, away)  # type: ignore[assignment]
+    with bank.ledger.begin() as db:
+        clock.set_now(db, datetime(2026, 9, 15, 1, tzinfo=UTC))
+    key = f"inbox_unavailable|{tmp_path / 'away'}|2026-09-15"
+    for away.why in ("no route", "timed out"):
+        lands()
+    assert said(bank) == [(key, None)], "one outage, whatever the reason at each look"
+    away.why = None
+    lands()
+    assert said(bank) == [(key, f"The inbox {tmp_path / 'away'} can be read again.")]
+    with bank.ledger.begin() as db:
+        clock.set_now(db, datetime(2026, 9, 15, 2, tzinfo=UTC))
+    away.why = "no route"
+    lands()
+    assert said(bank)[1:] == [(f"{key}|02", None)]
+    assert waiting_count(bank.catalog, bank.inbox) == 0, "the doorbell goes on listening"
+
+
+def test_a_folder_below_an_inbox_out_of_reach_is_not_taken_for_mended(bank: Bank, tmp_path: Path) -> None:
+    top = str(tmp_path)
+    with bank.ledger.begin() as db:
+        reach.say_unreachable(db, {f"{top}/b03": "b03 cannot be listed"})
+        reach.say_unreachable(db, {top: "nothing can be listed"})
+    assert [end for _, end in said(bank)] == [None, None]
+    with bank.ledger.begin() as db:
+        reach.say_unreachable(db, {})
+    assert all(end and end.endswith("can be read again.") for _, end in said(bank))
+
+
+class Kept(Folder):
+    """Nothing may be taken away."""
+
+    def remove(self, arrived: Arrived) -> None:
+        raise Unremovable(arrived.uri)
+
+
+@pytest.mark.parametrize("by", ["us", "its sender"])
+def test_the_alert_of_a_file_that_we_may_not_take_away_ends_when_it_is_gone(bank: Bank, by: str) -> None:
+    path = bank.send("movements", movements(("1", "1.00", "x")), f"CORE_b01_TXN_{DAY}_1.txt")
+    free, bank.inbox = bank.inbox, Kept(bank.inbox.root)
+    bank.land()
+    bank.land()
+    [(key, end)] = said(bank)
+    assert (key.partition("|")[0], end) == ("not_removed", None)
+    if by == "us":
+        bank.inbox = free
+    else:
+        path.unlink()
+    assert bank.land() == []
+    [(_, end)] = said(bank)
+    assert end is not None and end.endswith("is no longer in the inbox.")

@@ -136,7 +136,7 @@ def test_a_folder_that_the_server_does_not_give_us_waits_and_nothing_else_for_it
         locked.chmod(0o755)
         shutil.rmtree(server.inbox / "movements" / "b03")
     assert [(one.entity, one.state) for one in here.land()] == [("b02", "verified")]
-    assert here.inbox.unreachable == []
+    assert here.inbox.unreachable == {}
 
 
 def test_what_we_may_not_take_away_is_told_and_holds_nothing_else_up(bank: Bank, server: Server) -> None:
@@ -212,8 +212,14 @@ def test_a_server_that_goes_away_is_one_clear_message_and_is_found_again(bank: B
         InboxUnavailable, match=r"The inbox sftp://\S+ does not answer as it should: .* what was sent waits there"
     ):
         here.land()
+    with bank.ledger.begin() as db:
+        [told] = batches.alerts(db)
+    assert told.kind == "inbox_unavailable" and told.message.startswith(f"The inbox {server.uri} does not answer")
     server.start()
     assert [one.state for one in here.land()] == ["verified"]
+    with bank.ledger.begin() as db:
+        [over_now] = batches.alerts_told(db, 5)
+    assert over_now.end == f"The inbox {server.uri} can be read again."
 
 
 def test_a_host_key_that_is_not_the_pinned_one_is_refused(

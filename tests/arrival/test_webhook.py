@@ -111,7 +111,7 @@ def test_an_id_that_is_used_for_another_event_is_refused_and_said(partner: Partn
     partner.post({"event_id": "e1", "amount": 1})
     answer = partner.post({"event_id": "e1", "amount": 2})
     assert (answer.status_code, answer.text) == (409, "another event was posted under this id\n")
-    assert "the id of the posted event 1 was posted again with other content" in partner.alerts()[0]
+    assert "calls: the event e1 was posted again under its id with other content" in partner.alerts()[0]
     assert partner.fetched() == [["e1"]]
 
 
@@ -154,6 +154,7 @@ def test_the_id_of_an_event_stands_nowhere_in_the_clear(partner: Partner) -> Non
     with partner.bank.ledger.begin() as db:
         kept = [tuple(row) for row in db.execute(text("select feed, event_key, digest from posted_events"))]
     assert len(kept) == 1 and "13800138000" not in str(kept) + str(partner.alerts())
+    assert "the event <phone> was posted again" in partner.alerts()[0]
 
 
 def test_what_was_posted_is_emptied_when_it_was_kept_long_enough(partner: Partner) -> None:
@@ -173,6 +174,24 @@ def test_feeds_and_secrets_that_are_not_there(partner: Partner, monkeypatch: pyt
     assert partner.post({"event_id": "e1"}, feed="nothing").status_code == 404
     monkeypatch.delenv("LEDGERLAKE_SOURCE_PARTNER")
     assert partner.post({"event_id": "e1"}).status_code == 503
+
+
+def test_a_secret_that_is_not_set_is_told_until_it_is_and_what_was_kept_is_taken_all_the_same(
+    partner: Partner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert partner.post({"event_id": "e1"}).status_code == 202
+    monkeypatch.delenv("LEDGERLAKE_SOURCE_PARTNER")
+    assert partner.post({"event_id": "e2"}).status_code == 503
+    assert partner.fetched() == [["e1"]]
+    assert partner.fetched() == []
+    [told] = partner.alerts()
+    assert told.startswith("calls: what partners post is turned away (503)")
+    assert "Set LEDGERLAKE_SOURCE_PARTNER for the services and start them again" in told
+    monkeypatch.setenv("LEDGERLAKE_SOURCE_PARTNER", SECRET)
+    assert partner.post({"event_id": "e2"}).status_code == 202
+    assert partner.fetched() == [["e2"]]
+    assert partner.fetched() == []
+    assert partner.alerts() == []
 
 
 def test_many_at_once_are_all_there_once_and_no_slice_passes_one_over(partner: Partner) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -11,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from infra.local import processes, services, setup
-from infra.local.component import Component, NotYet
+from infra.local.component import Component, NotYet, base_environment
 from infra.local.secrets import secret
-from infra.local.supervisor import DEATHS_ALLOWED, Service, Supervisor
+from infra.local.supervisor import DEATHS_ALLOWED, Paths, Service, Supervisor, boot
+from jobs.commands import services as commands
 from jobs.settings import Settings
 
 
@@ -146,3 +148,29 @@ def test_a_task_runs_to_its_end_and_is_done(installation: Settings) -> None:
     settled = []
     service = supervise(installation, component("exit 0", once=True, settle=lambda: settled.append(1)), until="done")
     assert service.state == "done" and settled == [1]
+
+
+def test_settings_that_the_running_services_do_not_have_are_named(
+    installation: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By what their supervisor was started with: here a process that does nothing stands for it."""
+    assert services.settings_not_in_force(installation) == []
+    with subprocess.Popen(["sleep", "60"], env=base_environment(installation)) as supervisor:
+        try:
+            assert processes.wait_until(lambda: bool(processes.environment(supervisor.pid)), 10)
+            known = {"pid": supervisor.pid, "started": processes.start_time(supervisor.pid), "boot": boot()}
+            Paths(installation).state.write_text(json.dumps({"supervisor": known, "services": {}}))
+            assert services.settings_not_in_force(installation) == []
+            monkeypatch.setenv("LEDGERLAKE_SOURCE_PARTNER", "what both know")
+            monkeypatch.setenv("LEDGERLAKE_PROFILE", "another")
+            changed = installation.model_copy(update={"inbox": "sftp://bank@host/in"})
+            assert services.settings_not_in_force(changed) == ["LEDGERLAKE_INBOX", "LEDGERLAKE_SOURCE_PARTNER"]
+            monkeypatch.setattr(commands.services, "current_settings", lambda: changed)
+            commands._say_other_settings()
+            said = capsys.readouterr().out
+            assert said.startswith(
+                "Not in force: LEDGERLAKE_INBOX, LEDGERLAKE_SOURCE_PARTNER. The services ran already"
+            )
+            assert "what both know" not in said and "`ledgerlake down`, then `ledgerlake up`" in said
+        finally:
+            supervisor.kill()

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import inspect, text
 
-from jobs.ledger import Ledger, LedgerUnavailable, connect, deliveries
+from jobs.ledger import Ledger, LedgerUnavailable, batches, connect, deliveries
+from jobs.ledger.database import MIGRATIONS
 from jobs.ledger.models import Base
 from jobs.settings import settings
 
@@ -46,7 +50,7 @@ def test_a_missing_index_would_be_found(fresh: Ledger) -> None:
 
 def test_the_sequences_are_there(fresh: Ledger) -> None:
     with fresh.begin() as db:
-        assert {"delivery_numbers", "wave_numbers"} <= set(inspect(db).get_sequence_names())
+        assert {"delivery_numbers", "wave_numbers", "alert_numbers"} <= set(inspect(db).get_sequence_names())
 
 
 def test_migrating_twice_changes_nothing(fresh: Ledger) -> None:
@@ -110,3 +114,19 @@ def test_a_connection_that_breaks_in_the_middle_is_told_and_the_next_one_works(f
         db.execute(text("select 1"))
     with fresh.begin() as db:
         assert db.execute(text("select 1")).scalar_one() == 1
+
+
+def test_alerts_of_before_get_their_numbers_in_the_order_in_which_they_were_told(fresh: Ledger) -> None:
+    with fresh.begin() as db:
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS))
+        config.attributes |= {"connection": db, "schema": fresh.schema}
+        command.downgrade(config, "0011")
+        for key, kind, day in (("b", "rule", 2), ("a", "rule", 3), ("ring", "once", 1), ("c", "rule", 1)):
+            insert = "insert into alerts (alert_key, kind, message, raised_at) values (:key, :kind, '', :at)"
+            db.execute(text(insert), {"key": key, "kind": kind, "at": datetime(2026, 9, day, tzinfo=UTC)})
+    fresh.migrate()
+    with fresh.begin() as db:
+        assert batches.alert(db, "new", "rule", "m")
+        told = db.execute(text("select alert_key, number from alerts order by number nulls last"))
+        assert [tuple(row) for row in told] == [("c", 1), ("b", 2), ("a", 3), ("new", 4), ("ring", None)]

@@ -61,7 +61,7 @@ def address(connection: str) -> str:
     found = os.environ.get(variable)
     if not found:
         raise SourceDown(
-            f"No address is known of the connection {connection}. Set {variable} for the services and start them again."
+            f"No address is known of the connection {connection}. Set {variable} for the services and start them again (`ledgerlake down`, `ledgerlake up`)."
         )
     return found
 
