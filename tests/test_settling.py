@@ -41,7 +41,7 @@ class Settling:
             )
             batch = batches.start(db, table.table, f"payments|{delivery}", "r")
             row = deliveries.get(db, delivery)
-        measured = load.Measured({delivery: nothing(table, rules)}, {}, {delivery: [DAY]})
+        measured = load.Measured({delivery: nothing(table, rules)}, {}, {delivery: [DAY]}, {})
         return load._settle(self.bank, table, rules, batch.batch_id, row, measured, Repairs(), "r")
 
     def cases(self) -> list[tuple[str | None, str]]:
