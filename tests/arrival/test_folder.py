@@ -192,7 +192,7 @@ def test_a_folder_below_an_inbox_out_of_reach_is_not_taken_for_mended(bank: Bank
 class Kept(Folder):
     """Nothing may be taken away."""
 
-    def remove(self, arrived: Arrived) -> None:
+    def remove(self, arrived: Arrived, *, keep_signal: bool = False) -> None:
         raise Unremovable(arrived.uri)
 
 
