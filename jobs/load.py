@@ -16,7 +16,7 @@ import structlog
 from sqlalchemy import Connection, Row
 
 from jobs.bank import Bank, as_decided, open_bank
-from jobs.contracts import Rule, Table
+from jobs.contracts import Catalog, Rule, Table
 from jobs.contracts.model import DATE_IS, IN_REACH, TOO_EARLY, TOO_LATE, Reach
 from jobs.lake import room, session
 from jobs.lake.log import SchemaDiffers
@@ -52,7 +52,8 @@ class Measured:
 
 
 def land(profile: str, run_id: str, progress: Callable[[Landed], None] | None = None) -> list[str]:
-    """Claim, verify and decode all that waits. Returns `feed|wave` keys: a feed of which deliveries were verified, and the wave that will take them."""
+    """Claim, verify and decode all that waits. Returns `feed|wave` keys: a feed of which deliveries were verified, and the wave that will take them. Feeds that a day
+    waits for come first: few are loaded at once."""
     from jobs.arrival.inbox import inbox_of
     from jobs.arrival.land import land as land_all
 
@@ -62,10 +63,16 @@ def land(profile: str, run_id: str, progress: Callable[[Landed], None] | None = 
     if not landed:
         log.info("no_change", why="nothing lies in the inbox that was not taken before")
     with bank.ledger.begin() as db:
-        return [
-            f"{feed}|{deliveries.next_wave(db)}"
-            for feed in sorted({one.feed for one in landed if one.state == "verified"})
-        ]
+        feeds = sorted(
+            {one.feed for one in landed if one.state == "verified"},
+            key=lambda feed: (not _is_waited_for(bank.catalog, feed), feed),
+        )
+        return [f"{feed}|{deliveries.next_wave(db)}" for feed in feeds]
+
+
+def _is_waited_for(catalog: Catalog, feed: str) -> bool:
+    """Whether a business day waits for what came of a feed: its lanes are required, or tables are built from it (decision 0009)."""
+    return catalog.sources[feed].schedule.required or bool(catalog.bronze(feed).conforms)
 
 
 def load(profile: str, feed: str, wave: str, run_id: str) -> dict[str, int]:

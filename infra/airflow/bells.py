@@ -60,13 +60,14 @@ def run_of(context: Any) -> str:
 
 
 def ring(event: Any, keys: list[str]) -> None:
-    """Tell an asset's consumers these partitions; with none to tell the task is skipped.
+    """Tell an asset's consumers these partitions, the first of them first; with none to tell the task is skipped.
 
     A task that succeeds without naming a partition would pass on its own run's key, and wake a consumer for a key that is none of its.
     """
     if not keys:
         raise AirflowSkipException("Nothing to ring for.")
-    event.add_partitions(keys)
+    # What Airflow's own `add_partitions` fills is a set: it would wake consumers in whatever order that has.
+    event.partition_keys = dict.fromkeys(keys)
 
 
 class InboxDoorbell(BaseEventTrigger):

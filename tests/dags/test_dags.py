@@ -9,8 +9,9 @@ import sys
 from typing import NamedTuple
 
 import pytest
+from airflow.sdk import Asset
 
-from infra.airflow.bells import banks
+from infra.airflow.bells import banks, ring
 from jobs.contracts import load
 from jobs.contracts.model import INCOMING, PREVIOUS
 from jobs.settings import PROJECT
@@ -38,6 +39,20 @@ def dags(tmp_path_factory):
 def test_every_bank_has_its_five_dags(dags):
     assert set(NAMES) <= set(dags)
     assert {f"berka_{name}" for name in NAMES} <= set(dags)
+
+
+def test_consumers_are_told_in_the_order_given():
+    """As the task's end sends it: of more than a set would leave in their places by chance."""
+    from airflow.sdk.definitions.asset import AssetUniqueKey
+    from airflow.sdk.execution_time.context import OutletEventAccessors
+    from airflow.sdk.execution_time.task_runner import _serialize_outlet_events
+
+    keys = [f"feed_{n}|{40 - n}" for n in range(40)]
+    events = OutletEventAccessors()
+    ring(events[Asset("verified")], keys)
+    told = list(_serialize_outlet_events(events))
+    assert [one["partition_key"] for one in told] == keys
+    assert {AssetUniqueKey(**one["dest_asset_key"]).name for one in told} == {"verified"}
 
 
 def test_a_task_makes_no_dag_but_its_own(monkeypatch):

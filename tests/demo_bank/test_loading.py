@@ -34,6 +34,18 @@ def bank(installation: Path, spark_url: str, monkeypatch: pytest.MonkeyPatch) ->
         cached.cache_clear()
 
 
+def test_feeds_that_a_day_waits_for_are_loaded_first(bank: banks.Bank, small_bank: DemoBank) -> None:
+    """The agent's package goes behind the head office's loans, whatever the letters say."""
+    day = small_bank.first_live_day
+    with bank.ledger.begin() as db:
+        clock.set_now(db, bank.catalog.profile.local(day, "23:00"))
+    for sent in small_bank.day_files(day):
+        if sent.feed in ("hk_package", "loan_contracts", "loan_daily", "market_rates"):
+            sent.write(bank.home / "inbox")
+    feeds = [key.partition("|")[0] for key in load.land("demo", RUN)]
+    assert feeds == ["loan_contracts", "loan_daily", "hk_deposits", "hk_ledger", "hk_quotes", "market_rates"]
+
+
 def test_the_agents_package_is_in_bronze_with_the_rows_and_sums_that_were_told(
     bank: banks.Bank, small_bank: DemoBank
 ) -> None:
