@@ -30,7 +30,7 @@ SOURCES_SHOWN = 5
 
 def register(app: typer.Typer) -> None:
     app.command(
-        epilog="Examples: ledgerlake rows silver.branches · ledgerlake rows silver.transactions --date 2026-09-15 --where 'amount > 50000' --explain"
+        epilog="Examples: ledgerlake rows silver.branches · ledgerlake rows silver.transactions --date 2026-09-15 --where 'amount > 20000' --explain"
     )(rows)
 
 
