@@ -100,7 +100,9 @@ def test_a_clean_day_agrees_on_all_sides(played: Played) -> None:
         found = engine.execute(f"select {sums} from t where business_date = $day", {"day": day}).fetchone()
     flags = [(1, e.is_bot, e.is_test, e.is_staff, e.clock_off > 300) for e in told]
     assert found == tuple(map(sum, zip(*flags, strict=True)))
-    assert sum(n for _, n in events.lateness(events.of_day(played.bank, day))) == len(told)
+    assert sum(
+        n for _, n in events.lateness(events.of_day(played.bank, day, played.bank.lake.version(events.QUALITY)))
+    ) == len(told)
 
 
 def test_a_day_that_is_built_again_from_the_same_rows_says_no_change(played: Played) -> None:
