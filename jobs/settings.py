@@ -39,6 +39,7 @@ class Settings(BaseSettings):
     sftp_host_keys: Path | None = Field(None, description="known_hosts file with the host keys of sftp:// inboxes")
     s3_endpoint: str | None = Field(None, description="an S3-compatible endpoint; Amazon's own when empty")
     sqs_queue: str | None = Field(None, description="URL of the queue that announces objects of an s3:// inbox")
+    sqs_endpoint: str | None = Field(None, description="where that queue answers; the S3 endpoint when empty")
     pgp_key_file: Path | None = Field(
         None, description="the bank's OpenPGP key pair; made at first use (mode 0600) when empty"
     )

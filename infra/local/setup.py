@@ -41,6 +41,7 @@ class Jars:
 
 SPARK = Jars(PROJECT / "infra" / "spark")
 KAFKA = Jars(PROJECT / "infra" / "kafka")  # a broker for tests
+ELASTICMQ = Jars(PROJECT / "infra" / "elasticmq")  # a queue for tests
 
 
 class SetupError(RuntimeError):

@@ -8,13 +8,12 @@ the ledger knows what the listing showed.
 from __future__ import annotations
 
 import io
-import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, BinaryIO
-from urllib.parse import unquote_plus, urlsplit
+from urllib.parse import urlsplit
 
 import boto3
 from botocore.config import Config
@@ -26,6 +25,8 @@ from jobs.arrival.inbox import (
     Gone,
     InboxUnavailable,
     Signal,
+    Unreadable,
+    Unremovable,
     is_needed,
     is_signal,
     is_unfinished,
@@ -34,6 +35,7 @@ from jobs.arrival.inbox import (
 from jobs.settings import settings
 
 MISSING = {"404", "NoSuchKey", "NotFound", "412", "PreconditionFailed"}
+DENIED = {"403", "AccessDenied", "Forbidden"}  # 403: the answer to a HEAD has no body that could say more
 READ = 8 << 20  # bytes that a stream fetches ahead
 SWEEP_SECONDS = 20.0
 MOST_MESSAGES = 5_000  # a landing; what is left rings again
@@ -43,21 +45,21 @@ MESSAGES = 10  # the most that SQS gives or takes at once
 class Bucket:
     """Objects under `s3://bucket/prefix`. Objects appear whole, so nothing here is ever half written."""
 
-    def __init__(self, uri: str, *, s3: Any = None, sqs: Any = None, queue: str | None = None):
+    def __init__(self, uri: str):
         parts = urlsplit(uri)
         self.uri, self.bucket = uri.rstrip("/"), parts.netloc
         self.prefix = parts.path.strip("/") + "/" if parts.path.strip("/") else ""
-        options = {"endpoint_url": settings().s3_endpoint, "config": Config(retries={"mode": "standard"})}
-        self.s3 = s3 or boto3.client("s3", **options)
-        self.queue = queue or settings().sqs_queue
-        self.sqs = sqs or (boto3.client("sqs", **options) if self.queue else None)
+        where, config = settings(), Config(retries={"mode": "standard"})
+        self.s3: Any = boto3.client("s3", endpoint_url=where.s3_endpoint, config=config)
+        self.queue, queue_at = where.sqs_queue, where.sqs_endpoint or where.s3_endpoint
+        self.sqs: Any = boto3.client("sqs", endpoint_url=queue_at, config=config) if self.queue else None
         self._looked_at = float("-inf")
         self.signals_alone: list[str] = []
-        self._receipts: list[str] = []  # of the messages that led to the last listing
+        self._receipts: dict[str, str] = {}  # message -> its last receipt, of those that led to the last listing
 
     def waiting(self) -> list[Arrived]:
         with _one_clear_message(self.uri):
-            self._receipts += [message["ReceiptHandle"] for message in self._messages()]
+            self._receive()
             return list(self._list())
 
     def look(self) -> list[Arrived]:
@@ -83,27 +85,32 @@ class Bucket:
 
     def remove(self, arrived: Arrived, *, keep_signal: bool = False) -> None:
         with _one_clear_message(arrived.uri):
-            self._remove(arrived.path, arrived.version)
-            if arrived.signal and not keep_signal and not is_needed(arrived.signal, arrived, self._lies_there):
-                self._remove(arrived.signal.path, arrived.signal.version)
+            try:
+                self._remove(arrived.path, arrived.version)
+                if arrived.signal and not keep_signal and not is_needed(arrived.signal, arrived, self._lies_there):
+                    self._remove(arrived.signal.path, arrived.signal.version)
+            except ClientError as error:
+                if _code(error) in DENIED:
+                    raise Unremovable(arrived.uri) from error
+                raise
 
     def acknowledge(self) -> None:
         with _one_clear_message(self.uri):
             while self.sqs is not None and self._receipts:
-                entries = [{"Id": str(i), "ReceiptHandle": r} for i, r in enumerate(self._receipts[:MESSAGES])]
+                some = list(self._receipts)[:MESSAGES]
+                entries = [{"Id": str(i), "ReceiptHandle": self._receipts.pop(one)} for i, one in enumerate(some)]
                 self.sqs.delete_message_batch(QueueUrl=self.queue, Entries=entries)
-                del self._receipts[:MESSAGES]
 
-    def _messages(self) -> Iterator[dict[str, Any]]:
-        """All messages that are there now; each stays in the queue, unseen for a while, until it is deleted."""
+    def _receive(self) -> None:
+        """Takes all messages that are there now; each stays in the queue, unseen for a while, until it is deleted. Of one that comes twice only the last receipt counts."""
         seen: set[str] = set()
         while self.sqs is not None and len(seen) < MOST_MESSAGES:
             answer = self.sqs.receive_message(QueueUrl=self.queue, MaxNumberOfMessages=MESSAGES, WaitTimeSeconds=0)
-            new = [m for m in answer.get("Messages", []) if m["MessageId"] not in seen]
-            if not new:  # empty, or a visibility so short that the first come again
+            came = {m["MessageId"]: m["ReceiptHandle"] for m in answer.get("Messages", [])}
+            self._receipts |= came
+            if came.keys() <= seen:  # empty, or a visibility so short that the first come again
                 return
-            seen |= {m["MessageId"] for m in new}
-            yield from new
+            seen |= came.keys()
 
     def _list(self) -> Iterator[Arrived]:
         found: dict[str, dict[str, Any]] = {}
@@ -118,11 +125,12 @@ class Bucket:
             yield Arrived(path, uri, item["Size"], _version(item), None, signals.get(path))
 
     def _signal(self, path: str, item: dict[str, Any]) -> Signal | None:
+        """None of one that another run settled since it was listed, or that we may not read: it says nothing."""
         try:
             body = self.s3.get_object(Bucket=self.bucket, Key=self.prefix + path)["Body"].read(SIGNAL_BYTES)
         except ClientError as error:
-            if _code(error) in MISSING:
-                return None  # settled by another run between the listing and the look at it
+            if _code(error) in MISSING | DENIED:
+                return None
             raise
         return Signal(body.decode("utf-8", errors="replace"), _version(item), path=path)
 
@@ -147,7 +155,7 @@ class _Object(io.RawIOBase):
     """One version of an object as a stream that may seek: one request from where reading starts, one after a jump."""
 
     def __init__(self, s3: Any, bucket: str, key: str, arrived: Arrived):
-        self._s3, self._size = s3, arrived.size
+        self._s3, self._size, self._uri = s3, arrived.size, arrived.uri
         self._place = {"Bucket": bucket, "Key": key, "IfMatch": arrived.version.split("|")[0]}
         self._position, self._body_at = 0, -1
         self._body: Any = None
@@ -193,8 +201,11 @@ class _Object(io.RawIOBase):
             return call(**self._place, **more)
         except ClientError as error:
             if _code(error) in MISSING:
-                where = f"s3://{self._place['Bucket']}/{self._place['Key']}"
-                raise Gone(f"{where} is no longer in the inbox, or was written again") from error
+                raise Gone(f"{self._uri} is no longer in the inbox, or was written again") from error
+            if _code(error) in DENIED:
+                raise Unreadable(
+                    f"The file {self._uri} cannot be read: the bucket does not let us. It waits, and no other for it: have its rights corrected (s3:GetObject; kms:Decrypt where it is encrypted)."
+                ) from error
             raise
 
 
@@ -205,22 +216,9 @@ def _one_clear_message(uri: str) -> Iterator[None]:
     except (ClientError, BotoCoreError) as error:
         raise InboxUnavailable(
             f"The inbox {uri} does not answer as it should: {error}. "
-            "Check its address, LEDGERLAKE_S3_ENDPOINT and your rights; what was sent waits there.",
+            "Check its address, LEDGERLAKE_S3_ENDPOINT, LEDGERLAKE_SQS_QUEUE and your rights; what was sent waits there.",
             uri,
         ) from error
-
-
-def keys_in(body: str) -> list[str]:
-    """Object keys in an S3 notification, decoded. S3's first test message, and anything else, holds none."""
-    try:
-        message = json.loads(body)
-    except ValueError:
-        return []
-    if not isinstance(message, dict):
-        return []
-    if "Records" not in message and isinstance(message.get("Message"), str):
-        return keys_in(message["Message"])  # sent on by SNS, which wraps it
-    return [unquote_plus(r["s3"]["object"]["key"]) for r in message.get("Records", []) if "s3" in r]
 
 
 def _version(item: dict[str, Any]) -> str:

@@ -50,7 +50,7 @@ class Unremovable(Exception):
 
     def __init__(self, uri: str):
         super().__init__(
-            f"The file {uri} was taken in and cannot be taken away: its folder does not let us. It is not read again, but looked at each time: let us write to its folder."
+            f"The file {uri} was taken in and cannot be taken away: its folder or bucket does not let us. It is not read again, but looked at each time: let us write to its folder (in a bucket: s3:DeleteObject)."
         )
 
 
