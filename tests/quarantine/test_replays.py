@@ -198,7 +198,7 @@ def test_the_branch_is_asked_once_and_its_file_settles_the_case(tiny: TinyBank, 
     fix = bench.propose_resend(opened, case.case_id, "the column is shifted", ANNA)
     bench.approve(opened, fix, BERND)
     with tiny.ledger.begin() as db:
-        asked = [a.message for a in batches.alerts(db) if a.kind == "resend"]
+        asked = [a.message for a in batches.alerts(db, kind="resend")]
     assert len(asked) == 1 and asked[0].startswith("Please send payments of b01 for 2026-09-15 again: the column is")
     assert case_of("direction_known").state == "open"
     send("p1|C|1.00|6200001|")
