@@ -202,7 +202,7 @@ def report(profile: str, run_key: str, run_id: str) -> Path:
         raise RuntimeError(f"Run {run_key} was not released: nothing to report")
     seam("before_report")
     path = kpi_report.write(
-        bank.ledger, bank.catalog, made, _visible(bank, "gold.kpi_values", made).to_pylist(), bank.reports
+        bank.ledger, bank.catalog, made, _visible(bank, releases.FIGURES, made).to_pylist(), bank.reports
     )
     with bank.ledger.begin() as db:
         releases.set_report(db, made.release_id, str(path))
