@@ -18,10 +18,8 @@ from jobs.contracts import Table
 from jobs.contracts.errors import nearest
 from jobs.lake.tables import HISTORY, business_date_column
 from jobs.ledger import batches, days, deliveries, releases
-from jobs.serving.mart_schema import masked
+from jobs.serving.mart_schema import HIDDEN, LONG, TAIL, masked
 
-# As the mart's views show a text: its last characters, where it has more than so many.
-HIDDEN, TAIL, LONG = "****", 4, 8
 # What arrival keeps of what identifies a person and tells nobody who it is.
 HARMLESS = ("_valid", "_last4", "_garbled")
 MOST = 10_000
