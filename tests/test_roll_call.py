@@ -11,7 +11,7 @@ import pytest
 from jobs import rollcall
 from jobs.contracts import ContractError
 from jobs.contracts.calendar import CalendarDay
-from jobs.contracts.source import Schedule
+from jobs.contracts.schedule import Schedule
 from jobs.ledger import batches, clock, days, deciding, deliveries, lanes, posted, silence
 from tests.ledger.conftest import (  # noqa: F401
     DAY,

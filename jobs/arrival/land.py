@@ -45,7 +45,7 @@ from jobs.arrival.rows import Of
 from jobs.arrival.slices import say_down
 from jobs.arrival.totals import Stated, compare, stated_in_signal
 from jobs.contracts.catalog import Catalog
-from jobs.contracts.source import ArchiveFile
+from jobs.contracts.formats import ArchiveFile
 from jobs.ledger import Ledger, batches, clock, deliveries
 from jobs.privacy.keys import Keys, load_keys
 from jobs.privacy.pgp import NotForUs
