@@ -10,7 +10,7 @@ import pytest
 
 from jobs import bank as banks
 from jobs import load as loading
-from jobs import rollcall
+from jobs import rollcall, settling
 from jobs.settings import settings
 from tests.contracts.house import change
 from tests.ledger.conftest import TinyBank
@@ -34,7 +34,7 @@ BOTH = [("p1", "D", "1.00"), ("p2", "D", "2.00"), ("p3", "D", "3.00")]
 def dies(monkeypatch: pytest.MonkeyPatch, where: str) -> None:
     """One load that is killed at this place."""
     with monkeypatch.context() as broken:
-        broken.setattr(loading, where, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        broken.setattr(settling, where, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             load()
 
@@ -44,7 +44,7 @@ def test_a_second_fix_does_not_strand_the_replay_of_a_load_that_died(
 ) -> None:
     send(*TWO_WRONG)
     first = approved(case_of("amount_unreadable"), {2: {"amount": "2.00"}})
-    dies(monkeypatch, "_measure")
+    dies(monkeypatch, "measure")
     second = approved(case_of("amount_positive"), {3: {"amount": "3.00"}})
     for _ in range(3):
         load()
@@ -56,7 +56,7 @@ def test_two_loads_at_once_lose_neither_fix(tiny: TinyBank, spark: Any, monkeypa
     """A fix is approved while another one's batch is between its write and its gate; its own load overtakes (four of them may run at once)."""
     send(*TWO_WRONG)
     first = approved(case_of("amount_unreadable"), {2: {"amount": "2.00"}})
-    measure, second = loading._measure, list[int]()
+    measure, second = settling.measure, list[int]()
 
     def meanwhile(*given: Any) -> Any:
         if not second:
@@ -64,7 +64,7 @@ def test_two_loads_at_once_lose_neither_fix(tiny: TinyBank, spark: Any, monkeypa
             load()
         return measure(*given)
 
-    monkeypatch.setattr(loading, "_measure", meanwhile)
+    monkeypatch.setattr(settling, "measure", meanwhile)
     for _ in range(3):
         load()
     assert states(tiny, first, *second) == ["done", "done"]
@@ -74,7 +74,7 @@ def test_two_loads_at_once_lose_neither_fix(tiny: TinyBank, spark: Any, monkeypa
 def test_a_replay_whose_load_died_is_rung_again(tiny: TinyBank, monkeypatch: pytest.MonkeyPatch) -> None:
     send("p1|X|1.00|6200001|")
     given_meaning(case_of("direction_known"))
-    dies(monkeypatch, "_measure")
+    dies(monkeypatch, "measure")
     monkeypatch.setattr(rollcall, "PATIENCE", timedelta(seconds=1))
     time.sleep(1.1)
     assert [key.partition("|")[0] for key in rollcall.call("tiny", "run")["feeds"]] == ["payments"]
@@ -105,14 +105,14 @@ def test_a_code_approved_while_a_delivery_is_judged_counts_for_it_too(
 ) -> None:
     """b02's file was judged without the code, and its case is opened after the fix was approved."""
     send("p1|X|1.00|6200001|")
-    case, measure, made = case_of("direction_known"), loading._measure, list[int]()
+    case, measure, made = case_of("direction_known"), settling.measure, list[int]()
 
     def meanwhile(*given: Any) -> Any:
         if not made:
             made.append(given_meaning(case))
         return measure(*given)
 
-    monkeypatch.setattr(loading, "_measure", meanwhile)
+    monkeypatch.setattr(settling, "measure", meanwhile)
     send("p2|X|2.00|6200002|", entity="b02")
     load()
     load()
