@@ -346,6 +346,35 @@ class _Landing:
         seam("after_rows")
         return self.outcomes.accept(delivery, intake, raw, rows)
 
+    def _check_environment(self, lane: Lane) -> None:
+        if self.catalog.profile.environment == "test" and not lane.source.synthetic:
+            raise Refused(
+                "real_data_in_test",
+                f"The bank {self.catalog.profile.profile} is a test environment and the feed {lane.feed} is not marked "
+                "synthetic. "
+                "Expected invented or de-identified data there (rule CL-6); mark the source `synthetic: true` if they "
+                "are.",
+            )
+
+    def _vanished(self, delivery_id: str, row: Row[Any]) -> Landed | None:
+        with self.ledger.begin() as db:
+            if deliveries.get(db, delivery_id).state != "arriving":
+                return None
+        self._sweep_drafts(row)
+        gone = Refused(
+            VANISHED,
+            f"The file {row.uri} was claimed, but left the inbox or was written again before it was read. "
+            "Expected it to stay until it is settled; if no newer one came, ask the sender for it again.",
+        )
+        return self.outcomes.refuse(row, gone, None, None)
+
+    def _welcome_back(self, delivery: Row[Any]) -> None:
+        """An inbox out of reach for a while looked empty: its files are taken as if they had never been gone."""
+        with self.ledger.begin() as db:
+            back = "the file is in the inbox again"
+            deliveries.set_state(db, delivery.delivery_id, "arriving", self.run_id, reason=back, cause=None)
+            batches.close_cases(db, delivery_id=delivery.delivery_id, note=back)
+
     # --- archives -----------------------------------------------------------------------------------------------------
 
     def _unpack(
@@ -420,37 +449,6 @@ class _Landing:
             landed = self._take(inner, delivery, lambda _: nullcontext(content))
         if landed:
             yield landed
-
-    # --- one delivery ---------------------------------------------------------------------------------------------------
-
-    def _check_environment(self, lane: Lane) -> None:
-        if self.catalog.profile.environment == "test" and not lane.source.synthetic:
-            raise Refused(
-                "real_data_in_test",
-                f"The bank {self.catalog.profile.profile} is a test environment and the feed {lane.feed} is not marked "
-                "synthetic. "
-                "Expected invented or de-identified data there (rule CL-6); mark the source `synthetic: true` if they "
-                "are.",
-            )
-
-    def _vanished(self, delivery_id: str, row: Row[Any]) -> Landed | None:
-        with self.ledger.begin() as db:
-            if deliveries.get(db, delivery_id).state != "arriving":
-                return None
-        self._sweep_drafts(row)
-        gone = Refused(
-            VANISHED,
-            f"The file {row.uri} was claimed, but left the inbox or was written again before it was read. "
-            "Expected it to stay until it is settled; if no newer one came, ask the sender for it again.",
-        )
-        return self.outcomes.refuse(row, gone, None, None)
-
-    def _welcome_back(self, delivery: Row[Any]) -> None:
-        """An inbox out of reach for a while looked empty: its files are taken as if they had never been gone."""
-        with self.ledger.begin() as db:
-            back = "the file is in the inbox again"
-            deliveries.set_state(db, delivery.delivery_id, "arriving", self.run_id, reason=back, cause=None)
-            batches.close_cases(db, delivery_id=delivery.delivery_id, note=back)
 
     # --- places -------------------------------------------------------------------------------------------------------
 
