@@ -100,7 +100,7 @@ def backtest(bank: Bank, table: Table, rule: Rule, count: int, progress: Progres
 
 
 def _with_usual_rows(bank: Bank, subjects: Sequence[Subject]) -> list[Subject]:
-    """Each delivery with what its lane usually had before it, as its gate would have asked (jobs/load.py)."""
+    """Each delivery with what its lane usually had before it, as its gate would have asked (jobs/settling.py)."""
     with bank.ledger.begin() as db:
         return [
             replace(s, usual_rows=deliveries.usual_rows(db, deliveries.get(db, s.name))) if s.is_whole else s

@@ -83,6 +83,7 @@ def _explained(error: Exception) -> tuple[int, str | None]:
     from jobs.contracts import ContractError
     from jobs.demo_bank.crm import OfficeShut
     from jobs.lake import DiskFull, SparkUnavailable
+    from jobs.lake.released import NotReadable
     from jobs.ledger import LedgerUnavailable
     from jobs.ledger.days import MonthClosed
     from jobs.ledger.fixes import NotAllowed
@@ -95,7 +96,7 @@ def _explained(error: Exception) -> tuple[int, str | None]:
         return 2, f"{said}\nTry `{where} --help`." if said else ""
     if isinstance(error, NotAllowed):
         return 2, str(error)
-    if isinstance(error, ContractError | NotNow | MonthClosed):
+    if isinstance(error, ContractError | NotReadable | NotNow | MonthClosed):
         return 1, str(error)
     if isinstance(
         error, LedgerUnavailable | SparkUnavailable | DiskFull | ServicesError | KeysUnavailable | OfficeShut

@@ -102,8 +102,8 @@ def tell_changes(db: Connection, bank: Bank, table: Table, subject: str, warned:
     prefix = f"{MONEY_CHANGED}|{table.table}|"
     keys = {name: f"{prefix}{name}|{of.columns.get(str(table.money))}" for name, of in mappings.items()}
     standing = {keys[name] for name, of in mappings.items() if not of.changes_money}
-    for alert in batches.alerts(db):
-        if alert.kind == MONEY_CHANGED and alert.alert_key.startswith(prefix) and alert.alert_key not in standing:
+    for alert in batches.alerts(db, kind=MONEY_CHANGED):
+        if alert.alert_key.startswith(prefix) and alert.alert_key not in standing:
             feed = alert.alert_key.removeprefix(prefix).partition("|")[0]
             why = mappings[feed].changes_money if feed in mappings else None
             batches.end_alert(

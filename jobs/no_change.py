@@ -17,11 +17,11 @@ from jobs.bank import Bank
 from jobs.build import Run
 from jobs.contracts import Table
 from jobs.lake.tables import business_date_column
-from jobs.ledger import days
+from jobs.ledger import days, releases
 from jobs.quality.metrics import quoted
 
-# A figure of gold.kpi_values, and what is told of it; that it is another statement, of another run, is no change.
-FIGURES, STATEMENT, NUMBER = "gold.kpi_values", ("kpi_id", "period_kind", "as_of_date"), "restatement_no"
+# What is told of a figure; that it is another statement, of another run, is no change.
+STATEMENT, NUMBER = ("kpi_id", "period_kind", "as_of_date"), "restatement_no"
 OF_THE_RUN = ("release_id", "run_id", NUMBER, "restatement_reason")
 # What the figures are the sum of is told anew with each release, under its key: it follows from the tables, which are compared.
 CONTRIBUTIONS = "gold.kpi_contributions"
@@ -51,7 +51,7 @@ def _stays(bank: Bank, run: Run, table: Table, batch: Row[Any]) -> bool:
         return (
             bank.lake.committed(table.table, batch.batch_id) is None
         )  # states that tell the history that stands are no commit
-    if table.table == FIGURES:
+    if table.table == releases.FIGURES:
         return _says_the_same_figures(bank, run, table, batch.delta_version)
     if table.history == "append":
         return False  # nobody knows which of its rows took the place of which

@@ -116,9 +116,7 @@ def say(db: Connection, catalog: Catalog, watched: Sequence[date]) -> None:
 def say_silence(db: Connection, catalog: Catalog) -> None:
     """Say once of a stream that nothing has come for longer than is normal, and once that something has again. Outside its active hours nothing is said, and nothing ends."""
     streams = {stream.feed: stream for stream in silence.streams(db, catalog)}
-    for alert in batches.alerts(db):
-        if alert.kind != batches.SILENT:
-            continue
+    for alert in batches.alerts(db, kind=batches.SILENT):
         _, feed, since = alert.alert_key.split("|")
         stream = streams.get(feed)
         if stream is None:
@@ -145,7 +143,7 @@ def say_silence(db: Connection, catalog: Catalog) -> None:
 def say_calendars(db: Connection, catalog: Catalog) -> bool:
     """Say a month before that a calendar ends, and once that it goes on. True when something is new."""
     ending = {f"{batches.CALENDAR_ENDS}|{end.name}|{end.missing}": end for end in catalog.ending_calendars(catalog.profile.today(clock.now(db)))}  # fmt: skip
-    over = [a.alert_key for a in batches.alerts(db) if a.kind == batches.CALENDAR_ENDS and a.alert_key not in ending]
+    over = [a.alert_key for a in batches.alerts(db, kind=batches.CALENDAR_ENDS) if a.alert_key not in ending]
     for key in over:
         _, name, missing = key.split("|")
         batches.end_alert(db, key, f"The calendar {name} knows {missing} now.")
@@ -155,9 +153,7 @@ def say_calendars(db: Connection, catalog: Catalog) -> bool:
 
 def end_overtaken(db: Connection) -> None:
     """End the alerts of runs that came to no release (jobs/day.py: settle) and whose dates a later version has told since."""
-    for alert in batches.alerts(db):
-        if alert.kind != batches.DAY_STOPPED:
-            continue
+    for alert in batches.alerts(db, kind=batches.DAY_STOPPED):
         run_key = alert.alert_key.partition("|")[2]
         first, last, version = days.parse_key(run_key)
         told = [days.newest_release(db, day) for day in sorted({first, last})]
@@ -168,9 +164,7 @@ def end_overtaken(db: Connection) -> None:
 
 def end_shown(db: Connection) -> None:
     """End the alerts of releases that could not be shown (jobs/day.py: not_shown), now that they are; or that a later version of the day, which is, has taken the place of."""
-    for alert in batches.alerts(db):
-        if alert.kind != batches.NOT_SHOWN:
-            continue
+    for alert in batches.alerts(db, kind=batches.NOT_SHOWN):
         run_key = alert.alert_key.partition("|")[2]
         first, last, _ = days.parse_key(run_key)
         newest = {made.run_key for day in sorted({first, last}) if (made := days.newest_release(db, day)) is not None}

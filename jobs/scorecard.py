@@ -20,7 +20,7 @@ import duckdb
 from sqlalchemy import Connection, Row, select
 
 from jobs.bank import Bank
-from jobs.contracts.source import PostgresTable
+from jobs.contracts.pulls import PostgresTable
 from jobs.demo_bank.faults import KINDS, NOT_BUILT, Caught, Proof
 from jobs.ledger import batches, days, deliveries, releases
 from jobs.ledger.models import LIVE_STATES, Alert, DeliveryEvent, GateResult

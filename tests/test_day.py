@@ -99,7 +99,7 @@ def test_a_day_that_a_gate_stopped_says_which_and_why(
     said = f"the gate of silver.payments said stop. {why}"
     assert running.run(key).reason == said
     with running.ledger.begin() as db:
-        [alert] = [a for a in batches.alerts(db) if a.kind == "day_stopped"]
+        [alert] = batches.alerts(db, kind="day_stopped")
         assert {b.state for b in releases.written_by(db, key).values()} == {"restored"}
     assert alert.message == f"Business day {key} stopped: {said} What was released before is unchanged."
 
@@ -110,7 +110,7 @@ def test_a_day_that_failed_without_a_gate_says_so(running: TinyBank) -> None:
     running.start(key)
     assert day.settle("tiny", key, "run") == "failed"
     with running.ledger.begin() as db:
-        [alert] = [a for a in batches.alerts(db) if a.kind == "day_stopped"]
+        [alert] = batches.alerts(db, kind="day_stopped")
     assert alert.message == (
         f"Business day {key} failed: a step failed; its log says why. What was released before is unchanged."
     )
@@ -171,4 +171,4 @@ def not_shown_alerts(bank: TinyBank) -> list[str]:
     """Open ones, after roll-call came by."""
     with bank.ledger.begin() as db:
         rollcall.end_shown(db)
-        return [a.message for a in batches.alerts(db) if a.kind == batches.NOT_SHOWN]
+        return [a.message for a in batches.alerts(db, kind=batches.NOT_SHOWN)]

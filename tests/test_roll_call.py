@@ -11,12 +11,13 @@ import pytest
 from jobs import rollcall
 from jobs.contracts import ContractError
 from jobs.contracts.calendar import CalendarDay
-from jobs.contracts.source import Schedule
+from jobs.contracts.schedule import Schedule
 from jobs.ledger import batches, clock, days, deciding, deliveries, lanes, posted, silence
 from tests.ledger.conftest import (  # noqa: F401
     DAY,
     HISTORY_END,
     TinyBank,
+    at,
     bank,
     catalog,
     ledger,
@@ -322,11 +323,11 @@ def test_silence_counts_in_active_hours_of_working_days_alone(running: TinyBank)
     bank.clock(DAY, "21:50")
     bank.arrives("clicks", "app", DAY)
     told = {}
-    for day, at in ((0, "23:30"), (1, "12:00"), (2, "07:59"), (2, "08:30"), (2, "08:31"), (2, "22:01"), (3, "07:00")):
-        bank.clock(DAY + timedelta(days=day), at)
+    for day, now in ((0, "23:30"), (1, "12:00"), (2, "07:59"), (2, "08:30"), (2, "08:31"), (2, "22:01"), (3, "07:00")):
+        bank.clock(DAY + timedelta(days=day), now)
         with bank.ledger.begin() as db:
             rollcall.say_silence(db, bank.catalog)
-            told[day, at] = (
+            told[day, now] = (
                 [s.feed for s in silence.streams(db, bank.catalog) if s.is_silent],
                 len(batches.alerts(db)),
             )
@@ -350,6 +351,20 @@ def test_what_a_partner_posted_has_come_before_it_is_a_delivery(running: TinyBan
     assert (heard(bank), words(bank)) == ([], [])
     bank.clock(DAY, "11:01")
     assert words(bank) == [("app", "silent", "nothing has come since 2026-09-15 10:00; normal is at most 1h")]
+
+
+def test_of_each_stream_what_was_posted_last_counts(running: TinyBank) -> None:
+    bank = asking(running, quietFor="1h")
+    clicks = bank.catalog.sources["clicks"]
+    others = {feed: clicks.model_copy(update={"feed": feed}) for feed in ("taps", "calls")}
+    catalog = replace(bank.catalog, sources=bank.catalog.sources | others)
+    for n, (clock_time, feed) in enumerate([("08:00", "clicks"), ("09:00", "taps"), ("10:00", "clicks")]):
+        bank.clock(DAY, clock_time)
+        with bank.ledger.begin() as db:
+            posted.keep(db, feed, f"key {n}", "0" * 64, b"sealed")
+    with bank.ledger.begin() as db:
+        last = {stream.feed: stream.last for stream in silence.streams(db, catalog)}
+    assert last == {"clicks": at(DAY, "10:00"), "taps": at(DAY, "09:00"), "calls": None}
 
 
 def test_a_stream_of_which_nothing_ever_came_is_told_and_one_that_nobody_asks_for_is_not(running: TinyBank) -> None:

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from jobs import load
 from jobs.bank import Bank
 from jobs.lake import Lake
 from jobs.ledger import batches, deliveries
 from jobs.ledger.models import Delivery
 from jobs.quality.metrics import nothing
 from jobs.quality.repairs import Repairs
+from jobs.settling import Measured, settle
 from tests.ledger.conftest import DAY, TinyBank, bank, catalog, ledger, migrated, released
 
 __all__ = ["bank", "catalog", "ledger", "migrated"]
@@ -41,8 +41,8 @@ class Settling:
             )
             batch = batches.start(db, table.table, f"payments|{delivery}", "r")
             row = deliveries.get(db, delivery)
-        measured = load.Measured({delivery: nothing(table, rules)}, {}, {delivery: [DAY]}, {})
-        return load._settle(self.bank, table, rules, batch.batch_id, row, measured, Repairs(), "r")
+        measured = Measured({delivery: nothing(table, rules)}, {}, {delivery: [DAY]}, {})
+        return settle(self.bank, table, rules, batch.batch_id, row, measured, Repairs(), "r")
 
     def cases(self) -> list[tuple[str | None, str]]:
         with self.tiny.ledger.begin() as db:

@@ -13,7 +13,7 @@ from difflib import get_close_matches
 from jobs.arrival.errors import Refused
 from jobs.contracts.column import Column
 from jobs.contracts.compact import flow
-from jobs.contracts.source import Drift
+from jobs.contracts.formats import Drift
 
 ALIKE = 0.6  # two names of this likeness may be one column's
 

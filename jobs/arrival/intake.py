@@ -32,9 +32,10 @@ from jobs.arrival.rows import Of, RowsWriter
 from jobs.arrival.sentinels import count_sentinels
 from jobs.arrival.text import MARKED
 from jobs.arrival.totals import Counter, Stated, Totals, stated_in_trailer
+from jobs.contracts.formats import Format, Record
 from jobs.contracts.model import Table
 from jobs.contracts.parse import Way
-from jobs.contracts.source import Format, Record, Source
+from jobs.contracts.source import Source
 from jobs.privacy import pgp
 from jobs.privacy.identify import Identifier
 from jobs.privacy.keys import Keys

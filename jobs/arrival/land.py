@@ -20,8 +20,8 @@ from sqlalchemy import Connection, Row, text
 from sqlalchemy.exc import OperationalError
 
 from jobs.arrival import packed, reach
-from jobs.arrival.doorbell import SETTLE_SECONDS, has_settled, is_ready
-from jobs.arrival.errors import Cut, Refused
+from jobs.arrival.doorbell import SETTLE_SECONDS, is_ready
+from jobs.arrival.errors import Refused
 from jobs.arrival.forbidden import C3_COLUMN
 from jobs.arrival.inbox import (
     SIGNAL_BYTES,
@@ -43,9 +43,9 @@ from jobs.arrival.outcomes import Landed, Outcomes, landed_as
 from jobs.arrival.pulls import SourceDown
 from jobs.arrival.rows import Of
 from jobs.arrival.slices import say_down
-from jobs.arrival.totals import Stated, compare, stated_in_signal
+from jobs.arrival.whole_file import StillWriting, wrong_with
 from jobs.contracts.catalog import Catalog
-from jobs.contracts.source import ArchiveFile
+from jobs.contracts.formats import ArchiveFile
 from jobs.ledger import Ledger, batches, clock, deliveries
 from jobs.privacy.keys import Keys, load_keys
 from jobs.privacy.pgp import NotForUs
@@ -62,10 +62,6 @@ NOBODY = "-"  # entity of a file whose name says none
 
 class LandingStopped(Exception):
     """Something around the files failed (disk, database). Nothing is half done; the next run goes on."""
-
-
-class _StillWriting(Exception):
-    """The file is not whole yet and was changed a moment ago."""
 
 
 def land(
@@ -256,7 +252,7 @@ class _Landing:
             self._sweep_kept(delivery)
             yield self._defect(delivery, error)
             return
-        except _StillWriting:
+        except StillWriting:
             self._sweep_kept(delivery)
             why = "The file is still being written; it is read again when it is whole."
             yield landed_as(delivery, "arriving", reason=why)
@@ -339,7 +335,7 @@ class _Landing:
                     rows=rows,
                     keys=self.keys,
                     vault=self.vault,
-                    keep=lambda found: self._compare(found, arrived),
+                    keep=lambda found: wrong_with(found, arrived, self.settle_seconds),
                 )
         except Refused as refusal:
             # Refused before anything was kept: forbidden columns, real data in a test installation.
@@ -349,6 +345,35 @@ class _Landing:
             return self.outcomes.refuse(delivery, intake.refusal, intake, raw)
         seam("after_rows")
         return self.outcomes.accept(delivery, intake, raw, rows)
+
+    def _check_environment(self, lane: Lane) -> None:
+        if self.catalog.profile.environment == "test" and not lane.source.synthetic:
+            raise Refused(
+                "real_data_in_test",
+                f"The bank {self.catalog.profile.profile} is a test environment and the feed {lane.feed} is not marked "
+                "synthetic. "
+                "Expected invented or de-identified data there (rule CL-6); mark the source `synthetic: true` if they "
+                "are.",
+            )
+
+    def _vanished(self, delivery_id: str, row: Row[Any]) -> Landed | None:
+        with self.ledger.begin() as db:
+            if deliveries.get(db, delivery_id).state != "arriving":
+                return None
+        self._sweep_drafts(row)
+        gone = Refused(
+            VANISHED,
+            f"The file {row.uri} was claimed, but left the inbox or was written again before it was read. "
+            "Expected it to stay until it is settled; if no newer one came, ask the sender for it again.",
+        )
+        return self.outcomes.refuse(row, gone, None, None)
+
+    def _welcome_back(self, delivery: Row[Any]) -> None:
+        """An inbox out of reach for a while looked empty: its files are taken as if they had never been gone."""
+        with self.ledger.begin() as db:
+            back = "the file is in the inbox again"
+            deliveries.set_state(db, delivery.delivery_id, "arriving", self.run_id, reason=back, cause=None)
+            batches.close_cases(db, delivery_id=delivery.delivery_id, note=back)
 
     # --- archives -----------------------------------------------------------------------------------------------------
 
@@ -379,7 +404,7 @@ class _Landing:
                 found = packed.members(copy, fmt)
                 signals = _signals_inside(copy, fmt, found) + ([arrived.signal] if arrived.signal else [])
                 intake.totals.rows = sum(not is_signal(member.name) for member in found)
-                if wrong := self._compare(intake, announced):
+                if wrong := wrong_with(intake, announced, self.settle_seconds):
                     raise wrong
                 for member, content in packed.each(copy, fmt):
                     if is_signal(member.name):
@@ -391,8 +416,8 @@ class _Landing:
             refused = not_for_us(error) if isinstance(error, NotForUs) else error
             intake.refusal = refused
             try:
-                self._compare(intake, announced)  # still being written?
-            except _StillWriting:
+                wrong_with(intake, announced, self.settle_seconds)  # still being written?
+            except StillWriting:
                 raw.unlink(missing_ok=True)
                 raise
         # Of a forbidden column nothing is kept, not even sealed; the ledger knows of members that a run before this one refused.
@@ -425,76 +450,6 @@ class _Landing:
         if landed:
             yield landed
 
-    # --- the file as a whole ------------------------------------------------------------------------------------------
-
-    def _compare(self, intake: Intake, arrived: Arrived) -> Refused | None:
-        """What is wrong with the file as a whole; None if nothing. The signal's hash comes first: it tells a cut file
-        from a wrong one.
-        """
-        try:
-            signal = stated_in_signal(arrived.signal.text, arrived.name) if arrived.signal else Stated()
-        except Refused as refusal:
-            return refusal
-        wrong_hash = signal.sha256 is not None and signal.sha256 != intake.sha256
-        short = signal.size is not None and intake.size < signal.size
-        cut = isinstance(intake.refusal, Cut) or short
-        if (cut or (wrong_hash and not intake.ends_itself)) and not has_settled(arrived, self.settle_seconds):
-            raise _StillWriting
-        if cut:
-            return _truncated(intake, signal)
-        if wrong_hash:
-            return Refused(
-                "ok_hash",
-                f"The signal states SHA-256 {signal.sha256}, the {intake.size} bytes of the file have {intake.sha256}. "
-                "Expected equal hashes; ask the sender for the file and its signal again.",
-            )
-        if intake.refusal:
-            return intake.refusal
-        try:
-            compare(intake.totals, intake.stated, "trailer")
-            compare(intake.totals, signal, "signal")
-        except Refused as refusal:
-            return refusal
-        if intake.totals.without_money and (intake.stated.money is not None or signal.money is not None):
-            intake.notes["rows whose amount cannot be read, so that the stated sum was not compared"] = (
-                intake.totals.without_money
-            )
-        intake.stated = Stated(
-            signal.rows if intake.stated.rows is None else intake.stated.rows,
-            signal.money if intake.stated.money is None else intake.stated.money,
-            signal.sha256,
-        )
-        return None
-
-    def _check_environment(self, lane: Lane) -> None:
-        if self.catalog.profile.environment == "test" and not lane.source.synthetic:
-            raise Refused(
-                "real_data_in_test",
-                f"The bank {self.catalog.profile.profile} is a test environment and the feed {lane.feed} is not marked "
-                "synthetic. "
-                "Expected invented or de-identified data there (rule CL-6); mark the source `synthetic: true` if they "
-                "are.",
-            )
-
-    def _vanished(self, delivery_id: str, row: Row[Any]) -> Landed | None:
-        with self.ledger.begin() as db:
-            if deliveries.get(db, delivery_id).state != "arriving":
-                return None
-        self._sweep_drafts(row)
-        gone = Refused(
-            VANISHED,
-            f"The file {row.uri} was claimed, but left the inbox or was written again before it was read. "
-            "Expected it to stay until it is settled; if no newer one came, ask the sender for it again.",
-        )
-        return self.outcomes.refuse(row, gone, None, None)
-
-    def _welcome_back(self, delivery: Row[Any]) -> None:
-        """An inbox out of reach for a while looked empty: its files are taken as if they had never been gone."""
-        with self.ledger.begin() as db:
-            back = "the file is in the inbox again"
-            deliveries.set_state(db, delivery.delivery_id, "arriving", self.run_id, reason=back, cause=None)
-            batches.close_cases(db, delivery_id=delivery.delivery_id, note=back)
-
     # --- places -------------------------------------------------------------------------------------------------------
 
     def _path(self, kind: str, delivery: Row[Any], ending: str) -> Path:
@@ -510,18 +465,6 @@ class _Landing:
         for kind, pattern in (("raw", ".{}.*.part"), ("rows", ".{}.*.part"), ("raw", f"{{}}.{CLEAR}.*")):
             for draft in (self.home / kind / delivery.feed).glob(pattern.format(delivery.delivery_id)):
                 draft.unlink(missing_ok=True)
-
-
-def _truncated(intake: Intake, signal: Stated) -> Refused:
-    """What is missing of a file that ended too early: bytes that were announced and that came, the last line that is whole."""
-    cut = intake.refusal if isinstance(intake.refusal, Cut) else None
-    found = cut.reason if cut else "The file is shorter than announced. Expected the whole file; send it again."
-    bytes_ = f"{intake.size} bytes came" + (f" of {signal.size} that the signal states" if signal.size else "")
-    if cut and cut.last_whole_line is not None:
-        lines = f"; whole are {cut.last_whole_line} lines"
-    else:
-        lines = f"; the last record that could be read stands in line {intake.last_line}" if intake.last_line else ""
-    return Refused("truncated", f"{found} {bytes_}{lines}.")
 
 
 def _nested(arrived: Arrived) -> Refused:

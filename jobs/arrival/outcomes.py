@@ -19,7 +19,7 @@ from jobs.arrival.in_clear import IN_CLEAR
 from jobs.arrival.intake import Intake
 from jobs.arrival.notes import as_note
 from jobs.contracts.catalog import Catalog
-from jobs.contracts.source import Drift
+from jobs.contracts.formats import Drift
 from jobs.ledger import Ledger, batches, deliveries, fixes
 from jobs.ledger.models import LIVE_STATES
 

@@ -18,7 +18,7 @@ from typing import BinaryIO, cast
 from jobs.arrival.errors import Cut, Refused
 from jobs.arrival.inbox import shown
 from jobs.bursting import RATIO, bursts
-from jobs.contracts.source import ArchiveFile
+from jobs.contracts.formats import ArchiveFile
 
 MOST_MEMBERS = 10_000
 MOST_BYTES = 64 << 30

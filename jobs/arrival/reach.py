@@ -54,4 +54,4 @@ def end_settled(db: Connection, lying_there: Collection[str] | None) -> None:
 
 
 def _open(db: Connection, kind: str) -> list[str]:
-    return [alert.alert_key for alert in batches.alerts(db) if alert.kind == kind]
+    return [alert.alert_key for alert in batches.alerts(db, kind=kind)]

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from jobs.arrival.errors import Cut, Refused
 from jobs.contracts.column import Column
-from jobs.contracts.source import Record
+from jobs.contracts.formats import Record
 
 NUL = "the line holds a NUL character"
 

@@ -16,7 +16,8 @@ from sqlalchemy.exc import DBAPIError
 from jobs.arrival.inbox import Arrived, claim_key
 from jobs.arrival.pulls import SourceDown, Span, address, puller
 from jobs.contracts.catalog import Catalog
-from jobs.contracts.source import PostgresTable, Source, Webhook
+from jobs.contracts.pulls import PostgresTable, Webhook
+from jobs.contracts.source import Source
 from jobs.ledger import Ledger, LedgerUnavailable, batches, clock, deliveries, slices
 
 log = structlog.get_logger()

@@ -17,7 +17,8 @@ from jobs.arrival.formats.json_lines import DEEPEST, is_deep
 from jobs.arrival.pulls import SourceDown, address
 from jobs.contracts.catalog import Catalog
 from jobs.contracts.model import Table
-from jobs.contracts.source import Source, Webhook
+from jobs.contracts.pulls import Webhook
+from jobs.contracts.source import Source
 from jobs.ledger import Ledger, batches, clock, posted
 from jobs.privacy.free_text import masked
 from jobs.privacy.keys import Keys

@@ -118,7 +118,7 @@ def drift(bank: BankOption, as_json: Annotated[bool, typer.Option("--json")] = F
 
     the_bank = open_bank(bank)
     with the_bank.ledger.begin() as db:
-        alerts = [alert for alert in batches.alerts(db) if alert.kind == COLUMN_ADDED]
+        alerts = batches.alerts(db, kind=COLUMN_ADDED)
     held_back: dict[str, list[str]] = {}
     for alert in alerts:
         _, feed, name = alert.alert_key.split("|", 2)

@@ -14,7 +14,7 @@ import typer
 from jobs.bank import Bank, as_decided, open_bank
 from jobs.commands.gates import show_unlisted
 from jobs.commands.output import BankOption, JsonOption, console, day_of, plain, show
-from jobs.commands.rows import files_of
+from jobs.lake.released import files_of
 from jobs.ledger import days, deliveries, releases
 from jobs.quality import unlisted
 
@@ -95,7 +95,7 @@ def of_day(bank: Bank, day: date, version: int) -> list[dict[str, Any]]:
     """The counts of a business date by channel, version of the app and of the schema, the most frequent first; as the table was in a version."""
     import pyarrow.compute as pc
 
-    dataset = files_of(bank, bank.catalog.tables[QUALITY], version, {"business_date": (day, day)})
+    dataset = files_of(bank.ledger, bank.lake, QUALITY, version, {"business_date": (day, day)})
     # A table that was not brought to its contract yet lacks the finer classes.
     columns = [name for name in bank.catalog.tables[QUALITY].columns if name in dataset.schema.names]
     wanted = (pc.field("business_date") == day) & (pc.field("__verdict") == "accepted")
@@ -126,7 +126,7 @@ def copies_of(bank: Bank, feeds: Sequence[str], day: date, version: int) -> Copi
 
     with bank.ledger.begin() as db:
         came = deliveries.rows_of_date(db, feeds, day)
-    built = files_of(bank, bank.catalog.tables[EVENTS], version, {"business_date": (day, day)})
+    built = files_of(bank.ledger, bank.lake, EVENTS, version, {"business_date": (day, day)})
     in_another = built.count_rows(filter=(pc.field("business_date") == day) & (pc.field("__verdict") == "duplicate"))
     received = came["accepted"] + came["rejected"] + came["duplicate"]
     return Copies(received, came["duplicate"], in_another, came["rejected"])

@@ -16,12 +16,11 @@ from jobs.bank import Bank, open_bank
 from jobs.commands.output import Bad, BankOption, JsonOption, console, day_of, show
 from jobs.contracts import Table
 from jobs.contracts.errors import nearest
+from jobs.lake.released import files_of
 from jobs.lake.tables import HISTORY, business_date_column
 from jobs.ledger import batches, days, deliveries, releases
-from jobs.serving.mart_schema import masked
+from jobs.serving.mart_schema import HIDDEN, LONG, TAIL, masked
 
-# As the mart's views show a text: its last characters, where it has more than so many.
-HIDDEN, TAIL, LONG = "****", 4, 8
 # What arrival keeps of what identifies a person and tells nobody who it is.
 HARMLESS = ("_valid", "_last4", "_garbled")
 MOST = 10_000
@@ -158,7 +157,7 @@ def _query(
 ) -> list[dict[str, Any]]:  # fmt: skip
     import duckdb
 
-    lake_table = files_of(bank, table, version, within)
+    lake_table = files_of(bank.ledger, bank.lake, table.table, version, within)
     there = [name for name in columns if name in lake_table.schema.names]
     order = [name for name in (*table.primary_key, "__delivery_id", "__line") if name in there]
     listed, by = (", ".join(f'"{name}"' for name in names) for names in (there, order))
@@ -175,29 +174,6 @@ def _query(
         except duckdb.Error as error:
             raise Bad(f"The rows of {table.table} cannot be read so: {str(error).splitlines()[0]}", 2) from error
     return [dict(zip(there, row, strict=True)) for row in found]
-
-
-def files_of(bank: Bank, table: Table, version: int | None, within: dict[str, tuple[Any, Any]]) -> Any:
-    """The files of a version. What was merged or cleaned away since stands, the same, in the newest version, unless a run writes to it. Raises Bad."""
-    from deltalake.exceptions import DeltaError
-
-    if not bank.lake.exists(table.table):
-        raise Bad(f"{table.table} is not in the lake of this bank.")
-    try:
-        try:
-            return bank.lake.dataset(table.table, version, within)
-        except FileNotFoundError:
-            with bank.ledger.begin() as db:
-                if any(batch.table_name == table.table for batch in releases.unreleased(db, but="")):
-                    raise Bad(
-                        f"A run is writing {table.table}, and the files that were released are merged: ask again when it has ended (`ledgerlake releases`)."
-                    ) from None
-            return bank.lake.dataset(table.table, None, within)
-    except DeltaError as error:
-        raise Bad(
-            f"{table.table} cannot be read by delta-rs ({str(error).splitlines()[0]}). A type that was widened in place by another tool is one cause: "
-            "`ledgerlake contracts plan` shows how the table differs from its contract."
-        ) from error
 
 
 # --- what is shown of them --------------------------------------------------------------------------------------------

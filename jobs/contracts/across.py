@@ -10,12 +10,13 @@ from difflib import get_close_matches
 from jobs.contracts import copybook_use
 from jobs.contracts.errors import Mistake, nearest
 from jobs.contracts.fit import shown, unfit, unfit_enum
+from jobs.contracts.formats import ArchiveFile, CopybookFile, XmlFile
 from jobs.contracts.kpi import Kpi
 from jobs.contracts.model import INCOMING, MONEY_REMEDY, PREVIOUS, Conform, Reconciles, Table
 from jobs.contracts.parse import holds_money
 from jobs.contracts.profile import Profile, Reference
 from jobs.contracts.rule import Rule
-from jobs.contracts.source import ArchiveFile, CopybookFile, Source, XmlFile
+from jobs.contracts.source import Source
 from jobs.contracts.yaml_file import Place, YamlFile
 
 LAYERS = ("bronze", "silver", "gold")

@@ -14,13 +14,15 @@ from jobs.contracts.across import EVERY_DAY, LAYERS, across
 from jobs.contracts.calendar import NOTICE, CalendarDay, CalendarEnd, read_calendar
 from jobs.contracts.copybook import CopybookError
 from jobs.contracts.errors import ContractError, Mistake, nearest
+from jobs.contracts.formats import CopybookFile
 from jobs.contracts.kpi import Kpi
 from jobs.contracts.mending import certain, mended
 from jobs.contracts.model import INCOMING, PREVIOUS, Table
 from jobs.contracts.profile import Profile, Reference
 from jobs.contracts.reading import M, typed
 from jobs.contracts.rule import Rule
-from jobs.contracts.source import CopybookFile, Schedule, Source
+from jobs.contracts.schedule import Schedule
+from jobs.contracts.source import Source
 from jobs.contracts.yaml_file import YamlFile, read_yaml
 from jobs.settings import settings
 

@@ -11,10 +11,10 @@ from jobs.contracts.column import Column
 from jobs.contracts.copybook import Copybook, Item, Path, Picture
 from jobs.contracts.errors import Mistake
 from jobs.contracts.fit import allowed, shown
+from jobs.contracts.formats import CopybookFile
 from jobs.contracts.model import Table
 from jobs.contracts.parse import DECIMAL, EPOCH, FIELDS, places
 from jobs.contracts.profile import Reference
-from jobs.contracts.source import CopybookFile
 from jobs.contracts.yaml_file import Place, YamlFile
 
 ISO_DAY, ISO_MINUTE = "yyyy-MM-dd", "yyyy-MM-dd HH:mm"

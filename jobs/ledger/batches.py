@@ -255,7 +255,7 @@ def alert_anew(db: Connection, key: str, kind: str, message: str) -> bool:
 
 def open_of(db: Connection, kind: str, feed: str) -> list[Row[Any]]:
     """The open alerts of a kind that speak of a feed: the second part of their keys."""
-    return [a for a in alerts(db) if a.kind == kind and a.alert_key.split("|")[1] == feed]
+    return [a for a in alerts(db, kind=kind) if a.alert_key.split("|")[1] == feed]
 
 
 def alert_of_feed(db: Connection, kind: str, feed: str, message: str) -> None:
@@ -274,7 +274,7 @@ def end_of_feed(db: Connection, kind: str, feed: str, end: str) -> None:
 
 def failing_loads(db: Connection) -> dict[str, str]:
     """Feed -> why what was verified of it does not come into bronze, as people were told."""
-    return {a.alert_key.split("|")[1]: a.message for a in alerts(db) if a.kind == LOAD_FAILS}
+    return {a.alert_key.split("|")[1]: a.message for a in alerts(db, kind=LOAD_FAILS)}
 
 
 def close_alerts(db: Connection, kind: str, beginning: str) -> None:
@@ -326,9 +326,10 @@ def since(db: Connection, keys: Collection[str]) -> dict[str, datetime]:
     return {row.alert_key: row.raised_at for row in found}
 
 
-def alerts(db: Connection) -> list[Row[Any]]:
-    """The open ones, oldest first."""
-    return list(db.execute(select(*Alert.__table__.columns).where(Alert.closed_at.is_(None)).order_by(Alert.raised_at)))
+def alerts(db: Connection, *, kind: str | None = None) -> list[Row[Any]]:
+    """The open ones (of a kind), oldest first."""
+    query = select(*Alert.__table__.columns).where(Alert.closed_at.is_(None)).order_by(Alert.raised_at)
+    return list(db.execute(query.where(Alert.kind == kind) if kind else query))
 
 
 def alerts_told(db: Connection, limit: int) -> list[Row[Any]]:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import ARRAY, Connection, Text, cast, func, select, true
 
 from jobs.contracts import Catalog
 from jobs.contracts.source import Source
@@ -65,16 +64,21 @@ def _came(db: Connection, feeds: list[str], today: date) -> dict[str, tuple[str 
     found: dict[str, tuple[str | None, datetime]] = {
         row.feed: (row.entity, row.received_at) for row in db.execute(query)
     }
-    for feed in feeds:
-        posted = _posted(db, feed)
-        if posted is not None and (feed not in found or posted.received_at > found[feed][1]):
-            found[feed] = (found[feed][0] if feed in found else None, posted.received_at)
+    for feed, posted_at in _posted(db, feeds).items():
+        if feed not in found or posted_at > found[feed][1]:
+            found[feed] = (found[feed][0] if feed in found else None, posted_at)
     return found
 
 
-def _posted(db: Connection, feed: str) -> Row[Any] | None:
-    newest = select(func.max(Posted.number)).where(Posted.feed == feed).scalar_subquery()
-    return db.execute(select(Posted.received_at).where(Posted.number == newest)).one_or_none()
+def _posted(db: Connection, feeds: list[str]) -> dict[str, datetime]:
+    """Feed -> when something was posted last, by its number; those of which nothing ever was are not in it."""
+    asked = func.unnest(cast(feeds, ARRAY(Text))).table_valued("feed", name="asked").render_derived()
+    # Of each feed the end of the index: a maximum by feed would read all that was ever posted.
+    newest = (
+        select(Posted.received_at).where(Posted.feed == asked.c.feed).order_by(Posted.number.desc()).limit(1).lateral()
+    )
+    found = db.execute(select(asked.c.feed, newest.c.received_at).join_from(asked, newest, true()))
+    return {row.feed: row.received_at for row in found}
 
 
 def _stream(catalog: Catalog, source: Source, at: datetime, came: tuple[str | None, datetime] | None) -> Stream:

@@ -9,10 +9,9 @@ from typing import Any
 from sqlalchemy import Connection, Row, or_, select
 
 from jobs.bank import Bank
-from jobs.ledger import fixes
+from jobs.ledger import fixes, releases
 from jobs.ledger.models import DayRun, DeliveryDate, Release
 
-FIGURES = "gold.kpi_values"
 MOST_DECIMALS = 10
 
 
@@ -70,7 +69,7 @@ def effects(bank: Bank, fix: Row[Any]) -> list[Effect]:
     """Figures that the restatements after a fix changed, the bank's own first. What else was restated with it is among them (`shares`). None of a table whose
     rows reach no figure."""
     with bank.ledger.begin() as db:
-        if FIGURES not in bank.catalog.built_from(fixes.get_case(db, fix.case_id).table_name):
+        if releases.FIGURES not in bank.catalog.built_from(fixes.get_case(db, fix.case_id).table_name):
             return []
         made = restatements(db, fix)
     return [effect for release in made for effect in _changed(bank, release)]
@@ -116,7 +115,7 @@ def _changed(bank: Bank, release: Row[Any]) -> list[Effect]:
     """Cells of a release whose figure differs from the statement before."""
     import duckdb
 
-    new = bank.lake.dataset(FIGURES, within={"release_id": (release.run_key, release.run_key)}).to_table()
+    new = bank.lake.dataset(releases.FIGURES, within={"release_id": (release.run_key, release.run_key)}).to_table()
     with duckdb.connect() as engine:
         engine.register("new", new)
         (bounds,) = engine.execute(
@@ -124,7 +123,7 @@ def _changed(bank: Bank, release: Row[Any]) -> list[Effect]:
         ).fetchall()
         if bounds[0] is None:
             return []
-        engine.register("every", bank.lake.dataset(FIGURES, within={"as_of_date": bounds}).to_table())
+        engine.register("every", bank.lake.dataset(releases.FIGURES, within={"as_of_date": bounds}).to_table())
         same = " and ".join(f"b.{column} is not distinct from n.{column}" for column in CELL)
         statement = "kpi_id, period_kind, as_of_date"
         told = ", ".join(f"coalesce(n.{c}, b.{c}) as {c}" for c in CELL)

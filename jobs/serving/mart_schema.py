@@ -17,6 +17,8 @@ from jobs.contracts.model import Table
 
 # The date by which a table's rows are replaced, the first that the table has.
 DATE_COLUMNS = ("business_date", "as_of_date", "balance_date")
+# What stands for a masked text, and before its end; so many characters of its end are shown, where it has more than so many.
+HIDDEN, TAIL, LONG = "****", 4, 8
 # Machinery of a base table: the release that wrote a row; for append tables, whether no later statement of its cell
 # exists.
 RELEASE, NEWEST = "__release", "__newest"
@@ -130,8 +132,8 @@ def shown(table: Table, name: str, column: Column) -> sql.Composable:
     if column.type == "date":
         return sql.SQL("date_trunc('year', {0})::date as {1}").format(value, sql.Identifier(name))
     return sql.SQL(
-        "case when length({0}) > 8 then '****' || right({0}, 4) when {0} is not null then '****' end as {1}"
-    ).format(value, sql.Identifier(name))
+        "case when length({0}) > {long} then {hidden} || right({0}, {tail}) when {0} is not null then {hidden} end as {1}"
+    ).format(value, sql.Identifier(name), hidden=sql.Literal(HIDDEN), tail=sql.Literal(TAIL), long=sql.Literal(LONG))
 
 
 def in_scope(mart_schema: str, scope: dict[str, str]) -> sql.Composable:

@@ -9,7 +9,7 @@ from typing import Any
 from jobs.arrival.encodings import encode
 from jobs.arrival.formats.copybook import Reader
 from jobs.contracts.column import Column
-from jobs.contracts.source import CopybookFile
+from jobs.contracts.formats import CopybookFile
 
 
 def columns(*names: str, **renamed: str) -> dict[str, Column]:

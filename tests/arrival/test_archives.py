@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from jobs.arrival import packed
 from jobs.arrival.errors import Refused
 from jobs.arrival.outcomes import Landed
-from jobs.contracts.source import ArchiveFile, Files
+from jobs.contracts.files import Files
+from jobs.contracts.formats import ArchiveFile
 from jobs.ledger import batches, deliveries
 from jobs.privacy import pgp
 from jobs.privacy.seal import open_sealed

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from jobs.contracts.source import CopybookFile
+from jobs.contracts.formats import CopybookFile
 from tests.arrival.copybooks import columns, described, read
 from tests.data import shared_data
 

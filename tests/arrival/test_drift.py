@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Row
 
 from jobs.arrival.drift import proposed
-from jobs.contracts.source import Delimited, Drift
+from jobs.contracts.formats import Delimited, Drift
 from jobs.ledger import batches
 from tests.arrival.conftest import DAY, Bank
 

@@ -21,7 +21,7 @@ from jobs.arrival.plain import plainly
 from jobs.arrival.records import Rows
 from jobs.contracts.column import Column
 from jobs.contracts.encodings import EBCDIC, KNOWN, LINE_SAFE
-from jobs.contracts.source import Delimited, JsonLines
+from jobs.contracts.formats import Delimited, JsonLines
 from tests.arrival.conftest import bronze
 
 AB = {n: Column(type="string", classification="C1/2") for n in ("a", "b")}

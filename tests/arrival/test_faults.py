@@ -25,7 +25,8 @@ from jobs.arrival.doorbell import waiting_count
 from jobs.arrival.forbidden import NAMES, ForbiddenColumn, check_names, check_text, may_hide_a_secret
 from jobs.arrival.formats import format_module
 from jobs.arrival.land import Landed
-from jobs.contracts.source import Control, FixedWidth, Format
+from jobs.contracts.formats import FixedWidth, Format
+from jobs.contracts.source import Control
 from jobs.ledger import deliveries
 from jobs.privacy.seal import open_bytes, open_sealed
 from tests.arrival.conftest import DAY, DELIMITED, Bank, movements

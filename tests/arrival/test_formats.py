@@ -23,8 +23,8 @@ from jobs.arrival.errors import Cut, Refused
 from jobs.arrival.formats import format_module
 from jobs.arrival.formats.delimited import Reader as Delimited
 from jobs.arrival.records import Rows
-from jobs.contracts.source import Delimited as DelimitedFormat
-from jobs.contracts.source import FixedWidth, Format, JsonLines
+from jobs.contracts.formats import Delimited as DelimitedFormat
+from jobs.contracts.formats import FixedWidth, Format, JsonLines
 from tests.arrival.reading import ABC, CELL, HAN, blocks_of, columns, quick, read
 
 

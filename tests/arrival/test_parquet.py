@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from jobs.arrival.errors import Cut, Refused
 from jobs.arrival.formats import format_module
-from jobs.contracts.source import ParquetFile
+from jobs.contracts.formats import ParquetFile
 from tests.arrival.reading import columns, quick, read
 
 

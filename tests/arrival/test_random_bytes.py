@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 from jobs.arrival.errors import Refused
 from jobs.arrival.formats import format_module
 from jobs.contracts.encodings import KNOWN, LINE_SAFE
-from jobs.contracts.source import Format
+from jobs.contracts.formats import Format
 from tests.arrival.reading import blocks_of, columns
 
 ODD = st.binary(max_size=60) | st.text(

@@ -18,7 +18,7 @@ from jobs.arrival import text
 from jobs.arrival.encodings import line_codec_name
 from jobs.arrival.errors import Refused
 from jobs.contracts.encodings import ONE_TO_ONE
-from jobs.contracts.source import Delimited as DelimitedFormat
+from jobs.contracts.formats import Delimited as DelimitedFormat
 from tests.arrival.reading import read
 
 

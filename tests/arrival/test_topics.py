@@ -12,7 +12,8 @@ import pytest
 from jobs.arrival.inbox import Several
 from jobs.arrival.land import Landed
 from jobs.arrival.slices import Slices, take_due
-from jobs.contracts.source import KafkaTopic, Source
+from jobs.contracts.pulls import KafkaTopic
+from jobs.contracts.source import Source
 from jobs.ledger import batches, deliveries, slices
 from tests.arrival.conftest import PLAIN, Bank, bronze
 from tests.kafka import PASSWORD, USER, Broker, broker  # noqa: F401

@@ -14,8 +14,8 @@ from jobs.arrival import totals
 from jobs.arrival.errors import Refused
 from jobs.arrival.totals import PLAIN, Stated, Totals, compare, stated_in_signal, stated_in_trailer, sum_of
 from jobs.contracts.column import Column
+from jobs.contracts.formats import Record
 from jobs.contracts.parse import way
-from jobs.contracts.source import Record
 
 
 @pytest.mark.parametrize(

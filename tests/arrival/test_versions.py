@@ -12,7 +12,7 @@ from jobs.arrival.errors import Refused
 from jobs.arrival.folder import Folder
 from jobs.arrival.land import Landed
 from jobs.arrival.naming import lane_of
-from jobs.contracts.source import Files
+from jobs.contracts.files import Files
 from jobs.ledger import batches, deliveries, fixes
 from tests.arrival.conftest import DAY, Bank, movements
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from jobs.arrival.errors import Cut, Refused
 from jobs.arrival.formats.xlsx import SHEET_LINES, Reader, column_names
 from jobs.contracts.column import Column
-from jobs.contracts.source import Sheets
+from jobs.contracts.formats import Sheets
 
 COSTS = {"element": "string", "amount": "decimal(18,2)", "booked_on": "date", "outlet": "string"}
 FROM = {"element": "费用", "amount": "金额", "booked_on": "日期", "outlet": "#sheet"}

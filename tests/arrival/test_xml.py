@@ -17,7 +17,7 @@ from jobs.arrival.forbidden import ForbiddenColumn
 from jobs.arrival.formats import xml
 from jobs.arrival.formats.xml import Reader, column_names
 from jobs.contracts.column import Column
-from jobs.contracts.source import XmlFile
+from jobs.contracts.formats import XmlFile
 
 NAMESPACE = "urn:iso:std:iso:20022:tech:xsd:camt.053.001.08"
 STATEMENT = f"""<?xml version="1.0" encoding="UTF-8"?>

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,22 +33,31 @@ class Said:
     err: str
 
 
+@contextmanager
+def bank_of(profile: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[TinyBank]:
+    """The bank that the command speaks of, with an empty ledger; it is the morning of its first live day."""
+    monkeypatch.setenv("LEDGERLAKE_PROFILE", profile)
+    caches = (settings, banks.open_bank, connect)
+    for cached in caches:
+        cached.cache_clear()
+    made = TinyBank(emptied(connect(profile)), load(profile))
+    made.clock(DAY, "08:00")
+    try:
+        yield made
+    finally:
+        made.ledger.engine.dispose()
+        for cached in caches:
+            cached.cache_clear()
+
+
 @pytest.fixture
 def bank(installation: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TinyBank]:
-    """The tiny bank with an empty ledger; it is the morning of its first live day."""
+    """The tiny bank."""
     monkeypatch.setenv("LEDGERLAKE_EXPECTATIONS", str(build(installation / "expectations")))
-    monkeypatch.setenv("LEDGERLAKE_PROFILE", "tiny")
-    for cached in (settings, banks.open_bank, connect):
-        cached.cache_clear()
-    ledger = emptied(connect("tiny"))
-    with ledger.begin() as db:
-        db.execute(text("drop schema if exists tiny_mart, tiny_bi cascade"))  # it knows releases by their number
-    made = TinyBank(ledger, load("tiny"))
-    made.clock(DAY, "08:00")
-    yield made
-    ledger.engine.dispose()
-    for cached in (settings, banks.open_bank, connect):
-        cached.cache_clear()
+    with bank_of("tiny", monkeypatch) as made:
+        with made.ledger.begin() as db:
+            db.execute(text("drop schema if exists tiny_mart, tiny_bi cascade"))  # it knows releases by their number
+        yield made
 
 
 @pytest.fixture

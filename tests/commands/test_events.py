@@ -11,15 +11,14 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
-from sqlalchemy import text, update
+from sqlalchemy import update
 
 from jobs import bank as banks
 from jobs.commands import events
 from jobs.contracts import load
-from jobs.ledger import batches, connect, days, releases
-from jobs.ledger.models import Base, DeliveryDate
-from jobs.settings import settings
-from tests.commands.conftest import Said
+from jobs.ledger import batches, days, releases
+from jobs.ledger.models import DeliveryDate
+from tests.commands.conftest import Said, bank_of
 from tests.ledger.conftest import DAY, NEXT, TinyBank
 
 Command = Callable[..., Said]
@@ -59,21 +58,18 @@ def newest(table: str) -> int:
 
 @pytest.fixture
 def released(installation: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TinyBank]:
-    """The demo bank's contracts, with one released day. Of 1,210 rows that came 6 were copies in their delivery and 1 was rejected; 3 came in another delivery too."""
-    monkeypatch.setenv("LEDGERLAKE_PROFILE", "demo")
-    caches = (settings, banks.open_bank, connect)
-    for cached in caches:
-        cached.cache_clear()
-    ledger = connect("demo")
-    with ledger.begin() as db:
-        db.execute(text("drop schema if exists demo_ledger cascade"))
-        db.execute(text("create schema demo_ledger"))
-        Base.metadata.create_all(db)
-    bank = TinyBank(ledger, DEMO)
+    """The demo bank's contracts, with one released day."""
+    with bank_of("demo", monkeypatch) as bank:
+        release_events(bank)
+        yield bank
+
+
+def release_events(bank: TinyBank) -> None:
+    """Of 1,210 rows that came 6 were copies in their delivery and 1 was rejected; 3 came in another delivery too."""
     bank.clock(DAY, "22:00")
     delivery = bank.arrives("app_events", "APP", DAY)
     bank.arrives("online_sales", "OL", DAY)  # of another table
-    with ledger.begin() as db:
+    with bank.ledger.begin() as db:
         counts = {"accepted_rows": 1203, "rejected_rows": 1, "duplicate_rows": 6}
         db.execute(update(DeliveryDate).where(DeliveryDate.delivery_id == delivery).values(**counts))
         failed = {"rule": "device_os_known", "on_fail": "warn", "values": [["tizen", 5]], "further_values": 0}
@@ -88,12 +84,8 @@ def released(installation: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ti
     schema = pa.schema({"business_date": pa.date32(), "__verdict": pa.string()}.items())
     write_deltalake(banks.open_bank("demo").lake.path(events.EVENTS), pa.Table.from_pylist(verdicts, schema), mode="overwrite")  # fmt: skip
     put(ROWS)
-    with ledger.begin() as db:
+    with bank.ledger.begin() as db:
         releases.release(db, days.get(db, run), {name: (newest(name), None) for name in (events.QUALITY, events.EVENTS)}, "run")  # fmt: skip
-    yield bank
-    ledger.engine.dispose()
-    for cached in caches:
-        cached.cache_clear()
 
 
 def test_people_see_shares_a_histogram_copies_and_new_values(released: TinyBank, ledgerlake: Command) -> None:

@@ -38,7 +38,7 @@ class TestClosedMonth:
         assert closing.decide() == closing.decide() == []
         assert closing.dirty() == [(DAY, "resend")]
         with closing.ledger.begin() as db:
-            (told,) = [a for a in batches.alerts(db) if a.kind == "closed_month"]
+            (told,) = batches.alerts(db, kind="closed_month")
             assert (delivery in told.message, f"closed since {LATE}" in told.message) == (True, True)
             with pytest.raises(days.MonthClosed, match="September 2026 is closed since 2026-10-11"):
                 days.request_again(db, closing.catalog, DAY, "repaired: x")
@@ -52,7 +52,7 @@ class TestClosedMonth:
         closing.release(V2)
         assert (closing.run(V2).approved_by, closing.dirty()) == ("lihua", [])
         with closing.ledger.begin() as db:
-            assert [a.kind for a in batches.alerts(db) if a.kind == "closed_month"] == []
+            assert batches.alerts(db, kind="closed_month") == []
             assert releases.listing(db)[0].approved_by == "lihua"
 
     def test_a_day_that_was_never_told_is_built_all_the_same(self, closing: TinyBank) -> None:

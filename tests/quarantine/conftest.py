@@ -11,8 +11,9 @@ import pytest
 
 from jobs import bank as banks
 from jobs import load as loading
+from jobs import quarantine as bench
 from jobs.bank import open_bank
-from jobs.ledger import batches, deliveries
+from jobs.ledger import batches, deliveries, fixes
 from jobs.ledger.models import DirtyDate
 from jobs.settings import settings
 from tests.commands.conftest import Said, bank, ledgerlake, running
@@ -30,6 +31,8 @@ WIDER = """\
 ANOTHER = (
     "  - {id: no_fen_for_yuan, onFail: hold, expect_column_max_to_be_between: {column: amount, max_value: 1000}}\n"
 )
+# The second line has an amount that cannot be read, the third one that is below 0.
+TWO_WRONG = ("p1|D|1.00|6200001|", "p2|D|2,00|6200002|", "p3|D|-3.00|6200003|")
 
 
 @pytest.fixture
@@ -90,3 +93,29 @@ def live(spark: Any, tiny: TinyBank) -> list[tuple[str, str, str]]:
 def dirty(tiny: TinyBank) -> set[str]:
     with tiny.ledger.begin() as db:
         return {row.cause for row in db.execute(DirtyDate.__table__.select())}
+
+
+def approved(case: Any, lines: dict[int, dict[str, str | None]]) -> int:
+    """A correction that Anna proposed and Bernd approved."""
+    fix = bench.propose_correction(open_bank("tiny"), case.case_id, lines, "seen on paper", ANNA)
+    bench.approve(open_bank("tiny"), fix, BERND)
+    return fix
+
+
+def approved_unseen(case: Any, line: int, texts: dict[str, str]) -> None:
+    """A correction that nobody foresaw anything of when it was proposed: the contract was another one then."""
+    with open_bank("tiny").ledger.begin() as db:
+        made = {"lines": {str(line): texts}, "delivery": case.delivery_id, "table": "bronze.payments"}
+        fix = fixes.propose(db, case.case_id, fixes.CORRECT, made, "seen on paper", ANNA)
+    bench.approve(open_bank("tiny"), fix, BERND)
+
+
+def given_meaning(case: Any, code: str = "X") -> int:
+    fix = bench.propose_code(open_bank("tiny"), case.case_id, code, "credit", "a new kind", ANNA)
+    bench.approve(open_bank("tiny"), fix, BERND)
+    return fix
+
+
+def states(tiny: TinyBank, *numbers: int) -> list[str]:
+    with tiny.ledger.begin() as db:
+        return [fixes.get(db, number).state for number in numbers]

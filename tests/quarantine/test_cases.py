@@ -16,7 +16,7 @@ from jobs import upkeep
 from jobs.bank import open_bank
 from jobs.contracts import Catalog
 from jobs.contracts import load as contracts
-from jobs.ledger import batches, clock, days, deliveries, fixes
+from jobs.ledger import batches, clock, days, deliveries, fixes, releases
 from jobs.ledger.models import DayRun, Delivery, Release
 from jobs.quarantine import NotAllowed, outcome
 from jobs.quarantine.cases import hidden
@@ -58,9 +58,9 @@ def test_the_first_release_that_was_built_with_a_fix_is_found(tiny: TinyBank) ->
 
 def test_a_fix_of_a_feed_that_nothing_is_built_from_is_credited_with_no_figure() -> None:
     demo = contracts("demo")
-    assert outcome.FIGURES not in demo.built_from("bronze.market_rates")
-    assert {"silver.transactions", outcome.FIGURES} <= demo.built_from("bronze.core_transactions")
-    assert outcome.FIGURES in demo.built_from("bronze.core_corrections")
+    assert releases.FIGURES not in demo.built_from("bronze.market_rates")
+    assert {"silver.transactions", releases.FIGURES} <= demo.built_from("bronze.core_transactions")
+    assert releases.FIGURES in demo.built_from("bronze.core_corrections")
 
 
 def test_figures_of_a_fix_are_asked_for_where_its_rows_reach_them(
@@ -76,7 +76,7 @@ def test_figures_of_a_fix_are_asked_for_where_its_rows_reach_them(
     with tiny.ledger.begin() as db:
         row = fixes.get(db, fix)
     assert bench.effects(opened, row) == []
-    monkeypatch.setattr(Catalog, "built_from", lambda *_: {outcome.FIGURES})
+    monkeypatch.setattr(Catalog, "built_from", lambda *_: {releases.FIGURES})
     assert bench.effects(opened, row) == ["70 figures"]
 
 

@@ -11,9 +11,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from jobs import bank as banks
-from jobs import load as loading
 from jobs import quarantine as bench
-from jobs import rollcall
+from jobs import rollcall, settling
 from jobs.bank import open_bank
 from jobs.commands import quarantine as commands
 from jobs.ledger import batches, days, deliveries, fixes
@@ -198,7 +197,7 @@ def test_the_branch_is_asked_once_and_its_file_settles_the_case(tiny: TinyBank, 
     fix = bench.propose_resend(opened, case.case_id, "the column is shifted", ANNA)
     bench.approve(opened, fix, BERND)
     with tiny.ledger.begin() as db:
-        asked = [a.message for a in batches.alerts(db) if a.kind == "resend"]
+        asked = [a.message for a in batches.alerts(db, kind="resend")]
     assert len(asked) == 1 and asked[0].startswith("Please send payments of b01 for 2026-09-15 again: the column is")
     assert case_of("direction_known").state == "open"
     send("p1|C|1.00|6200001|")
@@ -315,14 +314,14 @@ def test_a_fix_that_its_gate_refuses_leaves_all_as_it_was(tiny: TinyBank, spark:
     assert live(spark, tiny) == [("p1", "D", "1.00"), ("p2", "D", "1.00")]
 
 
-@pytest.mark.parametrize("dies", ["_measure", "_settle", "_finish"])
+@pytest.mark.parametrize("dies", ["measure", "settle", "finish"])
 def test_a_replay_that_dies_goes_on_and_happens_once(tiny: TinyBank, spark: Any, monkeypatch: pytest.MonkeyPatch, dies: str) -> None:  # fmt: skip
     delivery = send("p1|D|1.00|6200001|", "p2|X|2.00|6200001|")
     opened = open_bank("tiny")
     fix = bench.propose_code(opened, case_of("direction_known").case_id, "X", "credit", "r", ANNA)
     bench.approve(opened, fix, BERND)
     with monkeypatch.context() as broken:
-        broken.setattr(loading, dies, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        broken.setattr(settling, dies, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             load()
     load()

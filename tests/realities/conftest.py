@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -160,11 +160,12 @@ class Small:
     def asked(self) -> list[str]:
         return load.ready_days(self.name)
 
-    def build(self, key: str) -> None:
+    def build(self, key: str, before_release: Callable[[], object] = lambda: None) -> None:
         assert day.begin(self.name, key, RUN) == "running"
         for table in self.bank.catalog.build_order():
             build.build(self.name, key, table.table, RUN)
             build.judge_table(self.name, key, table.table, RUN)
+        before_release()
         day.release(self.name, key, RUN)
         assert day.settle(self.name, key, RUN) == "released"
 

@@ -45,7 +45,7 @@ def test_a_new_column_is_proposed_and_loaded_once_a_person_has_added_it(new_bank
     send(small, TUESDAY, f"{NAMES},Purpose", "rent")
     assert {d.state for d in small.play()} == {"loaded"}
     with small.ledger.begin() as db:
-        (alert,) = [a for a in batches.alerts(db) if a.kind == "column_added"]
+        (alert,) = batches.alerts(db, kind="column_added")
     assert f"`{proposed('Purpose')}`" in alert.message
     assert "purpose" not in small.bronze()[0]
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+from deltalake import DeltaTable
 from structlog.testing import capture_logs
 
 from jobs.ledger import days
@@ -27,6 +29,12 @@ def released(small: Small) -> Small:
     return small
 
 
+def send_reversed(small: Small) -> None:
+    """The first rows of b01 again, in another order."""
+    name = f"PAY_b01_{MONDAY:%Y%m%d}_1.csv"
+    small.put("payments", "b01", MONDAY, name, file_of("b01", MONDAY, *reversed(FIRST)))
+
+
 def restate(small: Small) -> None:
     with small.ledger.begin() as db:
         key = days.request_again(db, small.bank.catalog, MONDAY, "repaired: looked at twice")
@@ -44,8 +52,7 @@ def marked(ledgerlake: Command) -> list[tuple[str, bool]]:
 def test_a_day_that_is_built_again_from_the_same_rows_says_no_change(released: Small, ledgerlake: Command) -> None:
     """Asked for by a person; then a branch sends its rows again in another order: another file with the same rows, which takes the place of the first."""
     restate(released)
-    name = f"PAY_b01_{MONDAY:%Y%m%d}_1.csv"
-    released.put("payments", "b01", MONDAY, name, file_of("b01", MONDAY, *reversed(FIRST)))
+    send_reversed(released)
     released.play()
     assert [d.state for d in released.deliveries()] == ["superseded", "loaded", "loaded"]
     assert marked(ledgerlake) == [("v1", False), ("v2", True), ("v3", True)]
@@ -71,6 +78,27 @@ def test_whatever_is_told_otherwise_is_a_change(released: Small, ledgerlake: Com
     assert marked(ledgerlake) == [("v1", False), ("v2", False)]
     assert "no change" not in ledgerlake("releases", str(MONDAY), "--bank", "small").out
     assert "no change" not in ledgerlake("lanes", str(MONDAY), "--bank", "small").out
+
+
+def test_a_comparison_that_fails_holds_no_release_back(released: Small, ledgerlake: Command) -> None:
+    """Files of the version before are gone when the rows are compared: the release has no mark, and the log says why. The next one is compared again."""
+    before = files(released)
+    send_reversed(released)
+    released.take()
+    [key] = released.asked()
+    with capture_logs() as said:
+        released.build(key, before_release=lambda: [file.unlink() for file in before - files(released)])
+    assert marked(ledgerlake) == [("v1", False), ("v2", False)]
+    [told] = [line for line in said if line["event"] == "not_compared"]
+    assert (told["log_level"], told["run"]) == ("warning", key)
+    assert "FileNotFoundError" in told["why"] and "movements" in told["why"]
+    restate(released)
+    assert marked(ledgerlake)[2:] == [("v3", True)]
+
+
+def files(small: Small) -> set[Path]:
+    """Those that hold silver.movements as it stands."""
+    return {Path(file) for file in DeltaTable(small.bank.lake.path("silver.movements")).file_uris()}
 
 
 def test_landing_and_loading_say_so_when_all_is_done_already(released: Small) -> None:

@@ -22,7 +22,7 @@ from jobs.arrival.records import Malformed, Rows
 from jobs.arrival.text import BLOCK, clear
 from jobs.contracts.column import Column
 from jobs.contracts.copybook import Layout, Path, Place
-from jobs.contracts.source import CopybookFile, Edge
+from jobs.contracts.formats import CopybookFile, Edge
 
 FITTING = 3  # so many other record lengths are named where the declared one does not add up to the file
 DESCRIPTOR = 4  # bytes of a record or block descriptor word

@@ -25,7 +25,7 @@ from jobs.arrival.errors import Cut, Refused
 from jobs.arrival.records import NUL, Malformed, Rows, parse_record, parse_trailer, split_ends, text_array
 from jobs.arrival.text import Text, beginning, texts
 from jobs.contracts.column import Column
-from jobs.contracts.source import Delimited
+from jobs.contracts.formats import Delimited
 
 STAND_INS = b"\x1f\x1e\x1d\x1c\x02\x03\x04\x05\x06\x0e\x0f\x10\x11\x12\x13\x14\x15\x16\x17\x18\x19\x1a"
 NEW_LINE = b"\n"

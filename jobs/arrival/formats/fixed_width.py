@@ -21,7 +21,7 @@ from jobs.arrival.errors import Refused
 from jobs.arrival.records import NUL, Malformed, Rows, parse_cut, parse_record, parse_trailer, split_ends, text_array
 from jobs.arrival.text import BOM, assigned, blocks, to_utf8
 from jobs.contracts.column import Column
-from jobs.contracts.source import FixedWidth
+from jobs.contracts.formats import FixedWidth
 
 NEW_LINE = 0x0A
 

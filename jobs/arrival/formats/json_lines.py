@@ -20,7 +20,7 @@ from jobs.arrival.forbidden import check_names, check_text, may_hide_a_secret
 from jobs.arrival.records import Malformed, Rows, text_array
 from jobs.arrival.text import beginning, texts
 from jobs.contracts.column import Column
-from jobs.contracts.source import JsonLines
+from jobs.contracts.formats import JsonLines
 
 DEEPEST = 64  # levels of containers inside each other
 BRACKETS = re.compile(r"[\[\]{}]")

@@ -15,8 +15,8 @@ from jobs.arrival.drift import fit
 from jobs.arrival.errors import Cut, Refused
 from jobs.arrival.records import NUL, Malformed, Rows
 from jobs.contracts.column import MOST_DIGITS, Column
+from jobs.contracts.formats import ParquetFile
 from jobs.contracts.parse import DECIMAL
-from jobs.contracts.source import ParquetFile
 
 ROWS = 65_536
 READ = 1 << 20  # bytes of a column at once

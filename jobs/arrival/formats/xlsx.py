@@ -23,7 +23,7 @@ from jobs.arrival.errors import Cut, Refused
 from jobs.arrival.packed import check_zip
 from jobs.arrival.records import Malformed, Rows, text_array
 from jobs.contracts.column import Column
-from jobs.contracts.source import Sheets
+from jobs.contracts.formats import Sheets
 
 SHEET_LINES = 1 << 20  # the most rows that a sheet has
 SHEET = "#sheet"

@@ -23,7 +23,7 @@ from jobs.arrival.forbidden import check_names
 from jobs.arrival.records import Rows, text_array
 from jobs.arrival.text import assigned, beginning, transcoded
 from jobs.contracts.column import Column
-from jobs.contracts.source import XmlFile
+from jobs.contracts.formats import XmlFile
 
 ROWS = 16_384
 BITE = 64 << 10

@@ -13,7 +13,8 @@ from typing import Any, BinaryIO
 
 from jobs.arrival.pulls import SourceDown, Span, address, stream_of
 from jobs.contracts.model import Table
-from jobs.contracts.source import KafkaTopic, Source
+from jobs.contracts.pulls import KafkaTopic
+from jobs.contracts.source import Source
 from jobs.ledger import Ledger
 
 WAIT = 10.0  # seconds for an answer of the brokers

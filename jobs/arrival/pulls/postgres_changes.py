@@ -16,7 +16,8 @@ import psycopg
 
 from jobs.arrival.pulls import SourceDown, Span, postgres, stream_of
 from jobs.contracts.model import Table
-from jobs.contracts.source import PostgresChanges, Source
+from jobs.contracts.pulls import PostgresChanges
+from jobs.contracts.source import Source
 from jobs.ledger import Ledger
 
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)

@@ -14,7 +14,8 @@ from psycopg import sql
 
 from jobs.arrival.pulls import SourceDown, Span, postgres, stream_of
 from jobs.contracts.model import Table
-from jobs.contracts.source import PostgresTable, Source
+from jobs.contracts.pulls import PostgresTable
+from jobs.contracts.source import Source
 from jobs.ledger import Ledger
 
 EVER = "-infinity"
