@@ -23,6 +23,7 @@ from jobs.settings import settings
 log = structlog.get_logger()
 WAIT = 10.0  # seconds for an answer
 MOST_LINES = 50  # of one message; how many more there are is said
+LONGEST_TITLE = 120  # characters of a mail's subject
 
 
 def send(ledger: Ledger) -> dict[str, int]:
@@ -98,16 +99,17 @@ def _mail(bank: str, alerts: Sequence[News]) -> None:
 
 
 def _title(bank: str, alerts: Sequence[News]) -> str:
-    return f"{bank}: {alerts[0].message}"[:120] if len(alerts) == 1 else f"{bank}: {len(alerts)} alerts"
+    """One line, and not longer than a subject is read: what it cuts off stands in the text."""
+    if len(alerts) > 1:
+        return f"{bank}: {len(alerts)} alerts"
+    told = " ".join(f"{bank}: {alerts[0].message}".split())
+    return told if len(told) <= LONGEST_TITLE else f"{told[: LONGEST_TITLE - 3]}..."
 
 
 def _text(bank: str, alerts: Sequence[News]) -> str:
-    lines = [f"{a.message}" for a in alerts[:MOST_LINES]]
-    more = len(alerts) - len(lines)
-    return "\n".join(
-        [
-            _title(bank, alerts),
-            *(lines if len(alerts) > 1 else ()),
-            *([f"and {more} more: `ledgerlake alerts`"] if more else ()),
-        ]
-    )
+    """All that is new, each message whole."""
+    if len(alerts) == 1:
+        return f"{bank}: {alerts[0].message}"
+    lines = [_title(bank, alerts), *(one.message for one in alerts[:MOST_LINES])]
+    more = len(alerts) - MOST_LINES
+    return "\n".join([*lines, *([f"and {more} more: `ledgerlake alerts`"] if more > 0 else ())])

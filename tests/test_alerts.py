@@ -102,6 +102,24 @@ def test_what_is_new_goes_as_one_message_and_once(
     assert chat.posted[-1]["text"] == f"{ledger.profile}: one more"
 
 
+def test_a_long_message_is_told_whole_below_a_short_subject(
+    channels: tuple[Chat, Post], new_ledger: Callable[[], Ledger]
+) -> None:
+    chat, post = channels
+    ledger = new_ledger()
+    long = (
+        "core_accounts of b04 for 2026-09-16 was refused: line 7\nhas one field too many"
+        + ", and more" * 20
+        + ". Owner: branch operations."
+    )
+    raised(ledger, long)
+    assert alerts.send(ledger) == {"webhook": 1, "email": 1}
+    assert chat.posted[0]["text"] == f"{ledger.profile}: {long}"
+    [mail] = post.mails
+    assert mail.get_content().splitlines() == f"{ledger.profile}: {long}".splitlines(), "whose it is stands at its end"
+    assert len(mail["Subject"]) == 120 and mail["Subject"].endswith("...") and "line 7 has one" in mail["Subject"]
+
+
 def test_a_channel_that_is_down_is_tried_again_and_holds_no_other_up(
     channels: tuple[Chat, Post], new_ledger: Callable[[], Ledger]
 ) -> None:

@@ -328,14 +328,14 @@ def since(db: Connection, keys: Collection[str]) -> dict[str, datetime]:
 
 def alerts(db: Connection, *, kind: str | None = None) -> list[Row[Any]]:
     """The open ones (of a kind), oldest first."""
-    query = select(*Alert.__table__.columns).where(Alert.closed_at.is_(None)).order_by(Alert.raised_at)
+    query = select(*Alert.__table__.columns).where(Alert.closed_at.is_(None)).order_by(Alert.raised_at, Alert.number)
     return list(db.execute(query.where(Alert.kind == kind) if kind else query))
 
 
 def alerts_told(db: Connection, limit: int) -> list[Row[Any]]:
     """The newest alerts, those too that ended, newest first."""
     query = select(*Alert.__table__.columns).where(Alert.kind != ONCE)
-    return list(db.execute(query.order_by(Alert.raised_at.desc(), Alert.alert_key).limit(limit)))
+    return list(db.execute(query.order_by(Alert.raised_at.desc(), Alert.number.desc()).limit(limit)))
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from sqlalchemy import update
 
 from jobs import rollcall
 from jobs.contracts import load
-from jobs.ledger import days, deliveries, sightings
+from jobs.ledger import batches, days, deliveries, sightings
 from jobs.ledger.models import Delivery
 from tests.infra.conftest import Website
 from tests.ledger.conftest import TinyBank, unit
@@ -114,6 +114,19 @@ def test_alerts_stand_below_and_days_beside_each_other(evening: Website, screen:
     listed = frame.locator(".alerts li").all_inner_texts()
     assert any("core_accounts of b04 (唐山支行) for 2026-09-15 was due at 2026-09-15 22:00 and has not come" in one for one in listed)  # fmt: skip
     assert len([one for one in listed if "b03" in one]) == 2, "one refused, one held"
+
+
+def test_an_open_alert_has_its_number_and_how_a_person_closes_it(evening: Website) -> None:
+    with evening.ledger.begin() as db:
+        batches.alert(db, "rule|bronze.core_rates|fee_known|D9", "rule", "D9: fee must be known.")
+        told = {one.kind: one.number for one in batches.alerts(db)}
+        newest = batches.alerts(db)[-1].number
+    shown = evening.client("viewer").get(f"/ledgerlake/board?day={DAY}").text
+    listed = shown.partition("Open alerts")[2].partition("</ul>")[0].split("<li>")[1:]
+    assert f'<span class="num">{newest}</span>' in listed[0], "the newest first, as in the terminal"
+    (rule,) = [one for one in listed if "fee must be known" in one]
+    assert f'ledgerlake alerts close {told["rule"]} --reason "..."' in rule
+    assert not any("alerts close" in one for one in listed if one is not rule), "the others end by themselves"
 
 
 @pytest.mark.parametrize("query", ["day=yesterday", "days=0", "days=9999", "day=2026-02-30"])

@@ -63,7 +63,7 @@ def board(
         boards = lanes.boards(db, bank.catalog, last, days)
         chosen = next((lane for lane in boards[0].lanes if (lane.feed, lane.entity) == (feed, entity)), None)
         events = lanes.history(db, chosen.feed, chosen.entity, last) if chosen else []
-        alerts = batches.alerts(db)
+        alerts = batches.alerts(db)[::-1]  # the newest first, as `ledgerlake alerts` has them
         closed = {one.day: closed_since(db, bank.catalog, one.day) for one in boards}
     branch_feeds = [s.feed for s in bank.catalog.sources.values() if s.sender == "branch"]
 
@@ -76,7 +76,7 @@ def board(
     grids = [_grid(one, [cell(lane) for lane in one.lanes], branch_feeds, closed[one.day]) for one in boards]
     return page(
         request, "board.html.j2", visitor, title="Arrival board", grids=grids, last=last, days=days, alerts=alerts, legend=MARKS,
-        chosen=cell(chosen) if chosen else None, events=events, clock=bank.catalog.profile.clock, minutes=lanes.minutes, refresh=EVERY,
+        chosen=cell(chosen) if chosen else None, events=events, clock=bank.catalog.profile.clock, minutes=lanes.minutes, refresh=EVERY, end_by_themselves=batches.ENDS_BY_ITSELF,
     )  # fmt: skip
 
 
