@@ -253,15 +253,14 @@ class Tables:
 
 
 def literal_frame(spark: SparkSession, rows: list[dict[str, Any]], columns: dict[str, str]) -> DataFrame:
-    """Rows as SQL literals: unlike rows handed over from Python they need no worker, so that a story takes a fraction
-    of a second.
+    """Rows of texts, each cast to its column's type. They are sent as data: as SQL they would be parsed anew by every query that reads them, which takes
+    longer than most queries.
     """
-    empty = "SELECT " + ", ".join(f"CAST(NULL AS {kind}) AS `{name}`" for name, kind in columns.items())
-    if not rows:
-        return spark.sql(f"{empty} WHERE FALSE")
-    values = ", ".join("(" + ", ".join(_literal(row.get(c), kind) for c, kind in columns.items()) + ")" for row in rows)
-    casts = ", ".join(f"CAST(c{i} AS {kind}) AS `{name}`" for i, (name, kind) in enumerate(columns.items()))
-    return spark.sql(f"SELECT {casts} FROM VALUES {values} AS t({', '.join(f'c{i}' for i in range(len(columns)))})")
+    as_it_is = {name for name, kind in columns.items() if kind.startswith(("array<", "map<", "struct<", "void"))}
+    sent = ", ".join(f"`{name}` {kind if name in as_it_is else 'string'}" for name, kind in columns.items())
+    values = [tuple(row.get(name) if name in as_it_is else _literal(row.get(name)) for name in columns) for row in rows]
+    typed = [F.col(f"`{name}`").cast(kind).alias(name) for name, kind in columns.items()]
+    return spark.createDataFrame(values, sent).select(*typed)
 
 
 def held(frame: DataFrame) -> DataFrame:
@@ -269,14 +268,8 @@ def held(frame: DataFrame) -> DataFrame:
     return literal_frame(frame.sparkSession, [row.asDict() for row in frame.collect()], dict(frame.dtypes))
 
 
-def _literal(value: Any, kind: str) -> str:
-    if value is None:
-        return f"CAST(NULL AS {kind})"
-    if isinstance(value, list):
-        items = ", ".join(f"named_struct('delivery_id', '{delivery}', 'line', {line}L)" for delivery, line in value)
-        return f"array({items})"
-    quoted = str(value).replace("'", "\\'")
-    return f"CAST('{quoted}' AS {kind})"
+def _literal(value: Any) -> str | None:
+    return None if value is None else str(value)
 
 
 def shown(frame: DataFrame, *columns: str) -> list[tuple[str, ...]]:
