@@ -7,6 +7,7 @@ empty line, and no row; an offset that the topic no longer holds is a source tha
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, BinaryIO
@@ -18,6 +19,7 @@ from jobs.contracts.source import Source
 from jobs.ledger import Ledger
 
 WAIT = 10.0  # seconds for an answer of the brokers
+LOOK = 0.5  # after so many it is looked whether there is still something to wait for
 RECORDS = 5_000  # fetched at once
 # Of an error what may be other at each look, so that the same alert is not told again and again: which of the brokers answered, and after how long.
 VARIES = re.compile(r"^\S+://\S+: | \(after [^)]*\)")
@@ -31,8 +33,8 @@ class Puller:
     def spans(self, taken: Mapping[str, str]) -> list[Span]:
         from confluent_kafka import TopicPartition
 
-        with self._consumer() as consumer:
-            partitions = consumer.list_topics(self._pull.topic, timeout=WAIT).topics[self._pull.topic]
+        with self._consumer() as (consumer, told):
+            partitions = self._described(consumer, told)
             if partitions.error is not None:
                 raise self._down(partitions.error)
             found = []
@@ -63,17 +65,21 @@ class Puller:
         from confluent_kafka import TopicPartition
 
         at, end = int(span.begins), int(span.ends)
-        with self._consumer() as consumer:
+        with self._consumer() as (consumer, told):
             consumer.assign([TopicPartition(self._pull.topic, int(span.part), at)])
+            until = time.monotonic() + WAIT
             while at < end:
-                records = consumer.consume(min(RECORDS, end - at), timeout=WAIT)
+                records = consumer.consume(min(RECORDS, end - at), timeout=min(LOOK, WAIT))
                 if not records:
                     # Offsets may be missing from a compacted or a transactional topic: where the broker stands tells.
                     [position] = consumer.position([TopicPartition(self._pull.topic, int(span.part))])
                     if position.offset >= end:
                         return
-                    consumer.list_topics(self._pull.topic, timeout=WAIT)  # where no broker answers, that is said
-                    raise self._down(f"no record at offset {at} within {WAIT:.0f} s")
+                    is_late = time.monotonic() >= until
+                    if is_late or _turned_away(told):
+                        self._described(consumer, told)  # where no broker answers, or lets us in, that is said
+                    if is_late:
+                        raise self._down(f"no record at offset {at} within {WAIT:.0f} s")
                 for record in records:
                     if record.error() is not None:
                         raise self._down(record.error())
@@ -81,10 +87,28 @@ class Puller:
                         return
                     at = record.offset() + 1
                     yield _line(record.value())
+                until = time.monotonic() + WAIT
+
+    def _described(self, consumer: Any, told: list[Any]) -> Any:
+        """The topic as a broker describes it. Asked for WAIT, each time with more patience; one that has turned us away is asked once more, for another may let us in."""
+        from confluent_kafka import KafkaException
+
+        left, patience = WAIT, LOOK
+        while True:
+            # The last look takes what is left.
+            patience = patience if left >= 2 * patience else left
+            is_last = patience == left or _turned_away(told)
+            try:
+                return consumer.list_topics(self._pull.topic, timeout=patience).topics[self._pull.topic]
+            except KafkaException:
+                if is_last:
+                    raise
+            consumer.poll(0)  # hands over what the connections were told
+            left, patience = left - patience, 2 * patience
 
     @contextmanager
-    def _consumer(self) -> Iterator[Any]:
-        """Raises SourceDown for whatever goes wrong with the brokers."""
+    def _consumer(self) -> Iterator[tuple[Any, list[Any]]]:
+        """A consumer, and what its connections are told. Raises SourceDown for whatever goes wrong with the brokers."""
         from confluent_kafka import Consumer, KafkaException
 
         told: list[Any] = []
@@ -102,7 +126,7 @@ class Puller:
         consumer = None
         try:
             consumer = Consumer(options)
-            yield consumer
+            yield consumer, told
         except KafkaException as error:
             if consumer is not None:
                 consumer.poll(0)  # hands over what the connections were told: why there is no answer
@@ -131,6 +155,13 @@ class Puller:
             f"{self._feed}: the topic {self._pull.topic} cannot be read: {VARIES.sub('', str(error))}. Nothing was moved on; it is asked again by itself. Check the brokers, or what we know "
             f"of them: {check}{' and `security` of the source' if known else ''}."
         )
+
+
+def _turned_away(told: list[Any]) -> bool:
+    """Whether a broker did not take us for who we are, or we not it: it answers no question."""
+    from confluent_kafka import KafkaError
+
+    return any(error.code() in (KafkaError._AUTHENTICATION, KafkaError._SSL) for error in told)
 
 
 def _cause(told: list[Any]) -> str:
