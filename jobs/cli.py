@@ -6,62 +6,46 @@ Exit status: 0 done; 1 the answer is not good (a gate stopped, a lane is missing
 
 from __future__ import annotations
 
+import importlib
 import sys
 
 import typer
 
-from jobs.commands import (
-    alerts,
-    approvals,
-    breaks,
-    contracts,
-    demo,
-    events,
-    faults,
-    files,
-    gates,
-    keys,
-    kpi,
-    lanes,
-    quarantine,
-    releases,
-    rows,
-    services,
-)
 from jobs.commands.output import Bad, errors
 
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode="rich",
-    help="Ledgerlake: a bank's data, from the branch's file to the KPI report.\n\nEvery command takes `--help`, which ends with an example.",
-)
-for module in (
-    services,
-    demo,
-    faults,
-    files,
-    lanes,
-    alerts,
-    gates,
-    quarantine,
-    breaks,
-    events,
-    rows,
-    releases,
-    approvals,
-    kpi,
-    keys,
-):
-    module.register(app)
-app.add_typer(contracts.app, name="contracts")
+# The modules of `jobs/commands/`, in the order in which the help shows their commands.
+GROUPS = (
+    "services", "demo", "faults", "files", "lanes", "alerts", "gates", "quarantine", "breaks", "events", "rows", "releases", "approvals", "kpi", "keys",
+    "contracts",
+)  # fmt: skip
+# Commands that are not called as their module is.
+GROUP_OF = {"up": "services", "down": "services", "status": "services", "rollback": "releases", "restate": "releases", "pgp-key": "keys"}  # fmt: skip
+
+
+def command_line(words: list[str]) -> typer.Typer:
+    """The command with the groups that these words need: one of them where the first word names it, for to load them all takes two seconds."""
+    app = typer.Typer(
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode="rich",
+        help="Ledgerlake: a bank's data, from the branch's file to the KPI report.\n\nEvery command takes `--help`, which ends with an example.",
+    )
+    app.callback()(lambda: None)  # a group of commands, even if one alone is loaded
+    asked = GROUP_OF.get(words[0], words[0]) if words else ""
+    for name in [asked] if asked in GROUPS else GROUPS:
+        module = importlib.import_module(f"jobs.commands.{name}")
+        if name == "contracts":
+            app.add_typer(module.app, name=name)
+        else:
+            module.register(app)
+    return app
 
 
 def main() -> None:
     """Run the command; what goes wrong is told in one message, without a traceback, with the exit status that it means."""
     try:
         # The exit status, where a command gave one.
-        status = app(prog_name="ledgerlake", standalone_mode=False)
+        status = command_line(sys.argv[1:])(prog_name="ledgerlake", standalone_mode=False)
     except typer.Abort:
         sys.exit(130)
     except Bad as bad:

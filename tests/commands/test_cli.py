@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any, cast
 
 import pytest
+import typer
 
+from jobs import cli
 from jobs.settings import settings
 from tests.commands.conftest import Said
 from tests.contracts.house import change
@@ -62,3 +65,17 @@ def test_a_database_that_does_not_answer_is_3(
 def test_nobody_can_log_in_before_the_first_start(bank: TinyBank, ledgerlake: Callable[..., Said]) -> None:
     told = ledgerlake("status", "--logins")
     assert (told.status, told.out) == (0, "Nobody can log in yet: `ledgerlake up` makes the logins.\n")
+
+
+def commands_of(*words: str) -> list[str]:
+    made = cast(Any, typer.main.get_command(cli.command_line(list(words))))
+    return list(made.commands)
+
+
+def test_a_command_that_is_named_is_loaded_with_its_group_alone() -> None:
+    """However it is asked for, it is there; and of the groups only its own is."""
+    every = commands_of()
+    assert len(every) == len(set(every)) and {*cli.GROUP_OF} < {*every}
+    alone = {name: commands_of(name) for name in every}
+    assert [name for name, found in alone.items() if name not in found or len(found) > 3] == []
+    assert commands_of("frobnicate") == commands_of("--help") == every
