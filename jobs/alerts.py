@@ -61,7 +61,8 @@ def for_airflow(ledger: Ledger) -> list[dict[str, Any]]:
 
 def _listed(one: News) -> dict[str, Any]:
     return {
-        "key": one.alert_key, "kind": one.kind, "message": one.message, "at": one.at.isoformat(), "is_end": one.is_end,
+        "number": one.number, "key": one.alert_key, "kind": one.kind, "message": one.message, "at": one.at.isoformat(),
+        "is_end": one.is_end,
     }  # fmt: skip
 
 
@@ -107,9 +108,13 @@ def _title(bank: str, alerts: Sequence[News]) -> str:
 
 
 def _text(bank: str, alerts: Sequence[News]) -> str:
-    """All that is new, each message whole."""
+    """All that is new, each message whole, with the number by which `ledgerlake alerts` knows it."""
     if len(alerts) == 1:
-        return f"{bank}: {alerts[0].message}"
-    lines = [_title(bank, alerts), *(one.message for one in alerts[:MOST_LINES])]
+        return f"{bank}: {_numbered(alerts[0])}"
+    lines = [_title(bank, alerts), *(_numbered(one) for one in alerts[:MOST_LINES])]
     more = len(alerts) - MOST_LINES
     return "\n".join([*lines, *([f"and {more} more: `ledgerlake alerts`"] if more > 0 else ())])
+
+
+def _numbered(one: News) -> str:
+    return f"alert {one.number}: {one.message}"

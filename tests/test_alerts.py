@@ -92,14 +92,14 @@ def test_what_is_new_goes_as_one_message_and_once(
     assert alerts.send(ledger) == {"webhook": 2, "email": 2}
     assert alerts.send(ledger) == {}
     [posted] = chat.posted
-    assert posted["text"] == f"{ledger.profile}: 2 alerts\nb03 has not come\n总行 refused"
-    assert [a["kind"] for a in posted["alerts"]] == ["missing", "missing"]
+    assert posted["text"] == f"{ledger.profile}: 2 alerts\nalert 1: b03 has not come\nalert 2: 总行 refused"
+    assert [a["number"] for a in posted["alerts"]] == [1, 2]
     [mail] = post.mails
     assert (mail["Subject"], mail["To"]) == (f"{ledger.profile}: 2 alerts", "ops@bank.example, night@bank.example")
     assert "总行 refused" in mail.get_content()
     raised(ledger, "one more")
     assert alerts.send(ledger) == {"webhook": 1, "email": 1}
-    assert chat.posted[-1]["text"] == f"{ledger.profile}: one more"
+    assert chat.posted[-1]["text"] == f"{ledger.profile}: alert 3: one more"
 
 
 def test_a_long_message_is_told_whole_below_a_short_subject(
@@ -114,9 +114,11 @@ def test_a_long_message_is_told_whole_below_a_short_subject(
     )
     raised(ledger, long)
     assert alerts.send(ledger) == {"webhook": 1, "email": 1}
-    assert chat.posted[0]["text"] == f"{ledger.profile}: {long}"
+    assert chat.posted[0]["text"] == f"{ledger.profile}: alert 1: {long}"
     [mail] = post.mails
-    assert mail.get_content().splitlines() == f"{ledger.profile}: {long}".splitlines(), "whose it is stands at its end"
+    assert mail.get_content().splitlines() == f"{ledger.profile}: alert 1: {long}".splitlines(), (
+        "whose it is stands at its end"
+    )
     assert len(mail["Subject"]) == 120 and mail["Subject"].endswith("...") and "line 7 has one" in mail["Subject"]
 
 

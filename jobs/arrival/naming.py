@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime
+from difflib import get_close_matches
 
 from jobs.arrival.errors import Refused
 from jobs.contracts.catalog import Catalog
 from jobs.contracts.source import Source
 
 UNKNOWN = "unknown"  # the feed of files that no source knows
+NEAREST = 3  # names that are shown to who sent another
 TAKE_ON = "TAKEON"  # the entity of deliveries that bring years of history at once
 
 
@@ -54,11 +56,13 @@ def lane_of(catalog: Catalog, path: str) -> Lane:
 
 
 def _unknown(catalog: Catalog, path: str) -> str:
-    folder = path.split("/")[0]
-    likely = catalog.sources.get(folder)
-    patterns = [likely.files.pattern] if likely else sorted(s.files.pattern for s in catalog.sources.values())
+    """Expected is what the folder's source says; without one the patterns that are most like the name."""
+    likely = catalog.sources.get(path.split("/")[0])
+    sources = [likely] if likely else [source for source in catalog.sources.values() if source.pull is None]
+    patterns = {source.files.pattern for source in sources}
+    nearest = get_close_matches(path.rpartition("/")[2], sorted(patterns), NEAREST, cutoff=0)
+    more = f" (of {len(patterns)})" if len(patterns) > len(nearest) else ""
     return (
-        f"No source knows the file {path}. Expected a name like {', '.join(patterns)}; rename the file and send it "
-        "again, "
-        "or declare its source in expectations/sources."
+        f"No source knows the file {path}. Expected a name like {', '.join(nearest)}{more}; rename the file and send it again, or declare its source in "
+        "expectations/sources."
     )

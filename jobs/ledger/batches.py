@@ -340,8 +340,9 @@ def alerts_told(db: Connection, limit: int) -> list[Row[Any]]:
 
 @dataclass(frozen=True)
 class News:
-    """An alert that nobody was told of on a channel yet, or its end (`is_end`)."""
+    """An alert that nobody was told of on a channel yet, or its end (`is_end`). `number`: by which people close it."""
 
+    number: int
     alert_key: str
     kind: str
     message: str
@@ -356,8 +357,8 @@ def unsent(db: Connection, channel: str) -> list[News]:
     opened, ended = told.where(~AlertSent.is_end).exists(), told.where(AlertSent.is_end).exists()
     new = select(Alert).where(Alert.closed_at.is_(None), ~opened)
     over = select(Alert).where(Alert.end.is_not(None), Alert.closed_at > clock.now(db) - NEWS_FOR, opened, ~ended)
-    rows = [News(a.alert_key, a.kind, a.message, a.raised_at, False) for a in db.execute(new)]
-    rows += [News(a.alert_key, a.kind, a.end, a.closed_at, True) for a in db.execute(over)]
+    rows = [News(a.number, a.alert_key, a.kind, a.message, a.raised_at, False) for a in db.execute(new)]
+    rows += [News(a.number, a.alert_key, a.kind, a.end, a.closed_at, True) for a in db.execute(over)]
     return sorted(rows, key=lambda news: (news.at, news.alert_key))
 
 
