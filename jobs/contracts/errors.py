@@ -39,6 +39,6 @@ class Wrong(ValueError):
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """A remedy for a misspelt name."""
+    """A remedy for a misspelt name: one sentence."""
     near = get_close_matches(name, list(known), n=1)
-    return f"Did you mean {near[0]}?" if near else "Correct the name or declare it"
+    return f"Did you mean {near[0]}?" if near else "Correct the name or declare it."

@@ -21,7 +21,7 @@ from jobs.contracts.yaml_file import Place, YamlFile
 
 # What arrival and bronze know of a row before its business date is known.
 EARLY = ("__delivery_id", "__line", "__entity", "__received_at", "__lane_date")
-CONSTANT = "a constant text stands in quotes of its own, for instance \"'bank'\""
+CONSTANT = "A constant text stands in quotes of its own, for instance \"'bank'\""
 
 
 def mistakes(tables: Tables, references: References, vague: Collection[str] = ()) -> list[Mistake]:
@@ -38,7 +38,7 @@ def mistakes(tables: Tables, references: References, vague: Collection[str] = ()
             parsed = _parsed(expression)
             if isinstance(parsed, str):
                 said = f"{place[-1]}: {expression} is no expression of Spark SQL ({parsed})"
-                found.append(Mistake(file.path, file.line(place), said, f"Correct it; {CONSTANT}"))
+                found.append(Mistake(file.path, file.line(place), said, f"Correct it. {CONSTANT}"))
                 continue
             unknown = list(_unknown(file, place, parsed, [*table.physical_columns, *also], table))
             found += certain(unknown, vague)
@@ -79,7 +79,7 @@ def _unknown(file: YamlFile, place: Place, parsed: exp.Expr, known: list[str], t
                 f"It identifies: the row holds {', '.join(k for k in known if k.startswith(f'{name}_'))} in its place"
             )
         else:
-            remedy = f"{nearest(name, known)}; {CONSTANT}"
+            remedy = f"{nearest(name, known)} {CONSTANT}"
         yield Mistake(file.path, file.line(place), said_of, remedy)
     if place == ("affects",):
         return  # DuckDB's functions (jobs/load.py)

@@ -52,7 +52,7 @@ def test_what_cannot_be_fixed_so_is_said(tiny: TinyBank) -> None:
         (lambda: bench.propose_acceptance(opened, unread, None, "r", ANNA), r"accept is no fix .*no value that could be accepted\. Possible: correct, resend, reject"),
         (lambda: bench.propose_acceptance(opened, code, [], "r", ANNA), r"No line is named"),
         (lambda: bench.propose_code(opened, code, "W", "credit", "r", ANNA), r"No rejected row has direction 'W'.*Found: X"),
-        (lambda: bench.propose_code(opened, code, "X", "kredit", "r", ANNA), r"one of these meanings: credit, debit. Did you mean credit"),
+        (lambda: bench.propose_code(opened, code, "X", "kredit", "r", ANNA), r"one of these meanings: credit, debit. Did you mean credit\? A new meaning is a change"),
         (lambda: bench.propose_code(opened, code, "X", "credit", " ", ANNA), r"A fix needs a reason"),
         (lambda: bench.propose_correction(opened, unread, {1: {"amount": "1"}}, "r", ANNA), r"Line 1 of D\d+ is none of case .*Its lines: 2"),
         (lambda: bench.propose_correction(opened, unread, {2: {"amonut": "1"}}, "r", ANNA), r"no column amonut. Did you mean amount"),
