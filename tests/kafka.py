@@ -105,7 +105,12 @@ class Broker:
 
         producer = Producer({"bootstrap.servers": self.address, "linger.ms": 5, **config})
         for value in values:
-            producer.produce(topic, value, key=b"k", partition=partition)
+            while True:
+                try:
+                    producer.produce(topic, value, key=b"k", partition=partition)
+                    break
+                except BufferError:  # more is on its way than it holds: the broker is busy
+                    producer.poll(1)
             producer.poll(0)
         assert producer.flush(30) == 0
 
