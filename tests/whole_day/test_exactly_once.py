@@ -15,11 +15,13 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import psutil
 import pytest
 from sqlalchemy import select, text
 
@@ -173,8 +175,8 @@ def test_two_copies_of_every_step_side_by_side(base: Base, undisturbed: dict[str
 MOMENTS = ("load core_customers", "judge silver.parties_source", "judge gold.party_days")
 
 
-def _at_each(copy: Driven, moments: Sequence[str], act: Callable[[], None]) -> list[str]:
-    """Play the day and act each time that the next of these steps has ended; what was printed after each act."""
+def _at_each(copy: Driven, moments: Sequence[str], port: int, act: Callable[[], None]) -> list[str]:
+    """Play the day; each time that the next of these steps has ended and the step behind it is connected to `port`, act. What was printed after each act."""
     process = copy.start(**IN_ORDER)
     said, left = [""], list(moments)
     assert process.stdout is not None
@@ -182,7 +184,8 @@ def _at_each(copy: Driven, moments: Sequence[str], act: Callable[[], None]) -> l
         said[-1] += line
         if left and left[0] in line:
             del left[0]
-            time.sleep(0.4)  # the next step is in the middle of its work
+            _wait_for_connection(process.pid, port)
+            time.sleep(0.4)  # it is in the middle of its work
             act()
             said.append("")
     assert process.wait(timeout=60) == 0, "".join(said)[-6000:]
@@ -190,12 +193,28 @@ def _at_each(copy: Driven, moments: Sequence[str], act: Callable[[], None]) -> l
     return said[1:]
 
 
+def _wait_for_connection(pid: int, port: int) -> None:
+    """Until a child of the process is connected. A step that is not, yet, waits until the server is back and notices nothing."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        for child in psutil.Process(pid).children():
+            with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+                if any(
+                    c.raddr and c.raddr.port == port and c.status == psutil.CONN_ESTABLISHED
+                    for c in child.net_connections()
+                ):
+                    return
+        time.sleep(0.02)
+    raise AssertionError(f"no step connected to port {port}")
+
+
 @pytest.mark.parametrize("service", ["spark", "postgres"])
 def test_a_server_is_killed_again_and_again(base: Base, undisturbed: dict[str, Any], service: str) -> None:
     """In the middle of a load, of a judged table and of a table that is built from history."""
     copy = base.copy(f"{service}_killed")
     restarts = base.seen(service).restarts
-    said = _at_each(copy, MOMENTS, lambda: base.kill(service))
+    port = {"spark": base.servers.spark_port, "postgres": base.servers.postgres_port}[service]
+    said = _at_each(copy, MOMENTS, port, lambda: base.kill(service))
     assert base.seen(service).restarts == restarts + len(MOMENTS)
     # PostgreSQL is back before a step that holds no connection at that moment looks for it.
     assert service == "postgres" or all("exit 1" in part for part in said), "a step noticed nothing"
