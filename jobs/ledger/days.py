@@ -1,7 +1,7 @@
 """Business days: what is expected, what has come, which days are to be built or built again, and their runs.
 
-A day is asked for when all its required lanes are live, or at its `close_by` with what is there (provisional). A
-released day whose live rows changed is asked for again under the next version (restated). Keys are `date|vN`, or
+A day is asked for when all its required lanes are live, or at its `close_by` with what is there. It is provisional when a
+lane is missing, or a delivery of it is in hand and not loaded yet. A released day whose live rows changed is asked for again under the next version (restated). Keys are `date|vN`, or
 `from..to|vN` for a take-on of many dates."""
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, Row, delete, func, or_, select, update
+from sqlalchemy import Connection, Row, delete, exists, func, or_, select, update
 from sqlalchemy import insert as plain_insert
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import aliased
 
 from jobs.contracts import Catalog
 from jobs.contracts.source import Source
@@ -26,6 +27,8 @@ TAKE_ON = "TAKEON"
 HEAD_OFFICE = "HO"
 OPEN_STATES = ("requested", "running")
 ROLLBACK = "rollback"
+# A delivery that may still become live.
+ON_THE_WAY = ("arriving", "verified")
 # Rows of a delivery were mended: by a fix of the quarantine bench, or by a file of corrections.
 REPAIRED = "repaired"
 # Why a person has a released day built again.
@@ -50,7 +53,7 @@ class Lane:
 
 @dataclass(frozen=True)
 class Coverage:
-    """Expected lanes of a day by feed, and those that are live."""
+    """Expected lanes of a day, those of them that are not live, and others that it is known to lack (in hand, kept out)."""
 
     expected: tuple[Lane, ...]
     missing: tuple[Lane, ...]
@@ -60,9 +63,15 @@ class Coverage:
         return not self.missing
 
     def without(self, lanes: Collection[Lane]) -> Coverage:
-        """The same, with these lanes missing too."""
+        """The same, with these lanes missing too, those that nobody owes last."""
         gone = {*self.missing, *lanes}
-        return Coverage(self.expected, tuple(lane for lane in self.expected if lane in gone))
+        owed = [lane for lane in self.expected if lane in gone]
+        return Coverage(self.expected, (*owed, *sorted(gone.difference(owed), key=str)))
+
+    @property
+    def received(self) -> int:
+        """So many of the expected lanes are live."""
+        return len(self.expected) - len({*self.expected}.intersection(self.missing))
 
     def by_feed(self) -> dict[str, list[int]]:
         """feed -> [expected, received]"""
@@ -162,6 +171,21 @@ def coverage(db: Connection, catalog: Catalog, day: date) -> Coverage:
         return Coverage((), ())
     last = _taken_on(db, day)
     return take_on_coverage(db, catalog, last) if last else _covered(db, catalog, expected_lanes(db, catalog, day), day)
+
+
+def in_hand(db: Connection, catalog: Catalog, day: date) -> list[Row[Any]]:
+    """What is on its way for the day: feed, entity, and whether it `replaces` what is live. Of feeds that nothing is built from none counts: the day is the same
+    without it."""
+    not_built_from = [t.name for t in catalog.layer("bronze") if not t.conforms and t.corrects is None]
+    live = aliased(Delivery)
+    replaces = exists().where(
+        live.business_date == Delivery.business_date, live.feed == Delivery.feed, live.entity == Delivery.entity,
+        live.seq == Delivery.seq, live.state.in_(LIVE_STATES),
+    )  # fmt: skip
+    query = select(Delivery.feed, Delivery.entity, replaces.label("replaces")).where(
+        Delivery.business_date == day, Delivery.state.in_(ON_THE_WAY), Delivery.feed.notin_(not_built_from)
+    )
+    return list(db.execute(query))
 
 
 def _taken_on(db: Connection, day: date) -> date | None:
@@ -266,7 +290,7 @@ def request(db: Connection, first: date, last: date, cause: str, seen: Coverage,
             cause=cause,
             state="requested",
             expected_units=len(seen.expected),
-            received_units=len(seen.expected) - len(seen.missing),
+            received_units=seen.received,
             coverage=seen.by_feed(),
             missing=[str(lane) for lane in seen.missing],
             requested_at=clock.now(db),
@@ -358,7 +382,7 @@ def start(
 
     First the marks, then the choice: a delivery that goes live between the two is chosen and its mark stays (one
     build too many), never the other way round. `keep_out` looks at what is live and names lanes that must not be built
-    from all the same; they count as missing."""
+    from all the same; they count as missing, as does what is in hand and not loaded yet."""
     run = db.execute(select(*DayRun.__table__.columns).where(DayRun.run_key == run_key).with_for_update()).one()
     if run.state != "requested":
         return run
@@ -379,10 +403,11 @@ def start(
     chosen = [p for p in parts if Lane(p.feed, p.entity, p.business_date) not in kept_out]
     values: dict[str, Any] = {"deliveries": sorted({f"{p.delivery_id}/{p.batch_id}" for p in chosen})}
     if seen is not None:
-        seen = seen.without(kept_out)
+        coming = [row for row in in_hand(db, catalog, run.from_date) if not row.replaces]
+        seen = seen.without(kept_out | {Lane(row.feed, row.entity, run.from_date) for row in coming})
         values |= {
             "expected_units": len(seen.expected),
-            "received_units": len(seen.expected) - len(seen.missing),
+            "received_units": seen.received,
             "coverage": seen.by_feed(),
             "missing": [str(lane) for lane in seen.missing],
         }

@@ -19,12 +19,10 @@ from sqlalchemy.orm import aliased
 
 from jobs.contracts import Catalog
 from jobs.ledger import batches, clock, days
-from jobs.ledger.days import DECIDING, REPAIRED, ROLLBACK, TAKE_ON, Coverage, newest_release
+from jobs.ledger.days import DECIDING, ON_THE_WAY, REPAIRED, ROLLBACK, TAKE_ON, Coverage, newest_release
 from jobs.ledger.locks import lock
 from jobs.ledger.models import LIVE_STATES, DayRun, Delivery, DeliveryDate, DirtyDate
 
-# A delivery that may still become live.
-ON_THE_WAY = ("arriving", "verified")
 # A stream's late rows restate a released day at most this often.
 STREAM_RESTATEMENT = timedelta(hours=1)
 # A run that failed for want of a service is tried again by itself, so soon and so often.
@@ -229,7 +227,7 @@ def _first(db: Connection, catalog: Catalog, day: date) -> Ready | Waits:
     if days.before_history(db, day):
         return Ready("late", days.coverage(db, catalog, day))
     seen = days.coverage(db, catalog, day)
-    is_in_hand = _in_hand(db, catalog, day)
+    is_in_hand = bool(days.in_hand(db, catalog, day))
     if seen.expected and seen.is_complete and not is_in_hand:
         return Ready("complete", seen)
     due = profile.local(day, profile.close_by, profile.close_by_day)
@@ -258,15 +256,6 @@ def _anew(db: Connection, catalog: Catalog, day: date, dirty: Sequence[Row[Any]]
         return Ready("late_event", days.coverage(db, catalog, day))
     cause = next((c for c in (REPAIRED, "resend", "reversal") if c in causes), "late")
     return Ready(cause, days.coverage(db, catalog, day))
-
-
-def _in_hand(db: Connection, catalog: Catalog, day: date) -> bool:
-    """A delivery of the day is on its way. Of feeds that nothing is built from none counts: the day is the same without it."""
-    not_built_from = [t.name for t in catalog.layer("bronze") if not t.conforms and t.corrects is None]
-    query = select(Delivery.delivery_id).where(
-        Delivery.business_date == day, Delivery.state.in_(ON_THE_WAY), Delivery.feed.notin_(not_built_from)
-    )
-    return db.execute(query.limit(1)).first() is not None
 
 
 def _reversals_under_way(db: Connection, delivery_ids: set[str]) -> bool:

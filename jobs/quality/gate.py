@@ -163,6 +163,10 @@ class _Answers(dict[tuple[str, ...], Any]):
         table, rule, metrics = self._of
         return _answer(table, rule, metric[0], metrics)
 
+    def get(self, metric: tuple[str, ...], default: Any = None) -> Any:
+        """As by its place: `dict.get` asks no __missing__ and would give None, which Great Expectations takes for "nothing found"."""
+        return self[metric]
+
 
 def _is_about_nothing(rule: Rule, metrics: Mapping[str, Any]) -> bool:
     """A bound on the sum, mean or extremes of a table without accepted rows: a bank that has no such feed, a day without a change."""

@@ -89,6 +89,40 @@ class TestFirstBuild:
         running.clock(DAY, "23:50")
         assert running.decide() == [V1]
 
+    def test_a_day_told_at_its_close_by_without_what_is_in_hand_is_provisional(self, running: TinyBank) -> None:
+        """All that is owed is here, and a file that nobody owes waits to be loaded, as for `contracts apply`: its rows are not in the figures."""
+        waits = running.claim("payments", "app", DAY)
+        running.whole_day()
+        running.clock(DAY, "23:50")
+        assert running.decide() == [V1]
+        running.release(V1)
+        with running.ledger.begin() as db:
+            made = releases.get(db, V1)
+        assert made is not None
+        assert (made.kind, made.expected_units, made.received_units, made.missing) == (
+            "provisional",
+            3,
+            3,
+            [f"payments|app|{DAY}"],
+        )
+        running.goes_live(waits)
+        running.clock(NEXT, "01:00")
+        assert running.decide() == [V2]
+        assert running.start(V2).missing == []
+
+    def test_a_resend_that_is_in_hand_leaves_a_day_final_and_another_batch_does_not(self, running: TinyBank) -> None:
+        running.whole_day()
+        running.claim("payments", "b01", DAY)
+        running.clock(DAY, "23:50")
+        assert running.decide() == [V1]
+        assert running.start(V1).missing == []
+        running.ends(V1, "failed")
+        running.claim("payments", "b02", DAY, seq=2)
+        with running.ledger.begin() as db:
+            days.request_again(db, running.catalog, DAY, "asked")
+        run = running.start(V2)
+        assert (run.missing, run.received_units) == ([f"payments|b02|{DAY}"], 2)
+
     def test_a_complete_day_does_not_wait_for_a_feed_that_nothing_is_built_from(self, running: TinyBank) -> None:
         """A source that dies while it is read keeps its delivery on the way for as long as it is away."""
         running.claim("clicks", "app", DAY)
