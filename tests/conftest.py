@@ -33,7 +33,6 @@ hypothesis.settings.load_profile("same")
 # Many small queries: compiling plans to Java, or Java to its fastest, would cost more than it saves. The whole-day
 # tests do both.
 SMALL_QUERIES = {
-    "spark.driver.extraJavaOptions": f"{server.JAVA_OPTIONS} -XX:TieredStopAtLevel=1",
     "spark.master": "local[2]",
     "spark.driver.memory": "1g",
     "spark.sql.shuffle.partitions": "1",
@@ -74,7 +73,8 @@ def spark_url() -> Iterator[str]:
 def _command(own: Settings) -> list[str]:
     jars = [settings().home / "jars" / name for name in sorted(checksums())]
     has_delta = all(jar.exists() for jar in jars)
-    wanted = server.configuration(own) | SMALL_QUERIES
+    java = f"{server.JAVA_OPTIONS} -XX:TieredStopAtLevel=1 -Djava.io.tmpdir={own.home}"
+    wanted = server.configuration(own) | SMALL_QUERIES | {"spark.driver.extraJavaOptions": java}
     options = [f"--conf={k}={v}" for k, v in wanted.items() if has_delta or k not in DELTA]
     submit = server.component(own).command[0]
     with_jars = ["--driver-class-path", ":".join(map(str, jars))] if has_delta else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 import sys
 from pathlib import Path
@@ -19,6 +20,8 @@ JAVA_OPTIONS = (
     "-XX:-UseCodeCacheFlushing -XX:Tier4InvocationThreshold=100000 -XX:Tier4MinInvocationThreshold=12000 "
     "-XX:Tier4CompileThreshold=300000 -XX:Tier4BackEdgeThreshold=800000 -Duser.timezone=UTC"
 )
+# Emptied before each start: nobody needs what an earlier server left there.
+TEMPORARY = ("scratch", "tmp")
 LOGGING = PROJECT / "infra" / "spark" / "log4j2.properties"
 
 
@@ -28,7 +31,10 @@ def configuration(settings: Settings) -> dict[str, str]:
         "spark.master": "local[*]",
         "spark.app.name": "ledgerlake",
         "spark.driver.memory": DRIVER_MEMORY,
-        "spark.driver.extraJavaOptions": f"{JAVA_OPTIONS} -Dlog4j2.configurationFile={LOGGING}",
+        # Each session leaves an empty folder among the temporary files of Java, and a killed server all of them.
+        "spark.driver.extraJavaOptions": (
+            f'{JAVA_OPTIONS} "-Dlog4j2.configurationFile={LOGGING}" "-Djava.io.tmpdir={settings.home / "spark" / "tmp"}"'
+        ),
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.connect.grpc.binding.address": "127.0.0.1",
@@ -82,7 +88,9 @@ def component(settings: Settings) -> Component:
             raise FileNotFoundError(
                 f"Spark needs {missing[0]} in {settings.home / 'jars'} ({len(missing)} jars missing). Run `make setup`."
             )
-        for folder in ("warehouse", "scratch", "work"):
+        for folder in TEMPORARY:
+            shutil.rmtree(settings.home / "spark" / folder, ignore_errors=True)
+        for folder in ("warehouse", "work", *TEMPORARY):
             (settings.home / "spark" / folder).mkdir(parents=True, exist_ok=True)
 
     return Component(

@@ -64,6 +64,9 @@ def test_up_kill_and_down(with_jars: Settings) -> None:
     again = up(["postgres", "spark"], settings)
     assert [entry.pid for entry in again] == [entry.pid for entry in started], "a second `up` is harmless"
 
+    unfinished = [settings.home / "spark" / folder / "of_a_killed_server" for folder in ("scratch", "tmp")]
+    for path in unfinished:
+        path.touch()
     for name in ("postgres", "spark"):
         former = pid_of(name, settings)
         assert former is not None
@@ -73,6 +76,7 @@ def test_up_kill_and_down(with_jars: Settings) -> None:
         "postgres": 1,
         "spark": 1,
     }
+    assert [path for path in unfinished if path.exists()] == []
 
     assert services.down(settings) is True
     assert belongings(settings) == []
