@@ -74,6 +74,7 @@ def load(profile: str, feed: str, wave: str, run_id: str) -> dict[str, int]:
             for batch in _batches(bank, feed, wave, run_id):
                 for state in _load_batch(bank, feed, batch, run_id):
                     done[state] = done.get(state, 0) + 1
+            _must_fit(bank.catalog.bronze(feed), [d.rows_uri for d in _waiting(bank, feed)])
     except LedgerUnavailable:
         raise
     except Exception as error:
@@ -107,19 +108,28 @@ def _say_failing(bank: Bank, feed: str, wave: str, error: Exception) -> None:
 
 
 def _batches(bank: Bank, feed: str, wave: str, run_id: str) -> list[Row[Any]]:
-    """Unfinished batches of the feed, and a new one when verified deliveries wait, or such as a fix has judged again."""
+    """Unfinished batches of the feed, and a new one when verified deliveries wait, or such as a fix has judged again. Those that were taken in under another contract are in none."""
     table = f"bronze.{feed}"
+    others = {d.delivery_id for d in _waiting(bank, feed) if not _fits(bank.catalog.bronze(feed), d.rows_uri)}
     with bank.ledger.begin() as db:
         unfinished = batches.unfinished(db, table)
         new = batches.start(db, table, f"{feed}|{wave}", run_id)
         if new.batch_id not in {b.batch_id for b in unfinished}:
             if _waits_for_corrected(bank, db, feed):
                 batches.set_state(db, new.batch_id, "passed", metrics={"deliveries": 0})
-            elif len(deliveries.take_verified(db, feed, new.batch_id)) + fixes.take(db, feed, new.batch_id):
+            elif len(deliveries.take_verified(db, feed, new.batch_id, without=others)) + fixes.take(
+                db, feed, new.batch_id
+            ):
                 unfinished.append(new)
             else:
                 batches.set_state(db, new.batch_id, "passed", metrics={"deliveries": 0})
         return unfinished
+
+
+def _waiting(bank: Bank, feed: str) -> list[Row[Any]]:
+    """Verified deliveries of the feed that no batch has."""
+    with bank.ledger.begin() as db:
+        return [d for d in deliveries.find(db, feed=feed, states=["verified"]) if d.load_batch is None]
 
 
 def _waits_for_corrected(bank: Bank, db: Connection, feed: str) -> bool:
@@ -211,27 +221,57 @@ def _originals(spark: SparkSession, bank: Bank, table: Table, corrections: DataF
 def _rows(
     spark: SparkSession, table: Table, uris: Sequence[str], again: Collection[str] = ()
 ) -> tuple[DataFrame, dict[str, str]]:
-    """What arrival wrote, and its columns with their types. Files of today's contract are read by its columns: Spark would run a job to look for them. One that was written under another
-    contract keeps its own, so that a column that it lacks is an error and no null; but `again`, files of deliveries that were judged before, have null in a column that came later.
+    """What arrival wrote, and its columns with their types. Files are read by the contract's columns: Spark would run a job to look for them. `again`, files of deliveries that were judged
+    before, have null in a column that came later.
+
+    Raises SchemaDiffers for others that were taken in under another contract.
     """
-    import pyarrow.parquet as pq
     from pyspark.sql import functions as F
 
     from jobs.arrival.rows import spark_schema
 
     schema = spark_schema(table)
-    names = {uri: pq.read_schema(uri).names for uri in uris}
-    former = [uri for uri in uris if names[uri] != list(schema)]
-    if set(former) - set(again):
-        rows = spark.read.parquet(*uris)
-        return rows, dict(rows.dtypes)
+    former = {uri: names for uri in uris if (names := _names(uri)) != list(schema)}
+    _must_fit(table, [uri for uri in uris if uri not in again])
     current = [uri for uri in uris if uri not in former]
     frames = [spark.read.schema(_ddl(schema)).parquet(*current)] if current else []
-    for uri in former:
-        had = {name: schema[name] for name in names[uri] if name in schema}
+    for uri, names in former.items():
+        had = {name: schema[name] for name in names if name in schema}
         later = {name: F.lit(None).cast(kind) for name, kind in schema.items() if name not in had}
         frames.append(spark.read.schema(_ddl(had)).parquet(uri).withColumns(later).select(*schema))
     return reduce(lambda a, b: a.unionByName(b), frames), schema
+
+
+def _names(uri: str) -> list[str]:
+    """Columns of a file of rows."""
+    import pyarrow.parquet as pq
+
+    return list(pq.read_schema(uri).names)
+
+
+def _fits(table: Table, uri: str) -> bool:
+    """A file of rows was written under this contract: no column of it is missing, and none would be dropped."""
+    from jobs.arrival.rows import spark_schema
+
+    return set(_names(uri)) == set(spark_schema(table))
+
+
+def _must_fit(table: Table, uris: Sequence[str]) -> None:
+    """Raises SchemaDiffers for files of rows that were written under another contract. What their senders' files have in a column that came since, nobody can tell from them; and a column
+    that was taken out is not dropped from what was promised to be kept."""
+    from jobs.arrival.rows import spark_schema
+
+    if not (others := [uri for uri in uris if not _fits(table, uri)]):
+        return
+    now, then = set(spark_schema(table)), {name for uri in others for name in _names(uri)}
+    came = {name for uri in others for name in now.difference(_names(uri))}
+    parts = [f"lack {', '.join(sorted(came))}"] * bool(came) + [f"have {', '.join(sorted(then - now))}"] * bool(
+        then - now
+    )
+    raise SchemaDiffers(
+        f"{len(others)} of them {'was' if len(others) == 1 else 'were'} taken in under another contract of {table.table}; their rows {' and '.join(parts)}. Put the contract back as it "
+        f"was, without `ledgerlake contracts apply`, and the next load takes them (`ledgerlake files --feed {table.name} --state verified` shows none any more); then change it again."
+    )
 
 
 def _ddl(schema: Mapping[str, str]) -> str:

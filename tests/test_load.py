@@ -12,6 +12,7 @@ import pytest
 
 from jobs.arrival.rows import schema_of, spark_schema
 from jobs.contracts import Table, load
+from jobs.lake.log import SchemaDiffers
 from jobs.load import _rows
 from tests.contracts.house import build
 
@@ -41,5 +42,11 @@ def test_a_column_that_a_file_lacks_is_no_null(spark: Any, table: Table, tmp_pat
     """It arrived before the contract had the column: that must be seen, not filled."""
     full = schema_of(table)
     lacking = full.remove(len(full) - 1)
-    read, _ = _rows(spark, table, [written(tmp_path / "old.parquet", lacking)])
-    assert read.columns == lacking.names
+    old, new = written(tmp_path / "old.parquet", lacking), written(tmp_path / "new.parquet", full)
+    with pytest.raises(
+        SchemaDiffers,
+        match=f"1 of them was taken in under another contract.*their rows lack {full.names[-1]}",
+    ):
+        _rows(spark, table, [old, new])
+    read, _ = _rows(spark, table, [old, new], again=[old])
+    assert [row[full.names[-1]] is None for row in read.collect()].count(True) == 1

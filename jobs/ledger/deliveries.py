@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from statistics import median
@@ -340,11 +340,12 @@ def mark_dirty(db: Connection, business_date: date, delivery: Row[Any], cause: s
     )
 
 
-def take_verified(db: Connection, feed: str, batch_id: int) -> list[str]:
-    """Give all verified, waiting deliveries of a feed to a batch; what a batch has is never given to another."""
+def take_verified(db: Connection, feed: str, batch_id: int, *, without: Collection[str] = ()) -> list[str]:
+    """Give all verified, waiting deliveries of a feed to a batch, `without` some; what a batch has is never given to another."""
+    is_waiting = (Delivery.feed == feed, Delivery.state == "verified", Delivery.load_batch.is_(None))
     rows = db.execute(
         update(Delivery)
-        .where(Delivery.feed == feed, Delivery.state == "verified", Delivery.load_batch.is_(None))
+        .where(*is_waiting, Delivery.delivery_id.notin_(without))
         .values(load_batch=batch_id)
         .returning(Delivery.delivery_id)
     )

@@ -139,6 +139,11 @@ class Small:
             load.load(self.name, feed, wave, RUN)
         return self.deliveries()
 
+    def land(self) -> list[Row[Any]]:
+        """Take in all that waits, and load nothing."""
+        load.land(self.name, RUN)
+        return self.deliveries()
+
     def load(self, feed: str) -> None:
         """What of a feed waits verified, as when roll-call rings for it."""
         with self.ledger.begin() as db:

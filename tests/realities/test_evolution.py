@@ -117,6 +117,63 @@ def test_a_contract_that_is_not_applied_is_told_with_the_remedy_until_its_files_
     assert {d.state for d in small.deliveries()} == {"loaded"}
 
 
+def test_what_was_taken_in_under_another_contract_waits_for_it_and_holds_nothing_else_up(
+    new_bank: Callable[..., Small],
+) -> None:
+    """Tuesday's files have a purpose, which the contract does not know when they are taken in; it does when they are to be loaded, and Wednesday's are read with it."""
+    small = new_bank(sources__small__payments=NAMED)
+    send(small, MONDAY, NAMES)
+    small.play()
+    small.clock(TUESDAY)
+    send(small, TUESDAY, f"{NAMES},Purpose", "rent")
+    small.land()
+    contract = settings().expectations / "bronze" / "payments.yaml"
+    former = contract.read_text(encoding="utf-8")
+    contract.write_text(former.replace("conforms:", f"  {proposed('Purpose')}\nconforms:"), encoding="utf-8")
+    banks.open_bank.cache_clear()
+    assert [
+        line for line in schema_change.apply(small.bank, schema_change.plan(small.bank)) if "Not done" in line
+    ] == []
+    small.clock(WEDNESDAY)
+    send(small, WEDNESDAY, f"{NAMES},Purpose", "salary")
+    with pytest.raises(SchemaDiffers):
+        small.take()
+    states = {(d.business_date, d.state) for d in small.deliveries()}
+    assert states == {(MONDAY, "loaded"), (TUESDAY, "verified"), (WEDNESDAY, "loaded")}
+    [(why, end)] = told(small, "load_fails")
+    assert end is None and why.startswith(
+        "payments is not loaded, 2 files wait: 2 of them were taken in under another contract of bronze.payments; their rows lack purpose. Put the contract back as it was"
+    )
+
+    contract.write_text(former, encoding="utf-8")
+    banks.open_bank.cache_clear()
+    small.load("payments")
+    assert [end for _, end in told(small, "load_fails")] == ["payments: what waited is loaded."]
+    assert [(str(r["__business_date"]), r["purpose"]) for r in small.bronze()][2:] == [
+        ("2026-09-15", None),
+        ("2026-09-15", None),
+        ("2026-09-16", "salary"),
+        ("2026-09-16", "salary"),
+    ]
+
+
+def test_a_column_that_leaves_the_contract_is_not_dropped_from_files_that_wait(new_bank: Callable[..., Small]) -> None:
+    small = new_bank(sources__small__payments=NAMED)
+    send(small, MONDAY, NAMES)
+    small.land()
+    contract = settings().expectations / "bronze" / "payments.yaml"
+    former = contract.read_text(encoding="utf-8")
+    without = "".join(line for line in former.splitlines(keepends=True) if "remark" not in line)
+    contract.write_text(without, encoding="utf-8")
+    banks.open_bank.cache_clear()
+    with pytest.raises(SchemaDiffers, match=r"2 of them were taken in under another contract.*their rows have remark"):
+        small.load("payments")
+    contract.write_text(former, encoding="utf-8")
+    banks.open_bank.cache_clear()
+    small.load("payments")
+    assert {d.state for d in small.deliveries()} == {"loaded"}
+
+
 def test_a_load_that_fails_for_long_is_told_until_it_does_not(
     new_bank: Callable[..., Small], monkeypatch: pytest.MonkeyPatch
 ) -> None:
