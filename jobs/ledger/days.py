@@ -1,7 +1,7 @@
 """Business days: what is expected, what has come, which days are to be built or built again, and their runs.
 
 A day is asked for when all its required lanes are live, or at its `close_by` with what is there. It is provisional when a
-lane is missing, or a delivery of it is in hand and not loaded yet. A released day whose live rows changed is asked for again under the next version (restated). Keys are `date|vN`, or
+lane is missing, or a delivery of it is in hand, not loaded yet or held. A released day whose live rows changed is asked for again under the next version (restated). Keys are `date|vN`, or
 `from..to|vN` for a take-on of many dates."""
 
 from __future__ import annotations
@@ -173,17 +173,17 @@ def coverage(db: Connection, catalog: Catalog, day: date) -> Coverage:
     return take_on_coverage(db, catalog, last) if last else _covered(db, catalog, expected_lanes(db, catalog, day), day)
 
 
-def in_hand(db: Connection, catalog: Catalog, day: date) -> list[Row[Any]]:
-    """What is on its way for the day: feed, entity, and whether it `replaces` what is live. Of feeds that nothing is built from none counts: the day is the same
+def in_hand(db: Connection, catalog: Catalog, day: date, states: Sequence[str] = ON_THE_WAY) -> list[Row[Any]]:
+    """What came for the day and may still count: feed, entity, and whether it `replaces` what is live. Of feeds that nothing is built from none counts: the day is the same
     without it."""
-    not_built_from = [t.name for t in catalog.layer("bronze") if not t.conforms and t.corrects is None]
+    built_from = [t.name for t in catalog.layer("bronze") if t.conforms or t.corrects is not None]
     live = aliased(Delivery)
     replaces = exists().where(
         live.business_date == Delivery.business_date, live.feed == Delivery.feed, live.entity == Delivery.entity,
         live.seq == Delivery.seq, live.state.in_(LIVE_STATES),
     )  # fmt: skip
     query = select(Delivery.feed, Delivery.entity, replaces.label("replaces")).where(
-        Delivery.business_date == day, Delivery.state.in_(ON_THE_WAY), Delivery.feed.notin_(not_built_from)
+        Delivery.business_date == day, Delivery.state.in_(states), Delivery.feed.in_(built_from)
     )
     return list(db.execute(query))
 
@@ -382,7 +382,7 @@ def start(
 
     First the marks, then the choice: a delivery that goes live between the two is chosen and its mark stays (one
     build too many), never the other way round. `keep_out` looks at what is live and names lanes that must not be built
-    from all the same; they count as missing, as does what is in hand and not loaded yet."""
+    from all the same; they count as missing, as does what is in hand or held."""
     run = db.execute(select(*DayRun.__table__.columns).where(DayRun.run_key == run_key).with_for_update()).one()
     if run.state != "requested":
         return run
@@ -403,7 +403,7 @@ def start(
     chosen = [p for p in parts if Lane(p.feed, p.entity, p.business_date) not in kept_out]
     values: dict[str, Any] = {"deliveries": sorted({f"{p.delivery_id}/{p.batch_id}" for p in chosen})}
     if seen is not None:
-        coming = [row for row in in_hand(db, catalog, run.from_date) if not row.replaces]
+        coming = [row for row in in_hand(db, catalog, run.from_date, (*ON_THE_WAY, "held")) if not row.replaces]
         seen = seen.without(kept_out | {Lane(row.feed, row.entity, run.from_date) for row in coming})
         values |= {
             "expected_units": len(seen.expected),

@@ -194,6 +194,8 @@ def _take_on(db: Connection, catalog: Catalog, first: date, last: date) -> Ready
         return Waits(f"the take-on up to {last} lacks {', '.join(lane.feed for lane in seen.missing)}")
     if (run := days.open_run(db, first, last)) is not None:
         return Waits(f"{run.run_key} is {_state(run)}")
+    if (run := _not_begun(db, last)) is not None:
+        return Waits(why_not_told(db, run))
     if _history_is_coming(db):
         return Waits("what has come of the take-on is being taken in")
     return Ready("take_on", seen)
@@ -224,6 +226,8 @@ def _first(db: Connection, catalog: Catalog, day: date) -> Ready | Waits:
         return Waits("its day has not come")
     if (run := days.open_run(db, day, day)) is not None:
         return Waits(f"{run.run_key} is {_state(run)}")
+    if (run := _not_begun(db, day)) is not None:
+        return Waits(why_not_told(db, run))
     if days.before_history(db, day):
         return Ready("late", days.coverage(db, catalog, day))
     seen = days.coverage(db, catalog, day)
@@ -244,6 +248,8 @@ def _first(db: Connection, catalog: Catalog, day: date) -> Ready | Waits:
 
 def _anew(db: Connection, catalog: Catalog, day: date, dirty: Sequence[Row[Any]]) -> Ready | Waits:
     """A released day whose live rows changed."""
+    if (run := _not_begun(db, day)) is not None:
+        return Waits(why_not_told(db, run))
     causes = {row.cause for row in dirty}
     if causes == {"reversal"} and _reversals_under_way(db, {row.delivery_id for row in dirty}):
         return Waits("the day on which its reversals were booked is told before it")
@@ -320,6 +326,11 @@ def _to_try(db: Connection) -> list[Row[Any]]:
     return [
         run for run in not_told(db) if run.state == "failed" and run.finished_at < before and run.tries <= MOST_TRIES
     ]
+
+
+def _not_begun(db: Connection, day: date) -> Row[Any] | None:
+    """The newest run of the day where it failed before it began, and took no mark away: it is tried again as any that failed, not asked for anew each time."""
+    return next((run for run in not_told(db, day) if run.state == "failed" and run.started_at is None), None)
 
 
 def not_told(db: Connection, day: date | None = None) -> list[Row[Any]]:

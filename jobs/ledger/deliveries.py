@@ -33,6 +33,7 @@ from jobs.ledger.models import (
     NOT_ACCEPTED,
     REPLACED,
     Base,
+    DayRun,
     Delivery,
     DeliveryDate,
     DeliveryEvent,
@@ -101,6 +102,26 @@ def set_state(
     """Move a delivery to a state and write its history line. `values` are further columns of `deliveries`."""
     db.execute(update(Delivery).where(Delivery.delivery_id == delivery_id).values(state=state, reason=reason, **values))
     note(db, delivery_id, state, run_id, reason)
+    if state in ("refused", *REPLACED):
+        delivery = get(db, delivery_id)
+        if is_lacked(db, delivery):
+            mark_dirty(db, delivery.business_date, delivery, "late")
+
+
+def is_lacked(db: Connection, delivery: Row[Any]) -> bool:
+    """The newest run of the delivery's day, which is under way or released, says that it lacks this lane, and that is so no more: the lane counts, or nobody owes it and nothing of it is to
+    come."""
+    runs = select(DayRun.missing, DayRun.coverage).where(
+        DayRun.from_date <= delivery.business_date, DayRun.to_date >= delivery.business_date, DayRun.state.in_(("running", "released")),
+    )  # fmt: skip
+    run = db.execute(runs.order_by(DayRun.version.desc()).limit(1)).one_or_none()
+    if run is None or f"{delivery.feed}|{delivery.entity}|{delivery.business_date}" not in run.missing:
+        return False
+    of_lane = select(Delivery.delivery_id).where(
+        Delivery.feed == delivery.feed, Delivery.entity == delivery.entity, Delivery.business_date == delivery.business_date
+    )  # fmt: skip
+    is_live = db.execute(of_lane.where(Delivery.state.in_(LIVE_STATES)).limit(1)).first() is not None
+    return is_live or delivery.feed not in run.coverage
 
 
 def get(db: Connection, delivery_id: str) -> Row[Any]:
@@ -234,6 +255,8 @@ def go_live(
         **totals,
     )
     touched |= dates_of(db, [row.delivery_id for row in former])
+    if is_lacked(db, delivery):  # an empty one has no dates
+        touched.add(delivery.business_date)
     for business_date in sorted(touched) if is_read else ():
         mark_dirty(db, business_date, delivery, cause or ("resend" if former else "arrived"))
 

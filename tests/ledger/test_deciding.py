@@ -7,7 +7,8 @@ from collections.abc import Callable
 from datetime import date, timedelta
 from typing import Any
 
-from jobs.ledger import days, deciding, deliveries, releases
+from jobs.arrival.naming import UNKNOWN
+from jobs.ledger import batches, days, deciding, deliveries, releases
 from tests.ledger.conftest import DAY, HISTORY_END, LATE, NEXT, V1, V2, TinyBank, minutes_later, released, unit
 
 
@@ -109,6 +110,77 @@ class TestFirstBuild:
         running.clock(NEXT, "01:00")
         assert running.decide() == [V2]
         assert running.start(V2).missing == []
+
+    def test_what_was_in_hand_and_does_not_count_ends_the_lack(self, running: TinyBank) -> None:
+        """The same bytes as a delivery that counts: known to be nothing new only after the day was told."""
+        twice = running.claim("payments", "b01", DAY, seq=2)
+        running.whole_day()
+        running.clock(DAY, "23:50")
+        assert running.decide() == [V1]
+        running.release(V1)
+        assert running.run(V1).missing == [f"payments|b01|{DAY}"]
+        with running.ledger.begin() as db:
+            deliveries.set_state(db, twice, "ignored_duplicate", "r", reason="the same bytes")
+        assert running.dirty() == [(DAY, "late")]
+        assert running.decide() == [V2]
+        assert running.start(V2).missing == []
+
+    def test_an_empty_file_that_comes_late_ends_the_lack(self, running: TinyBank) -> None:
+        running.arrives("payments", "b01", DAY)
+        running.arrives("rates", "HO", DAY)
+        running.clock(DAY, "23:50")
+        running.decide()
+        running.release(V1)
+        late = running.claim("payments", "b02", DAY)
+        with running.ledger.begin() as db:
+            batch = batches.start(db, "bronze.payments", f"payments|{late}", "r")
+            deliveries.go_live(db, late, batch.batch_id, "r", dates=[], totals={"rejected_rows": 0})
+        assert running.decide() == [V2]
+        assert running.start(V2).missing == []
+
+    def test_a_refused_file_of_a_lane_that_is_owed_has_no_day_told_anew(self, running: TinyBank) -> None:
+        running.arrives("payments", "b01", DAY)
+        running.arrives("rates", "HO", DAY)
+        running.clock(DAY, "23:50")
+        running.decide()
+        running.release(V1)
+        late = running.claim("payments", "b02", DAY)
+        with running.ledger.begin() as db:
+            deliveries.set_state(db, late, "refused", "r", reason="trailer")
+        assert running.dirty() == []
+
+    def test_a_day_is_provisional_while_a_file_that_nobody_owes_is_held_and_not_for_a_name_that_nobody_knows(
+        self, running: TinyBank
+    ) -> None:
+        held = running.claim("payments", "app", DAY)
+        running.claim(UNKNOWN, "-", DAY)
+        with running.ledger.begin() as db:
+            deliveries.set_state(db, held, "held", "r", reason="too many")
+        running.whole_day()
+        assert running.decide() == [V1]
+        running.release(V1)
+        assert running.run(V1).missing == [f"payments|app|{DAY}"]
+        running.goes_live(held)
+        assert running.decide() == [V2]
+
+    def test_a_run_that_fails_before_it_begins_is_tried_again_and_not_asked_for_without_end(
+        self, running: TinyBank
+    ) -> None:
+        running.whole_day()
+        asked = []
+        for _ in range(3):
+            for key in (keys := running.decide()):
+                with running.ledger.begin() as db:
+                    days.finish(db, key, "failed", "the disk is full")
+            asked += keys
+        assert asked == [V1]
+        with running.ledger.begin() as db:
+            [waits] = deciding.waiting(db, running.catalog)
+        assert waits.why == f"{V1} failed: the disk is full. It is tried again by itself."
+        minutes_later(running)
+        assert running.decide() == [V2]
+        running.release(V2)
+        assert running.dirty() == []
 
     def test_a_resend_that_is_in_hand_leaves_a_day_final_and_another_batch_does_not(self, running: TinyBank) -> None:
         running.whole_day()
