@@ -4,6 +4,7 @@ knows.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import secrets
@@ -112,6 +113,17 @@ def claim_key(arrived: Arrived) -> str:
     if arrived.signal is None:
         return f"{arrived.path}|{arrived.version}"
     return f"{arrived.path}|{arrived.signal.version}" + (f"|{arrived.version}" if arrived.shares_its_signal else "")
+
+
+def settled_key(arrived: Arrived) -> str:
+    """The claim key of a delivery that was settled: the file's own version and its signal's text too, for a corrected file may come by a signal of the same time and size.
+
+    A member of an archive is known by the archive's bytes, a file without signal by its version: theirs stays.
+    """
+    if arrived.signal is None or not arrived.signal.path:
+        return claim_key(arrived)
+    said = hashlib.sha256(arrived.signal.text.encode(errors="replace")).hexdigest()[:16]
+    return f"{arrived.path}|{arrived.signal.version}|{arrived.version}|{said}"
 
 
 class Inbox(Protocol):
