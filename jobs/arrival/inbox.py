@@ -150,7 +150,7 @@ class Inbox(Protocol):
         ...
 
     def acknowledge(self) -> None:
-        """The ledger knows all that `waiting` listed: notifications that led to it may go."""
+        """The ledger knows all that `waiting` listed: notifications that led to it may go. Raises InboxUnavailable where they cannot be taken away."""
         ...
 
 
@@ -201,9 +201,17 @@ class Several:
         self._whose[arrived.uri].remove(arrived, keep_signal=keep_signal)
 
     def acknowledge(self) -> None:
+        """Raises InboxUnavailable with all that failed, once each was asked."""
+        failed: dict[str, str] = {}
         for inbox in self._inboxes:
-            with suppress(InboxUnavailable):
+            try:
                 inbox.acknowledge()
+            except InboxUnavailable as error:
+                failed |= error.unreachable
+        if failed:
+            all_of_it = InboxUnavailable(" ".join(failed.values()))
+            all_of_it.unreachable = failed
+            raise all_of_it
 
 
 def unreachable(inbox: Inbox) -> dict[str, str]:

@@ -128,7 +128,7 @@ class _Landing:
             begun = {row.delivery_id: row for row in deliveries.find(db, states=["arriving"])}
         there = self._look()
         claimed = self._claim([a for a in there if is_ready(self.catalog, a, self.settle_seconds)])
-        self.inbox.acknowledge()
+        self._acknowledge()
         if unreachable(self.inbox):
             begun = {}  # what was begun may lie where we cannot look
         seam("after_claim")
@@ -161,6 +161,16 @@ class _Landing:
             reach.say_unreachable(db, unreachable(self.inbox))
         self.lying_there = {arrived.uri for arrived in found}
         return found
+
+    def _acknowledge(self) -> None:
+        """What was claimed is read all the same: a notification that stays only rings again."""
+        failed: dict[str, str] = {}
+        try:
+            self.inbox.acknowledge()
+        except InboxUnavailable as error:
+            failed = error.unreachable
+        with self.ledger.begin() as db:
+            reach.say_not_acknowledged(db, failed)
 
     # --- claims -------------------------------------------------------------------------------------------------------
 
