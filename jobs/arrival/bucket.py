@@ -36,6 +36,8 @@ from jobs.settings import settings
 
 MISSING = {"404", "NoSuchKey", "NotFound", "412", "PreconditionFailed"}
 DENIED = {"403", "AccessDenied", "Forbidden"}  # 403: the answer to a HEAD has no body that could say more
+# Of all objects, not of one: who asks is not known, or asks too often.
+OF_ALL = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "RequestTimeTooSkewed", "NoSuchBucket", "401", "429", "Throttling", "ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded", "KMS.ThrottlingException", "SlowDown", "RequestTimeout"}  # fmt: skip
 READ = 8 << 20  # bytes that a stream fetches ahead
 SWEEP_SECONDS = 20.0
 MOST_MESSAGES = 5_000  # a landing; what is left rings again
@@ -95,6 +97,7 @@ class Bucket:
                 raise
 
     def acknowledge(self) -> None:
+        """Raises InboxUnavailable where the queue does not let us; the messages ring again."""
         with _one_clear_message(self.uri):
             while self.sqs is not None and self._receipts:
                 some = list(self._receipts)[:MESSAGES]
@@ -129,7 +132,7 @@ class Bucket:
         try:
             body = self.s3.get_object(Bucket=self.bucket, Key=self.prefix + path)["Body"].read(SIGNAL_BYTES)
         except ClientError as error:
-            if _code(error) in MISSING | DENIED:
+            if _code(error) in MISSING or _is_of_one_object(error):
                 return None
             raise
         return Signal(body.decode("utf-8", errors="replace"), _version(item), path=path)
@@ -180,8 +183,10 @@ class _Object(io.RawIOBase):
             return 0
         if self._body is None or self._body_at != self._position:
             self._end()
-            self._body = self._ask(self._s3.get_object, Range=f"bytes={self._position}-")["Body"]
-        data = self._body.read(len(buffer))
+            with _one_clear_message(self._uri):
+                self._body = self._ask(self._s3.get_object, Range=f"bytes={self._position}-")["Body"]
+        with _one_clear_message(self._uri):  # the connection may break on the way
+            data = self._body.read(len(buffer))
         buffer[: len(data)] = data
         self._position += len(data)
         self._body_at = self._position
@@ -206,6 +211,10 @@ class _Object(io.RawIOBase):
                 raise Unreadable(
                     f"The file {self._uri} cannot be read: the bucket does not let us. It waits, and no other for it: have its rights corrected (s3:GetObject; kms:Decrypt where it is encrypted)."
                 ) from error
+            if _is_of_one_object(error):
+                raise Unreadable(
+                    f"The file {self._uri} cannot be read: {error}. It waits, and no other for it: {_remedy(error)}"
+                ) from error
             raise
 
 
@@ -224,6 +233,21 @@ def _one_clear_message(uri: str) -> Iterator[None]:
 def _version(item: dict[str, Any]) -> str:
     changed: datetime = item["LastModified"]
     return f"{item['ETag']}|{changed:%Y%m%dT%H%M%S}-{item['Size']}"
+
+
+def _is_of_one_object(error: ClientError) -> bool:
+    """Whether it is this object that cannot be read, and no other for it."""
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return _code(error) in DENIED or (400 <= status < 500 and status != 429 and _code(error) not in OF_ALL)
+
+
+def _remedy(error: ClientError) -> str:
+    code = _code(error)
+    if code == "InvalidObjectState":
+        return "it lies in an archive class (GLACIER); have it restored, or sent again into a class that can be read at once."
+    if code.startswith("KMS."):
+        return "have the key that it is encrypted with enabled, and us let use it (kms:Decrypt)."
+    return "have it sent again without a key of the sender's own (SSE-C) and into a class that can be read at once."
 
 
 def _code(error: ClientError) -> str:

@@ -72,7 +72,7 @@ class Folder:
                 and not keep_signal
                 and not is_needed(arrived.signal, arrived, lambda path: self._place(path).exists())
             ):
-                self._remove(self._place(arrived.signal.path), arrived.signal.version)
+                self._remove(self._place(arrived.signal.path), arrived.signal.version, arrived.signal.text)
         except OSError as error:
             if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
                 raise
@@ -113,23 +113,28 @@ class Folder:
     def _signal(self, path: str, status: os.stat_result) -> Signal | None:
         """None of one that is gone, or that we may not read: it says nothing, and roll-call sees a file without signal."""
         try:
-            with self._place(path).open("rb") as file:
-                text = file.read(SIGNAL_BYTES).decode("utf-8", errors="replace")
+            text = _text_of(self._place(path))
         except (FileNotFoundError, PermissionError):
             return None
         return Signal(text, _version(status), datetime.fromtimestamp(status.st_mtime, UTC), path)
 
-    def _remove(self, path: Path, version: str) -> None:
-        """Renamed first, so that a file that a sender writes meanwhile under the same name is not lost with it."""
+    def _remove(self, path: Path, version: str, text: str | None = None) -> None:
+        """Renamed first, so that a file that a sender writes meanwhile under the same name is not lost with it. `text`: what a signal said; its time alone may be that of another."""
         aside = path.with_name(aside_name(path.name))
         try:
             path.rename(aside)
         except FileNotFoundError:
             return
-        if _version(aside.stat()) == version or path.exists():
+        is_it = _version(aside.stat()) == version and (text is None or _text_of(aside) == text)
+        if is_it or path.exists():
             aside.unlink()
         else:
             aside.rename(path)
+
+
+def _text_of(signal: Path) -> str:
+    with signal.open("rb") as file:
+        return file.read(SIGNAL_BYTES).decode("utf-8", errors="replace")
 
 
 def _version(status: os.stat_result) -> str:

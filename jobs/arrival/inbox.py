@@ -4,6 +4,7 @@ knows.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import secrets
@@ -114,6 +115,17 @@ def claim_key(arrived: Arrived) -> str:
     return f"{arrived.path}|{arrived.signal.version}" + (f"|{arrived.version}" if arrived.shares_its_signal else "")
 
 
+def settled_key(arrived: Arrived) -> str:
+    """The claim key of a delivery that was settled: the file's own version and its signal's text too, for a corrected file may come by a signal of the same time and size.
+
+    A member of an archive is known by the archive's bytes, a file without signal by its version: theirs stays.
+    """
+    if arrived.signal is None or not arrived.signal.path:
+        return claim_key(arrived)
+    said = hashlib.sha256(arrived.signal.text.encode(errors="replace")).hexdigest()[:16]
+    return f"{arrived.path}|{arrived.signal.version}|{arrived.version}|{said}"
+
+
 class Inbox(Protocol):
     @property
     def signals_alone(self) -> list[str]:
@@ -138,7 +150,7 @@ class Inbox(Protocol):
         ...
 
     def acknowledge(self) -> None:
-        """The ledger knows all that `waiting` listed: notifications that led to it may go."""
+        """The ledger knows all that `waiting` listed: notifications that led to it may go. Raises InboxUnavailable where they cannot be taken away."""
         ...
 
 
@@ -189,9 +201,17 @@ class Several:
         self._whose[arrived.uri].remove(arrived, keep_signal=keep_signal)
 
     def acknowledge(self) -> None:
+        """Raises InboxUnavailable with all that failed, once each was asked."""
+        failed: dict[str, str] = {}
         for inbox in self._inboxes:
-            with suppress(InboxUnavailable):
+            try:
                 inbox.acknowledge()
+            except InboxUnavailable as error:
+                failed |= error.unreachable
+        if failed:
+            all_of_it = InboxUnavailable(" ".join(failed.values()))
+            all_of_it.unreachable = failed
+            raise all_of_it
 
 
 def unreachable(inbox: Inbox) -> dict[str, str]:

@@ -35,6 +35,7 @@ from jobs.arrival.inbox import (
     claim_key,
     is_signal,
     named_in,
+    settled_key,
     unreachable,
 )
 from jobs.arrival.intake import CLEAR, Intake, keep_unread, not_for_us, opened_copy, take_in
@@ -127,7 +128,7 @@ class _Landing:
             begun = {row.delivery_id: row for row in deliveries.find(db, states=["arriving"])}
         there = self._look()
         claimed = self._claim([a for a in there if is_ready(self.catalog, a, self.settle_seconds)])
-        self.inbox.acknowledge()
+        self._acknowledge()
         if unreachable(self.inbox):
             begun = {}  # what was begun may lie where we cannot look
         seam("after_claim")
@@ -161,6 +162,16 @@ class _Landing:
         self.lying_there = {arrived.uri for arrived in found}
         return found
 
+    def _acknowledge(self) -> None:
+        """What was claimed is read all the same: a notification that stays only rings again."""
+        failed: dict[str, str] = {}
+        try:
+            self.inbox.acknowledge()
+        except InboxUnavailable as error:
+            failed = error.unreachable
+        with self.ledger.begin() as db:
+            reach.say_not_acknowledged(db, failed)
+
     # --- claims -------------------------------------------------------------------------------------------------------
 
     def _claim(self, waiting: list[Arrived], archive: Row[Any] | None = None) -> list[tuple[Arrived, str]]:
@@ -171,12 +182,15 @@ class _Landing:
         version = archive.version if archive else 1
         with self.ledger.begin() as db:
             today = self.catalog.profile.today(clock.now(db))
-            known = deliveries.by_claim(db, [claim_key(a) for a in waiting])
+            known = deliveries.by_claim(db, [key for a in waiting for key in (settled_key(a), claim_key(a))])
             for arrived in waiting:
                 key = claim_key(arrived)
-                if key in known:
-                    claimed.append((arrived, known[key].delivery_id))
+                before = known.get(settled_key(arrived)) or known.get(key)
+                if before is not None and _goes_on(before, arrived):
+                    claimed.append((arrived, before.delivery_id))
                     continue
+                if before is not None:
+                    deliveries.free_claim(db, before)
                 lane = self._lane(arrived)
                 new = deliveries.claim(
                     db,
@@ -191,7 +205,10 @@ class _Landing:
                     run_id=self.run_id,
                     part_of=archive.delivery_id if archive else None,
                 )
-                claimed.append((arrived, new or deliveries.by_claim(db, [key])[key].delivery_id))
+                # None: another run claimed it at the same moment, and may have settled it in the next.
+                theirs = None if new else deliveries.by_claim(db, [key]).get(key)
+                if found := new or (theirs and theirs.delivery_id):
+                    claimed.append((arrived, found))
         return claimed
 
     def _lane(self, arrived: Arrived) -> Lane | None:
@@ -225,8 +242,9 @@ class _Landing:
         if (delivery.state, delivery.cause) == ("refused", VANISHED):
             self._welcome_back(delivery)
         elif delivery.state != "arriving":
-            self._remove(arrived, delivery)  # settled before; the run that did it died before it emptied the inbox
-            return
+            if delivery.claim_key == settled_key(arrived):
+                self._remove(arrived, delivery)  # the run that settled it died before it emptied the inbox
+            return  # else its sender wrote again after it was claimed: that is claimed at the next look
         self._sweep_drafts(delivery)
         lane = self._lane(arrived)
         try:
@@ -319,10 +337,12 @@ class _Landing:
             lane = lane_of(self.catalog, arrived.path)
         except Refused as unknown:
             with opened(arrived) as stream:
-                return self.outcomes.refuse(delivery, unknown, keep_unread(stream, raw, self.keys), raw)
+                return self.outcomes.refuse(delivery, arrived, unknown, keep_unread(stream, raw, self.keys), raw)
         if isinstance(lane.source.format, ArchiveFile):
             with opened(arrived) as stream:
-                return self.outcomes.refuse(delivery, _nested(arrived), keep_unread(stream, raw, self.keys), raw)
+                return self.outcomes.refuse(
+                    delivery, arrived, _nested(arrived), keep_unread(stream, raw, self.keys), raw
+                )
         try:
             self._check_environment(lane)
             with opened(arrived) as stream:
@@ -340,11 +360,11 @@ class _Landing:
         except Refused as refusal:
             # Refused before anything was kept: forbidden columns, real data in a test installation.
             raw.unlink(missing_ok=True)
-            return self.outcomes.refuse(delivery, refusal, None, None)
+            return self.outcomes.refuse(delivery, arrived, refusal, None, None)
         if intake.refusal:
-            return self.outcomes.refuse(delivery, intake.refusal, intake, raw)
+            return self.outcomes.refuse(delivery, arrived, intake.refusal, intake, raw)
         seam("after_rows")
-        return self.outcomes.accept(delivery, intake, raw, rows)
+        return self.outcomes.accept(delivery, arrived, intake, raw, rows)
 
     def _check_environment(self, lane: Lane) -> None:
         if self.catalog.profile.environment == "test" and not lane.source.synthetic:
@@ -366,7 +386,7 @@ class _Landing:
             f"The file {row.uri} was claimed, but left the inbox or was written again before it was read. "
             "Expected it to stay until it is settled; if no newer one came, ask the sender for it again.",
         )
-        return self.outcomes.refuse(row, gone, None, None)
+        return self.outcomes.refuse(row, None, gone, None, None)
 
     def _welcome_back(self, delivery: Row[Any]) -> None:
         """An inbox out of reach for a while looked empty: its files are taken as if they had never been gone."""
@@ -387,7 +407,7 @@ class _Landing:
         try:
             self._check_environment(lane)
         except Refused as refusal:
-            if landed_archive := self.outcomes.refuse(archive, refusal, None, None):
+            if landed_archive := self.outcomes.refuse(archive, arrived, refusal, None, None):
                 yield landed_archive
             return
         with self.inbox.open(arrived) as stream:
@@ -425,9 +445,9 @@ class _Landing:
         if kept is None:
             raw.unlink(missing_ok=True)
         if refused is not None:
-            landed_archive = self.outcomes.refuse(archive, refused, intake, kept)
+            landed_archive = self.outcomes.refuse(archive, arrived, refused, intake, kept)
         else:
-            landed_archive = self.outcomes.unpacked(archive, intake, kept, states)
+            landed_archive = self.outcomes.unpacked(archive, arrived, intake, kept, states)
         if landed_archive:
             yield landed_archive
 
@@ -465,6 +485,12 @@ class _Landing:
         for kind, pattern in (("raw", ".{}.*.part"), ("rows", ".{}.*.part"), ("raw", f"{{}}.{CLEAR}.*")):
             for draft in (self.home / kind / delivery.feed).glob(pattern.format(delivery.delivery_id)):
                 draft.unlink(missing_ok=True)
+
+
+def _goes_on(delivery: Row[Any], arrived: Arrived) -> bool:
+    """Whether the file is what was claimed before: it is still to be read, or just these bytes were settled."""
+    is_open = delivery.state == "arriving" or delivery.cause == VANISHED
+    return is_open or delivery.claim_key == settled_key(arrived)
 
 
 def _nested(arrived: Arrived) -> Refused:

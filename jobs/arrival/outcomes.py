@@ -16,6 +16,7 @@ from jobs.arrival.drift import proposed
 from jobs.arrival.errors import Refused
 from jobs.arrival.forbidden import ForbiddenColumn
 from jobs.arrival.in_clear import IN_CLEAR
+from jobs.arrival.inbox import Arrived, settled_key
 from jobs.arrival.intake import Intake
 from jobs.arrival.notes import as_note
 from jobs.contracts.catalog import Catalog
@@ -58,19 +59,20 @@ def landed_as(delivery: Row[Any], state: str, **found: Any) -> Landed:
 
 class Outcomes:
     """Each outcome is one transaction, written only while the delivery is still arriving: else None, another run was
-    first.
+    first. `arrived` is the file that was read, by whose bytes the delivery is known from then on.
     """
 
     def __init__(self, catalog: Catalog, ledger: Ledger, run_id: str):
         self.catalog, self.ledger, self.run_id = catalog, ledger, run_id
 
-    def accept(self, delivery: Row[Any], intake: Intake, raw: Path, rows: Path) -> Landed | None:
+    def accept(self, delivery: Row[Any], arrived: Arrived, intake: Intake, raw: Path, rows: Path) -> Landed | None:
         """Verified, unless the same bytes came before. The hash is locked, so that of two equal files one is second."""
         with self.ledger.begin() as db:
             lock = text("select pg_advisory_xact_lock(hashtextextended(:h, 1))")
             db.execute(lock, {"h": f"{self.ledger.schema}.{intake.sha256}"})
             if not _is_arriving(db, delivery):
                 return None
+            deliveries.settle_claim(db, delivery.delivery_id, settled_key(arrived))
             deliveries.lock_lane(db, delivery)
             twin = self._twin(db, delivery, intake)
             if twin is not None and _lane(twin) == _lane(delivery):
@@ -87,15 +89,21 @@ class Outcomes:
             raw.unlink(missing_ok=True)
         return landed
 
-    def refuse(self, delivery: Row[Any], refusal: Refused, intake: Intake | None, raw: Path | None) -> Landed | None:
-        """Refused with a case. `intake` and `raw` are what was read and kept, None where nothing may be kept."""
+    def refuse(
+        self, delivery: Row[Any], arrived: Arrived | None, refusal: Refused, intake: Intake | None, raw: Path | None
+    ) -> Landed | None:
+        """Refused with a case. `arrived` is None of a file that is not there; `intake` and `raw` are what was read and kept, None where nothing may be kept."""
         with self.ledger.begin() as db:
             if not _is_arriving(db, delivery):
                 return None
+            if arrived is not None:
+                deliveries.settle_claim(db, delivery.delivery_id, settled_key(arrived))
             deliveries.lock_lane(db, delivery)
             return self._refused(db, delivery, refusal, intake, raw)
 
-    def unpacked(self, archive: Row[Any], intake: Intake, raw: Path | None, states: Sequence[str]) -> Landed | None:
+    def unpacked(
+        self, archive: Row[Any], arrived: Arrived, intake: Intake, raw: Path | None, states: Sequence[str]
+    ) -> Landed | None:
         """The archive itself: loaded when each of its members came in, partly when one was refused, superseded with all of them. Its rows are its members'."""
         refused = states.count("refused")
         state = "partly_loaded" if refused else "loaded"
@@ -105,6 +113,7 @@ class Outcomes:
             deliveries.lock_lane(db, archive)
             if not _is_arriving(db, archive):
                 return None
+            deliveries.settle_claim(db, archive.delivery_id, settled_key(arrived))
             values = {**_values(intake, raw), "received_rows": None, "received_money": None}
             deliveries.set_state(db, archive.delivery_id, state, self.run_id, reason=reason, **values)
             deliveries.supersede_emptied(db, archive.delivery_id, self.run_id)

@@ -12,8 +12,9 @@ from jobs.arrival.inbox import Unremovable
 from jobs.ledger import batches, deliveries
 
 log = structlog.get_logger()
-# Kinds of alerts. The key of the first is the kind, the place and when it was told, that of the others the kind and the delivery, parted by `|`.
+# Kinds of alerts. The key of the first and the last is the kind, the place and when it was told, that of the others the kind and the delivery, parted by `|`.
 INBOX_UNAVAILABLE, NOT_READ, NOT_REMOVED = "inbox_unavailable", "not_read", "not_removed"
+NOT_ACKNOWLEDGED = "not_acknowledged"
 TOLD_AT = re.compile(r"\|\d{4}-\d\d-\d\d(\|\d\d)?$")
 
 
@@ -29,6 +30,19 @@ def say_unreachable(db: Connection, unreachable: Mapping[str, str]) -> None:
     for where, key in known.items():
         if not any(where == away or where.startswith(f"{away}/") for away in unreachable):
             batches.end_alert(db, key, f"The inbox {where} can be read again.")
+
+
+def say_not_acknowledged(db: Connection, failed: Mapping[str, str]) -> None:
+    """Tell of each inbox (place -> message) whose notifications could not be taken away just now, unless people know; end the alerts of the others."""
+    known = {TOLD_AT.sub("", key.partition("|")[2]): key for key in _open(db, NOT_ACKNOWLEDGED)}
+    for where, why in failed.items():
+        log.warning(NOT_ACKNOWLEDGED, reason=why)
+        if where not in known:
+            message = f"Files are taken in, but the notifications of the inbox {where} cannot be taken from its queue, and ring again: {why} The queue asks for sqs:DeleteMessage."
+            batches.alert_anew(db, f"{NOT_ACKNOWLEDGED}|{where}", NOT_ACKNOWLEDGED, message)
+    for where, key in known.items():
+        if where not in failed:
+            batches.end_alert(db, key, f"The notifications of the inbox {where} can be taken away again.")
 
 
 def say_not_read(db: Connection, delivery_id: str, message: str) -> None:

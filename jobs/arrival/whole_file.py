@@ -23,8 +23,10 @@ def wrong_with(intake: Intake, arrived: Arrived, settle_seconds: float) -> Refus
         return refusal
     wrong_hash = signal.sha256 is not None and signal.sha256 != intake.sha256
     short = signal.size is not None and intake.size < signal.size
+    long = signal.size is not None and intake.size > signal.size
     cut = isinstance(intake.refusal, Cut) or short
-    if (cut or (wrong_hash and not intake.ends_itself)) and not has_settled(arrived, settle_seconds):
+    # A signal that came first may be that of the file before, which this one is being written over.
+    if (cut or ((wrong_hash or long) and not intake.ends_itself)) and not has_settled(arrived, settle_seconds):
         raise StillWriting
     if cut:
         return _truncated(intake, signal)
@@ -36,6 +38,12 @@ def wrong_with(intake: Intake, arrived: Arrived, settle_seconds: float) -> Refus
         )
     if intake.refusal:
         return intake.refusal
+    if long:
+        return Refused(
+            "signal_bytes",
+            f"The signal states {signal.size} bytes, and {intake.size} came: {intake.size - (signal.size or 0)} too many. "
+            "Expected as many as it states; ask the sender for the file and its signal again.",
+        )
     try:
         compare(intake.totals, intake.stated, "trailer")
         compare(intake.totals, signal, "signal")

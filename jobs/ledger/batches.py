@@ -32,7 +32,7 @@ LOAD_FAILS = "load_fails"
 # Kind of alerts that end by themselves -> when. What is not here a person looks at and closes.
 ENDS_BY_ITSELF = {
     "missing": "its file comes", "refused": "another file takes the place of the refused one", "held": "it is let in or replaced", "not_read": "the file is read",
-    "not_removed": "the file is gone from the inbox", "inbox_unavailable": "the inbox can be read again", "source_down": "the source answers again", LOAD_FAILS: "what waits is loaded",
+    "not_removed": "the file is gone from the inbox", "inbox_unavailable": "the inbox can be read again", "not_acknowledged": "the notifications can be taken away again", "source_down": "the source answers again", LOAD_FAILS: "what waits is loaded",
     SILENT: "something comes", CALENDAR_ENDS: "the calendar goes on", DAY_STOPPED: "a later version of its day is released", NOT_SHOWN: "the release is in the mart and has its report",
 }  # fmt: skip
 # A key that was asked for once; nobody is shown it.

@@ -134,6 +134,17 @@ def by_claim(db: Connection, claim_keys: Iterable[str]) -> dict[str, Row[Any]]:
     return {row.claim_key: row for row in found}
 
 
+def settle_claim(db: Connection, delivery_id: str, settled_key: str) -> None:
+    """What was settled is known by its own bytes from now on; its former claim key is free for what its sender sends next."""
+    db.execute(update(Delivery).where(Delivery.delivery_id == delivery_id).values(claim_key=settled_key))
+
+
+def free_claim(db: Connection, delivery: Row[Any]) -> None:
+    """The same of a delivery that was settled before its bytes were part of its key: nobody knows which they were."""
+    mine = (Delivery.delivery_id == delivery.delivery_id, Delivery.claim_key == delivery.claim_key)
+    db.execute(update(Delivery).where(*mine).values(claim_key=f"{delivery.claim_key}|{delivery.delivery_id}"))
+
+
 def find(
     db: Connection,
     *,

@@ -171,6 +171,14 @@ def test_a_corrected_archive_brings_only_what_changed(packing: Bank) -> None:
     assert [one.state for one in packing.land("run-2")] == ["ignored_duplicate", "verified", "loaded"]
 
 
+def test_a_corrected_archive_by_a_signal_of_the_same_time_is_read(packing: Bank) -> None:
+    for second, found in ((b02(count=5), ["verified", "refused", "partly_loaded"]), (b02(), ["verified", "loaded"])):
+        path = packing.send("core_all", tar((FIRST, b01()), (SECOND, second)), ARCHIVE, entity="HO", signal=ARCHIVE)
+        os.utime(path.with_name(f"{ARCHIVE}.ok"), (1_790_000_000, 1_790_000_000))
+        assert [one.state for one in packing.land() if one.state != "ignored_duplicate"] == found
+        assert packing.waiting() == []
+
+
 def test_members_have_the_version_of_their_archive(packing: Bank) -> None:
     """Version 2 of the archive, then version 1: of the branch that both bring version 2 counts, of the other the only one there is."""
     names = Files(pattern="CORE_{entity}_ALL_{date}_{seq}_v{version}.tar.gz")

@@ -13,13 +13,16 @@ from pathlib import Path
 import boto3
 import pytest
 from boto3.s3.transfer import TransferConfig
+from botocore.exceptions import ClientError, IncompleteReadError, ResponseStreamingError
+from botocore.response import StreamingBody
 from moto.server import ThreadedMotoServer
 
 from infra.local.processes import wait_until
 from jobs.arrival import bucket as bucket_module
 from jobs.arrival.bucket import Bucket
 from jobs.arrival.doorbell import waiting_count
-from jobs.arrival.inbox import Gone, InboxUnavailable, inbox_for
+from jobs.arrival.folder import Folder
+from jobs.arrival.inbox import Gone, InboxUnavailable, Several, inbox_for
 from jobs.arrival.sightings import sightings
 from jobs.ledger import Ledger, batches
 from jobs.settings import inbox_variable, settings
@@ -189,6 +192,125 @@ def test_a_signal_of_a_batch_goes_with_its_last_object(bank: Bank) -> None:
     box.s3.put_object(Bucket=box.bucket, Key=f"in/movements/b01/2026-09-15/{names[1]}", Body=contents[1])
     assert [one.state for one in bank.land()] == ["verified"]
     assert keys(bank) == []
+
+
+# --- what only Amazon's own way of it can show ---------------------------------------------------------------------------
+
+
+on_moto = pytest.mark.parametrize("world", ["moto"], indirect=True)
+OTHER = f"movements/b02/2026-09-15/CORE_b02_TXN_{DAY}_1.txt"
+
+
+@pytest.fixture
+def two(bank: Bank) -> Bank:
+    """The bank, whose second branch has sent a good file too."""
+    put(bank)
+    put(bank, movements(("9", "1.00", "x"), branch="b02"), OTHER)
+    return bank
+
+
+@on_moto
+def test_an_object_in_an_archive_class_waits_is_told_and_holds_no_other_up(two: Bank) -> None:
+    box: Bucket = two.inbox  # type: ignore[assignment]
+    box.s3.put_object(Bucket=box.bucket, Key=f"in/{PATH}", Body=GOOD, StorageClass="GLACIER")
+    assert {(one.entity, one.state) for one in two.land()} == {("b01", "arriving"), ("b02", "verified")}
+    [alert] = open_alerts(two)
+    assert f"{PATH} cannot be read" in alert and "InvalidObjectState" in alert and "have it restored" in alert
+    put(two)
+    assert ("b01", "verified") in {(one.entity, one.state) for one in two.land("run-2")}
+
+
+@on_moto
+def test_a_signal_in_an_archive_class_says_nothing_and_holds_no_other_up(two: Bank) -> None:
+    box: Bucket = two.inbox  # type: ignore[assignment]
+    box.s3.put_object(Bucket=box.bucket, Key=f"in/{PATH}.ok", Body=b"x", StorageClass="GLACIER")
+    assert [(one.entity, one.state) for one in two.land()] == [("b02", "verified")]
+    assert ("file_without_signal", "b01") in [(s["kind"], s["entity"]) for s in sightings(two.catalog, two.inbox)]
+
+
+def failure(code: str, status: int) -> ClientError:
+    return ClientError({"Error": {"Code": code, "Message": "no"}, "ResponseMetadata": {"HTTPStatusCode": status}}, "GetObject")  # type: ignore[typeddict-item]  # fmt: skip
+
+
+@on_moto
+@pytest.mark.parametrize(
+    ("code", "status", "remedy"), [("KMS.DisabledException", 400, "kms:Decrypt"), ("InvalidRequest", 400, "SSE-C")]
+)
+def test_an_object_whose_key_we_lack_waits_alone(
+    two: Bank, monkeypatch: pytest.MonkeyPatch, code: str, status: int, remedy: str
+) -> None:
+    box: Bucket = two.inbox  # type: ignore[assignment]
+    get = box.s3.get_object
+
+    def no(**asked: str) -> object:
+        if asked["Key"] == f"in/{PATH}":
+            raise failure(code, status)
+        return get(**asked)
+
+    monkeypatch.setattr(box.s3, "get_object", no)
+    assert {(one.entity, one.state) for one in two.land()} == {("b01", "arriving"), ("b02", "verified")}
+    [alert] = open_alerts(two)
+    assert code in alert and remedy in alert
+
+
+@on_moto
+@pytest.mark.parametrize(("code", "status"), [("SlowDown", 503), ("ThrottlingException", 400), ("InternalError", 500)])
+def test_a_server_that_is_too_busy_is_an_inbox_out_of_reach(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch, code: str, status: int
+) -> None:
+    put(bank)
+    [arrived] = bank.inbox.waiting()
+    box: Bucket = bank.inbox  # type: ignore[assignment]
+    stream = box.open(arrived)
+
+    def no(**_: str) -> object:
+        raise failure(code, status)
+
+    monkeypatch.setattr(box.s3, "get_object", no)
+    with pytest.raises(InboxUnavailable, match=code):
+        stream.read()
+
+
+@on_moto
+@pytest.mark.parametrize(
+    "error", [IncompleteReadError(actual_bytes=1, expected_bytes=2), ResponseStreamingError(error="reset by peer")]
+)
+def test_a_connection_that_breaks_within_an_object_is_one_clear_message(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    put(bank)
+    read = StreamingBody.read
+
+    def breaks(self: StreamingBody, amt: int | None = None) -> bytes:
+        if amt == bucket_module.READ:
+            raise error
+        return read(self, amt)
+
+    monkeypatch.setattr(StreamingBody, "read", breaks)
+    with pytest.raises(InboxUnavailable, match=r"does not answer as it should"):
+        bank.land()
+    monkeypatch.undo()
+
+
+@on_moto
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_queue_whose_messages_we_may_not_delete_is_told_and_files_are_read(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, alone: bool
+) -> None:
+    put(bank)
+    box: Bucket = bank.inbox  # type: ignore[assignment]
+    assert heard(box, 2)
+    here = bank if alone else replace(bank, inbox=Several(box, Folder(tmp_path / "beside")))  # type: ignore[arg-type]
+
+    def no(**_: str) -> object:
+        raise failure("AccessDenied", 403)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(box.sqs, "delete_message_batch", no)
+        assert [one.state for one in here.land()] == ["verified"]
+    [alert] = open_alerts(bank)
+    assert "sqs:DeleteMessage" in alert and box.uri in alert
+    assert (here.land("run-2"), open_alerts(bank)) == ([], [])
 
 
 # --- what only a server that checks who asks can show -------------------------------------------------------------------

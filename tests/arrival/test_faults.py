@@ -195,6 +195,36 @@ def test_f17_a_signal_that_states_the_bytes_tells_how_many_are_missing(bank: Ban
     assert "stands in line 2" in reason
 
 
+def test_a_file_with_more_bytes_than_its_signal_states_is_refused_once_it_does_not_change_any_more(bank: Bank) -> None:
+    """A file that was appended to, or two in one, has whole lines only: nothing but the signal tells."""
+    content = b"ticket_no,service,note\n1,a,b\n2,a,b\n"
+    name = f"QUE_b01_TIC_{DAY}_1.csv"
+    path = bank.send("tickets", content, name, signal=f"{name}||||{len(content) - 6}")
+    assert [one.state for one in bank.land(settle_seconds=60)] == ["arriving"]
+    assert bank.stored() == []
+    os.utime(path, (time.time() - 61, time.time() - 61))
+    cause, reason = refused(bank, bank.land(settle_seconds=60)[0])
+    assert cause == "signal_bytes"
+    assert f"The signal states {len(content) - 6} bytes, and {len(content)} came: 6 too many." in reason
+    assert "ask the sender for the file and its signal again" in reason
+
+
+def test_a_file_that_ends_itself_with_more_bytes_than_its_signal_states_is_refused_at_once(bank: Bank) -> None:
+    bank.send("movements", GOOD, NAME, signal=f"{NAME}|2||{hashlib.sha256(GOOD).hexdigest()}|{len(GOOD) - 1}")
+    assert refused(bank, bank.land(settle_seconds=60)[0])[0] == "signal_bytes"
+
+
+def test_a_file_that_is_written_over_the_one_of_a_former_signal_waits_for_its_own(bank: Bank) -> None:
+    content = b"ticket_no,service,note\n1,a,b\n2,a,b\n"
+    name = f"QUE_b01_TIC_{DAY}_1.csv"
+    bank.send("tickets", content, name, signal=f"{name}||||{len(content) - 6}")
+    assert [one.state for one in bank.land(settle_seconds=60)] == ["arriving"]
+    bank.send("tickets", content, name, signal=f"{name}||||{len(content)}")
+    assert [(one.state, one.rows) for one in bank.land(settle_seconds=60) if one.cause != "vanished"] == [
+        ("verified", 2)
+    ]
+
+
 def test_a_signal_that_states_the_right_bytes_is_believed(bank: Bank) -> None:
     bank.send("movements", GOOD, NAME, signal=f"{NAME}||||{len(GOOD)}")
     assert [one.state for one in bank.land()] == ["verified"]

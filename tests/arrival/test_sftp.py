@@ -85,6 +85,16 @@ def test_a_file_that_is_written_again_meanwhile_is_not_lost(server: Server, bank
     assert landed.rows == 1
 
 
+def test_a_corrected_file_by_a_signal_of_the_same_time_is_read(bank: Bank, server: Server) -> None:
+    signal = f"{NAME}\n"
+    for content, found in ((CONTENT.replace(b"T|2|", b"T|9|"), "refused"), (CONTENT, "verified")):
+        path = server.put(f"movements/b01/2026-09-15/{NAME}", content, signal_text=signal)
+        os.utime(path.with_name(f"{NAME}.ok"), (1_790_000_000, 1_790_000_000))
+        os.utime(path, (1_790_000_000, 1_790_000_000 + len(found)))
+        assert [one.state for one in over(bank, server).land()] == [found]
+        assert (over(bank, server).land(), left(server)) == ([], [])
+
+
 def test_a_name_that_is_no_utf8_is_said_and_holds_no_other_inbox_up(bank: Bank, server: Server) -> None:
     odd = server.put(os.fsdecode("余额.csv".encode("gbk")), b"1")
     bank.send("movements", movements(("5", "5.00", "x"), branch="b02"), f"CORE_b02_TXN_{DAY}_1.txt", entity="b02")

@@ -93,6 +93,7 @@ def test_every_kind_that_is_said_to_end_by_itself_is_one() -> None:
         reach.NOT_READ,
         reach.NOT_REMOVED,
         reach.INBOX_UNAVAILABLE,
+        reach.NOT_ACKNOWLEDGED,
         batches.LOAD_FAILS,
     } <= set(batches.ENDS_BY_ITSELF)
 
