@@ -39,7 +39,7 @@ class Folder:
         self.root.mkdir(parents=True, exist_ok=True)
         self.unreachable = {}
         found = dict(self._walk(self.root, ""))
-        signals, self.signals_alone = signals_of(found, lambda path: self._signal(path, found[path]))
+        signals, self.signals_alone = signals_of(found, self._signal)
         files = []
         for path in sorted(path for path in found if not is_signal(path)):
             status, told = found[path], signals.get(path)
@@ -110,10 +110,14 @@ class Folder:
     def _place(self, path: str) -> Path:
         return self._places.get(path, self.root / path)
 
-    def _signal(self, path: str, status: os.stat_result) -> Signal | None:
+    def _signal(self, path: str) -> Signal | None:
         """None of one that is gone, or that we may not read: it says nothing, and roll-call sees a file without signal."""
         try:
-            text = _text_of(self._place(path))
+            with self._place(path).open("rb") as file:
+                text = _decoded(file)
+                status = os.fstat(
+                    file.fileno()
+                )  # after its text: one that is being written has another version when it is whole
         except (FileNotFoundError, PermissionError):
             return None
         return Signal(text, _version(status), datetime.fromtimestamp(status.st_mtime, UTC), path)
@@ -134,7 +138,11 @@ class Folder:
 
 def _text_of(signal: Path) -> str:
     with signal.open("rb") as file:
-        return file.read(SIGNAL_BYTES).decode("utf-8", errors="replace")
+        return _decoded(file)
+
+
+def _decoded(signal: BinaryIO) -> str:
+    return signal.read(SIGNAL_BYTES).decode("utf-8", errors="replace")
 
 
 def _version(status: os.stat_result) -> str:
