@@ -6,8 +6,8 @@ not agree is kept out of the run, other branches go on; whoever resends has the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Row
 
 from jobs.contracts import Catalog, Table
 from jobs.contracts.model import Reconciles
-from jobs.ledger import batches
+from jobs.ledger import batches, days, deliveries
 from jobs.ledger.days import Lane
 
 if TYPE_CHECKING:
@@ -44,13 +44,21 @@ class Break:
 
 @dataclass(frozen=True)
 class Compared:
-    """What the comparison of two tables found: the branch-days that both tell, and the breaks among them."""
+    """What the comparison of two tables found: the branch-days that both tell, and the breaks among them. `one_sided`: what would be a break of branch-days
+    that only one side tells, if the other has come and is empty; rows do not say whether it has. `chosen`: the deliveries that were read."""
 
     table: Table
     other: str
     rule: Reconciles
     branch_days: frozenset[tuple[str, date]]
     breaks: tuple[Break, ...]
+    one_sided: tuple[Break, ...] = ()
+    chosen: frozenset[str] = frozenset()
+
+    def with_empty(self, came: Collection[tuple[str, date]]) -> Compared:
+        """The same with the branch-days of which both sides have come, whether or not there is a row in them."""
+        more = tuple(b for b in self.one_sided if (b.branch, b.business_date) in came)
+        return replace(self, branch_days=self.branch_days | frozenset(came), breaks=self.breaks + more)
 
     def broken(self) -> dict[tuple[str, date], list[Break]]:
         found: dict[tuple[str, date], list[Break]] = {}
@@ -64,8 +72,8 @@ class Compared:
 
 
 def compare(catalog: Catalog, lake: Lake, parts: Sequence[Row[Any]]) -> list[Compared]:
-    """Every `reconciles` of the bank over live parts (delivery_id, feed, entity, batch_id, business_date) of deliveries. A branch-day of which one side
-    has not come is not compared: it is missing.
+    """Every `reconciles` of the bank over live parts (delivery_id, feed, entity, batch_id, business_date) of deliveries. A branch-day that one side
+    does not tell is compared when it is reported, if that side has come all the same: an empty file is no part of anything.
     """
     return [
         _compare(catalog, lake, table, other, rule, parts)
@@ -80,13 +88,17 @@ def _compare(
 ) -> Compared:
     left = [p for p in parts if p.feed == table.name]
     right = [p for p in parts if p.feed == catalog.tables[other].name]
-    if not left or not right:
+    if not left and not right:
         return Compared(table, other, rule, frozenset(), ())
     keys = ", ".join(map(_quoted, rule.keys))
     with duckdb.connect() as engine:
-        for side, name, chosen, column in (("l", table.table, left, rule.left), ("r", other, right, rule.right)):
-            days = [p.business_date for p in chosen]
-            within = {"__business_date": (min(days), max(days))}
+        sides = (("l", "r", table.table, left, rule.left), ("r", "l", other, right, rule.right))
+        for side, told_by, name, chosen, column in sorted(sides, key=lambda side: not side[3]):
+            if not chosen:
+                engine.execute(f"create table {side} as from {told_by} limit 0")
+                continue
+            dates = [p.business_date for p in chosen]
+            within = {"__business_date": (min(dates), max(dates))}
             engine.register(f"{side}_rows", lake.dataset(name, within=within))
             engine.execute(f"create table {side}_parts (delivery varchar, batch bigint, day date)")
             engine.executemany(
@@ -104,7 +116,7 @@ def _compare(
         both = f"(select day, {branch} from l intersect select day, {branch} from r)"
         compared = engine.execute(f"select {branch}, day from {both}").fetchall()
         found = engine.execute(
-            f"select day, {branch}, {keys}, l.money, r.money from l full join r using (day, {keys}) semi join {both} using (day, {branch}) "
+            f"select day, {branch}, {keys}, l.money, r.money from l full join r using (day, {keys}) "
             "where coalesce(l.counts, true) and abs(coalesce(l.money, 0) - coalesce(r.money, 0)) > $tolerance order by all",
             {"tolerance": rule.tolerance},
         ).fetchall()
@@ -112,7 +124,11 @@ def _compare(
         Break(day, at, ", ".join(str(v) for k, v in zip(rule.keys, values, strict=False) if k != rule.branch), *values[-2:])
         for day, at, *values in found
     ]  # fmt: skip
-    return Compared(table, other, rule, frozenset(compared), tuple(named))
+    both_tell = frozenset(compared)
+    breaks = tuple(b for b in named if (b.branch, b.business_date) in both_tell)
+    one_sided = tuple(b for b in named if (b.branch, b.business_date) not in both_tell)
+    chosen_ids = frozenset(p.delivery_id for p in (*left, *right))
+    return Compared(table, other, rule, both_tell, breaks, one_sided, chosen_ids)
 
 
 def report(db: Connection, catalog: Catalog, compared: Sequence[Compared], run_key: str, run_id: str) -> set[Lane]:
@@ -120,7 +136,8 @@ def report(db: Connection, catalog: Catalog, compared: Sequence[Compared], run_k
     must leave out. Within a take-on, which is one delivery for all branches, a break is told and nothing is left out.
     """
     blocked: set[Lane] = set()
-    for found in compared:
+    for rows in compared:
+        found = rows.with_empty(_both_came(db, catalog, rows, run_key))
         broken = found.broken()
         for branch, day in sorted(found.branch_days):
             subject, cause = f"{branch}|{day}", batches.agrees_with(found.other)
@@ -139,6 +156,27 @@ def report(db: Connection, catalog: Catalog, compared: Sequence[Compared], run_k
             batches.alert(db, f"break|{found.table.table}|{subject}|{run_key}", "break", reason)
         blocked |= found.lanes()
     return blocked
+
+
+def _both_came(db: Connection, catalog: Catalog, found: Compared, run_key: str) -> set[tuple[str, date]]:
+    """Branch-days of the run of which both sides are here, empty files too. A take-on is of no branch."""
+    first, last, _ = days.parse_key(run_key)
+    left, right = (
+        {
+            (row.entity, row.business_date)
+            for row in _here(db, feed, found.chosen, first, last)
+            if row.entity != days.TAKE_ON
+        }
+        for feed in (found.table.name, catalog.tables[found.other].name)
+    )
+    return left & right
+
+
+def _here(db: Connection, feed: str, chosen: Collection[str], first: date, last: date) -> list[Row[Any]]:
+    """Live deliveries of a feed; without what went live with rows since the choice was made: the next run reads it."""
+    live = deliveries.live_between(db, feed, first, last)
+    since = {part.delivery_id for part in deliveries.live_parts(db, [feed], first, last)}.difference(chosen)
+    return [row for row in live if row.delivery_id not in since]
 
 
 def sentence(found: Compared, branch: str, day: date, breaks: Sequence[Break]) -> str:

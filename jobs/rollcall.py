@@ -29,6 +29,8 @@ BEGINS_WITHIN = timedelta(seconds=60)
 WATCHED, FORGOTTEN = timedelta(days=7), timedelta(days=31)
 # A file that was refused or held within this time is told, of whatever day it is.
 LATELY = timedelta(days=1)
+# These alerts end by themselves; one that a person closed is not told anew, however long it stands.
+NO_TIME = datetime.min.replace(tzinfo=UTC)
 # What roll-call says of a lane and a person should look at.
 ALERTED = ("missing", "refused", "held")
 
@@ -106,9 +108,11 @@ def say(db: Connection, catalog: Catalog, watched: Sequence[date]) -> None:
         for lane in lanes.of_day(db, catalog, day):
             key = _alert_key(lane)
             if key is not None:
-                batches.alert(db, key, lane.word, lanes.told(catalog, lane))
+                batches.alert_again(db, key, lane.word, lanes.told(catalog, lane), NO_TIME)
             for other in open_now.get(lane.key, ()):
-                if other != key:
+                if lane.word == "expected" and lane.state == "arriving" and other.startswith("missing|"):
+                    continue  # it is over when the file is here: what is being taken in may turn out not to be whole
+                if key is None or not f"{other}|".startswith(f"{key}|"):
                     # Where another alert takes its place, that one tells it.
                     batches.end_alert(db, other, None if key else lanes.told(catalog, lane))
 
@@ -195,7 +199,7 @@ def end_contracted(db: Connection, catalog: Catalog) -> None:
 
 
 def _alert_key(lane: LaneStatus) -> str | None:
-    """A lane is missing once; a refused or held file is told once, and the next one is another."""
+    """A lane is missing once; a refused or held file is told once, and the next one is another. What comes back after it had ended is told anew."""
     if lane.word not in ALERTED:
         return None
     return f"{lane.word}|{lane.key}" + ("" if lane.word == "missing" else f"|{lane.delivery_id}")

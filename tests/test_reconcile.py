@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
@@ -17,11 +18,11 @@ from jobs import reconcile
 from jobs.contracts import Catalog, ContractError, load
 from jobs.contracts.model import Reconciles
 from jobs.lake import Lake
-from jobs.ledger import Ledger, batches, days, lanes
+from jobs.ledger import Ledger, batches, days, deliveries, lanes
 from jobs.ledger.days import Lane
 from jobs.settings import settings
 from tests.contracts.house import change
-from tests.ledger.conftest import BRANCHES, DAY, TinyBank, bank, catalog, ledger, migrated, running
+from tests.ledger.conftest import BRANCHES, DAY, TinyBank, bank, catalog, ledger, migrated, part, running
 
 __all__ = ["bank", "catalog", "ledger", "migrated", "running"]
 
@@ -43,8 +44,13 @@ BALANCES = [
 FEEDS = {"b01": ("core_gl", "core_balances"), "b02": ("core_gl", "core_balances"), "b03": ("core_gl",)}
 
 
-def lake_of(folder: Path, gl: list[tuple[Any, ...]] = GL, balances: list[tuple[Any, ...]] = BALANCES) -> Lake:
-    """Bronze as these rows leave it. Of each feed there are also a rejected row, and one of a delivery that does not count."""
+def lake_of(
+    folder: Path,
+    gl: list[tuple[Any, ...]] = GL,
+    balances: list[tuple[Any, ...]] = BALANCES,
+    ids: Mapping[str, str] = MappingProxyType({}),
+) -> Lake:
+    """Bronze as these rows leave it. `ids`: of deliveries that are also in a ledger. Of each feed there are also a rejected row, and one of a delivery that does not count."""
     lake = Lake(folder)
     rows = {
         "core_gl": [{"branch_id": b, "subject_code": s, "has_sub_ledger": h, "closing": Decimal(m)} for b, s, h, m in gl],
@@ -52,7 +58,7 @@ def lake_of(folder: Path, gl: list[tuple[Any, ...]] = GL, balances: list[tuple[A
     }  # fmt: skip
     for feed, told in rows.items():
         stamped = [
-            row | {"currency": "CNY", "__delivery_id": f"{feed}/{row['branch_id']}", "__batch": 1, "__business_date": DAY, "__verdict": "accepted"}
+            row | {"currency": "CNY", "__delivery_id": id_of(f"{feed}/{row['branch_id']}", ids), "__batch": 1, "__business_date": DAY, "__verdict": "accepted"}
             for row in told
         ]  # fmt: skip
         stamped += [stamped[0] | {"__verdict": "rejected"}, stamped[0] | {"__delivery_id": "superseded"}]
@@ -60,9 +66,15 @@ def lake_of(folder: Path, gl: list[tuple[Any, ...]] = GL, balances: list[tuple[A
     return lake
 
 
-def parts(feeds: dict[str, tuple[str, ...]] = FEEDS) -> list[Any]:
+def id_of(name: str, ids: Mapping[str, str]) -> str:
+    return ids.get(name, name)
+
+
+def parts(feeds: dict[str, tuple[str, ...]] = FEEDS, ids: Mapping[str, str] = MappingProxyType({})) -> list[Any]:
     return [
-        SimpleNamespace(delivery_id=f"{feed}/{branch}", feed=feed, entity=branch, batch_id=1, business_date=DAY)
+        SimpleNamespace(
+            delivery_id=id_of(f"{feed}/{branch}", ids), feed=feed, entity=branch, batch_id=1, business_date=DAY
+        )
         for branch, sent in feeds.items()
         for feed in sent
     ]
@@ -114,6 +126,55 @@ def test_a_break_is_a_case_and_an_alert_until_the_branch_day_agrees(ledger: Ledg
         found = reconcile.compare(demo(), lake_of(tmp_path / "again", corrected), parts())
         assert reconcile.report(db, demo(), found, f"{DAY}|v2", "run") == set()
         assert batches.cases(db) == []
+
+
+def comes(bank: TinyBank, feed: str, branch: str, *, is_empty: bool = False) -> str:
+    """A delivery that counts; an empty one has rows of no date."""
+    delivery = bank.claim(feed, branch, DAY)
+    with bank.ledger.begin() as db:
+        batch = batches.start(db, f"bronze.{feed}", f"{feed}|{delivery}", "r")
+        dates = [] if is_empty else [part(DAY)]
+        deliveries.go_live(db, delivery, batch.batch_id, "r", dates=dates, totals={"rejected_rows": 0})
+    return delivery
+
+
+@pytest.mark.parametrize("others", [("b01",), ()], ids=["beside_others", "alone"])
+@pytest.mark.parametrize("told", ["core_gl", "core_balances"])
+def test_money_of_one_side_is_compared_with_a_file_of_the_other_that_is_empty(
+    told: str, others: tuple[str, ...], ledger: Ledger, tmp_path: Path
+) -> None:
+    """b03's ledger, or its accounts, tell 9.00. As long as the other side has not come, it is missing; its empty file says 0.00, and that is a break."""
+    bank = TinyBank(ledger, demo())
+    ids = {f"{told}/b03": comes(bank, told, "b03")}
+    lake = lake_of(tmp_path, balances=[*BALANCES, ("b03", "2011", "9.00")], ids=ids)
+    chosen = parts({"b03": (told,)} | dict.fromkeys(others, ("core_gl", "core_balances")), ids)
+
+    def kept_out(run_key: str) -> set[Lane]:
+        with ledger.begin() as db:
+            return reconcile.report(db, bank.catalog, reconcile.compare(bank.catalog, lake, chosen), run_key, "run")
+
+    assert kept_out(f"{DAY}|v1") == set()
+    comes(bank, "core_balances" if told == "core_gl" else "core_gl", "b03", is_empty=True)
+    assert kept_out(f"{DAY}|v2") == {Lane(f, "b03", DAY) for f in ("core_gl", "core_balances", "core_transactions")}
+    with ledger.begin() as db:
+        [case], [alert] = batches.cases(db), batches.alerts(db)
+    sides = ("9.00", "nothing", "9.00") if told == "core_gl" else ("nothing", "9.00", "-9.00")
+    assert (case.subject, case.money) == (f"b03|{DAY}", 9)
+    assert "2011, CNY: closing {}, sum of balance {}, difference {}".format(*sides) in case.reason == alert.message
+    comes(bank, told, "b03", is_empty=True)  # sent again: both are empty, and agree
+    with ledger.begin() as db:
+        found = reconcile.compare(bank.catalog, lake, [one for one in chosen if one.entity != "b03"])
+        assert reconcile.report(db, bank.catalog, found, f"{DAY}|v3", "run") == set()
+        assert batches.cases(db) == []
+
+
+def test_what_goes_live_since_the_choice_is_no_empty_file(ledger: Ledger, tmp_path: Path) -> None:
+    bank = TinyBank(ledger, demo())
+    ids = {"core_gl/b03": comes(bank, "core_gl", "b03")}
+    found = reconcile.compare(bank.catalog, lake_of(tmp_path, ids=ids), parts({"b03": ("core_gl",)}, ids))
+    comes(bank, "core_balances", "b03")
+    with ledger.begin() as db:
+        assert reconcile.report(db, bank.catalog, found, f"{DAY}|v1", "run") == set()
 
 
 def test_a_branch_day_that_is_kept_out_is_missing_and_the_day_provisional(running: TinyBank) -> None:

@@ -88,6 +88,37 @@ def test_a_refused_file_is_told_once_and_the_next_one_anew(running: TinyBank) ->
     assert still_open(running) == []
 
 
+def test_a_file_that_is_refused_again_for_another_reason_is_told_anew(running: TinyBank) -> None:
+    """It left the inbox, is there again, and then its trailer does not fit."""
+    all_but_b02(running)
+    delivery = running.claim("payments", "b02", DAY)
+
+    def becomes(state: str, reason: str) -> list[list[str]]:
+        with running.ledger.begin() as db:
+            deliveries.set_state(db, delivery, state, "r", reason=reason)
+        return [heard(running), heard(running)]
+
+    was = f"payments of b02 for 2026-09-15 was refused ({delivery}): "
+    assert becomes("refused", "it left the inbox") == [[f"{was}it left the inbox. Owner: branch accounting."], []]
+    assert len(becomes("arriving", "it is there again")[0]) == 1
+    assert becomes("refused", "the trailer says 5") == [[f"{was}the trailer says 5. Owner: branch accounting."], []]
+    running.arrives("payments", "b02", DAY)
+    assert [len(heard(running)), still_open(running)] == [1, []]
+
+
+def test_a_file_that_is_not_whole_does_not_end_that_its_lane_is_missing(running: TinyBank) -> None:
+    all_but_b02(running)
+    running.clock(DAY, "22:31")
+    assert heard(running) == [MISSING]
+    delivery = running.claim("payments", "b02", DAY)
+    with running.ledger.begin() as db:
+        deliveries.set_state(db, delivery, "arriving", "r")
+    assert (heard(running), still_open(running)) == ([], [MISSING])
+    running.clock(DAY, "23:12")
+    running.goes_live(delivery)
+    assert (len(heard(running)), still_open(running)) == (1, [])
+
+
 def test_a_held_file_is_told(running: TinyBank) -> None:
     all_but_b02(running)
     delivery = running.claim("payments", "b02", DAY)

@@ -253,6 +253,16 @@ def alert_anew(db: Connection, key: str, kind: str, message: str) -> bool:
     return any(alert(db, one, kind, message) for one in (f"{key}|{now.date()}", f"{key}|{now.date()}|{now:%H}"))
 
 
+def alert_again(db: Connection, key: str, kind: str, message: str, since: datetime) -> bool:
+    """Say what stands since then: under the plain key the first time, and once anew (`key|2`, `key|3`) when it comes back after it had ended. What a person closed is
+    not told anew unless it is newer. True when it was said."""
+    is_of_key = (Alert.alert_key == key) | Alert.alert_key.startswith(f"{key}|", autoescape=True)
+    told = list(db.execute(select(Alert.closed_at, Alert.closed_by).where(is_of_key).order_by(Alert.number)))
+    if told and (told[-1].closed_at is None or (told[-1].closed_by is not None and told[-1].closed_at >= since)):
+        return False
+    return alert(db, f"{key}|{len(told) + 1}" if told else key, kind, message)
+
+
 def open_of(db: Connection, kind: str, feed: str) -> list[Row[Any]]:
     """The open alerts of a kind that speak of a feed: the second part of their keys."""
     return [a for a in alerts(db, kind=kind) if a.alert_key.split("|")[1] == feed]

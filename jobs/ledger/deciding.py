@@ -306,13 +306,14 @@ def _was_tried(db: Connection, day: date) -> bool:
 
 
 def _say_closed(db: Connection, day: date, dirty: Sequence[Row[Any]], since: date) -> None:
-    """What came for a released day of a closed month waits; a person is told once a delivery."""
+    """What came for a released day of a closed month waits; a person is told once a delivery, and anew when it changes
+    the day again after that was told."""
     for row in dirty:
         message = (
             f"{row.feed} of {row.entity} ({row.delivery_id}, {row.cause}) changes {day}, whose month is closed since {since}. It is loaded and its day stays as it was "
             f"released. `ledgerlake restate {day} --reason ...` asks for it to be told anew, and a second person approves that (`ledgerlake approvals`)."
         )
-        batches.alert(db, f"closed_month|{day}|{row.delivery_id}", "closed_month", message)
+        batches.alert_again(db, f"closed_month|{day}|{row.delivery_id}", "closed_month", message, row.since)
 
 
 def _is_repair(db: Connection, dirty: Row[Any]) -> bool:

@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
-from jobs.ledger import approvals, batches, days, releases
+from jobs.ledger import approvals, batches, days, deliveries, releases
 from jobs.ledger.fixes import NotAllowed
-from tests.ledger.conftest import DAY, LATE, V1, V2, TinyBank, released
+from tests.ledger.conftest import DAY, LATE, V1, V2, TinyBank, part, released
 
 
 class TestClosedMonth:
@@ -54,6 +54,28 @@ class TestClosedMonth:
         with closing.ledger.begin() as db:
             assert batches.alerts(db, kind="closed_month") == []
             assert releases.listing(db)[0].approved_by == "lihua"
+
+    def test_what_changes_the_day_again_after_it_was_approved_is_told_anew(self, closing: TinyBank) -> None:
+        """The late file is told and restated; then its rows are corrected, and it waits again. What a person closed stays closed."""
+        released(closing)
+        closing.clock(LATE, "08:00")
+        delivery = closing.arrives("payments", "b01", DAY)
+        closing.decide()
+        with closing.ledger.begin() as db:
+            days.request_again(db, closing.catalog, DAY, "late: asked", approved_by="lihua")
+        closing.release(V2)
+        with closing.ledger.begin() as db:
+            again = batches.start(db, "bronze.payments", "payments|again", "r")
+            values = {"dates": [part(DAY)], "totals": {"rejected_rows": 0}, "cause": days.REPAIRED}
+            deliveries.go_live(db, delivery, again.batch_id, "r", **values)
+        assert closing.decide() == closing.decide() == []
+        with closing.ledger.begin() as db:
+            (told,) = batches.alerts(db, kind="closed_month")
+            assert told.alert_key == f"closed_month|{DAY}|{delivery}|2"
+            assert batches.close_by_hand(db, told.number, "anna", "goes into October")
+        closing.decide()
+        with closing.ledger.begin() as db:
+            assert batches.alerts(db, kind="closed_month") == []
 
     def test_a_day_that_was_never_told_is_built_all_the_same(self, closing: TinyBank) -> None:
         closing.clock(LATE, "08:00")
