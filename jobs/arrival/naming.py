@@ -31,17 +31,27 @@ class Lane:
 
 
 def lane_of(catalog: Catalog, path: str) -> Lane:
-    """The lane of a file in the inbox. Raises Refused(unknown_file) with the names that are known.
+    """The lane of a file in the inbox. Raises Refused(unknown_file) with the names that are known, Refused(ambiguous_name) where several sources know it.
 
     The name decides; the folders `<feed>/<entity>/<date>/` are only asked where two sources give their files the same
-    name, or where the pattern names no entity.
+    name, or where the pattern names no entity. Where they do not decide either, nothing is guessed: the file would be
+    another feed's.
     """
     folders, _, name = path.rpartition("/")
     parts = folders.split("/") if folders else []
     matches = [(s, found) for s in catalog.sources.values() if (found := s.conforms_to_name(name)) is not None]
     if not matches:
         raise Refused("unknown_file", _unknown(catalog, path))
-    source, found = next(((s, f) for s, f in matches if parts and s.feed == parts[0]), matches[0])
+    if len(matches) > 1:
+        matches = [(s, f) for s, f in matches if parts and s.feed == parts[0]] or matches
+    if len(matches) > 1:
+        feeds = [s.feed for s, _ in matches]
+        raise Refused(
+            "ambiguous_name",
+            f"The name {name} is one of {' and of '.join(f'{s.feed} ({s.files.pattern})' for s, _ in matches)}. Expected a name of one source only; correct the pattern of one of them in "
+            f"expectations/sources, or send the file again below a folder that says whose it is ({'/ or '.join(feeds)}/).",
+        )
+    source, found = matches[0]
     try:
         business_date = datetime.strptime(found["date"], "%Y%m%d").date()
     except ValueError as error:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import combinations
 
 from jobs.contracts import copybook_use
 from jobs.contracts.errors import Mistake, nearest
@@ -60,6 +61,7 @@ def across(
             *_source(file, source, tables, sources, references),
             *_calendar(file, ("schedule", "calendar"), source.schedule.calendar, calendars),
         ]
+    mistakes += _names(sources)
     for file, table in tables.values():
         mistakes += [
             *_place(file, table),
@@ -111,6 +113,34 @@ def _calendar(file: YamlFile, place: Place, name: str, calendars: Collection[str
             f"there is no calendar {name}",
             f"Known: {known}; a new one is expectations/reference/calendars/{name}.csv",
         )
+
+
+def _names(sources: Sources) -> Iterator[Mistake]:
+    """A name that two sources know says nothing of whose the file is: it would be read as another feed's."""
+    for (one_file, one), (other_file, other) in combinations(sources.values(), 2):
+        sample = next(
+            (
+                name
+                for name in (*one.files.samples(), *other.files.samples())
+                if _know(name, one) and _know(name, other)
+            ),
+            None,
+        )
+        if sample is None:
+            continue
+        # Of a source that is fetched the pattern stands in no file.
+        told, its, beside = (one_file, one, other_file) if other.pull else (other_file, other, one_file)
+        feed = one.feed if its is other else other.feed
+        yield _say(
+            told,
+            ("files", "pattern"),
+            f"a file called {sample} is one of {its.feed}, and of {feed} in {beside.path.name} as well",
+            "Give one of the two a pattern that the names of the other's files do not have",
+        )
+
+
+def _know(name: str, source: Source) -> bool:
+    return source.conforms_to_name(name) is not None
 
 
 def _source(

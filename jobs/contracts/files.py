@@ -17,6 +17,10 @@ NAME_PARTS = {
 }  # fmt: skip
 
 
+# What stands for a placeholder in a name that is only an example.
+SAMPLE = {"{entity}": "b01", "{date}": "20260915", "{seq}": "1", "{version}": "1", "{any}": "x"}
+
+
 class Files(Strict):
     """Names of the files. Placeholders: {entity}, {date} (YYYYMMDD, the business date), {seq} (batch number), {version} (of the same batch number the highest counts,
     whatever came last), {any} (what varies and says nothing: a time, a GUID). A part in square brackets may be missing, and its number is 1 then:
@@ -33,6 +37,12 @@ class Files(Strict):
 
     def name(self, *, entity: str, business_date: date, seq: int) -> str:
         return self.pattern.format(entity=entity, date=f"{business_date:%Y%m%d}", seq=seq)
+
+    def samples(self) -> list[str]:
+        """Names such as the files have, with and without what stands in brackets."""
+        full = re.sub(r"[][]", "", self.pattern)
+        bare = re.sub(r"\[[^][]*\]", "", self.pattern)
+        return list(dict.fromkeys(re.sub(r"\{\w+\}", lambda m: SAMPLE[m[0]], name) for name in (full, bare)))
 
     @field_validator("pattern")
     @classmethod

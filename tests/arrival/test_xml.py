@@ -119,7 +119,7 @@ def test_random_bytes_never_crash_it(content: bytes) -> None:
     try:
         read(content, {"a": "a"}, record="a/b")
     except Refused as refusal:
-        assert refusal.cause in ("bad_xml", "truncated", "bad_byte", "wrong_document", "xml_doctype")
+        assert refusal.cause in ("bad_xml", "truncated", "bad_byte", "wrong_document", "xml_doctype", "no_record")
 
 
 def test_a_document_that_ends_too_early_is_cut() -> None:
@@ -138,6 +138,49 @@ def test_what_is_wrong_is_named() -> None:
         read(STATEMENT.encode(), COLUMNS, **ENTRY, namespace="urn:x")
     with pytest.raises(Refused, match="Bytes ff 3c at byte 3"):
         read(b"<a>\xff</a>", {"a": "a"}, record="a/b")
+
+
+def refused(content: str, **options: Any) -> str:
+    with pytest.raises(Refused) as wrong:
+        read(content.encode(), {"a": "a"}, **options)
+    assert wrong.value.cause == "no_record"
+    return str(wrong.value)
+
+
+def test_a_path_at_which_nothing_stands_loses_no_file_unseen() -> None:
+    assert "has no D/S/Entry, which is a row: in D/S stands no Entry, but Ntry. Expected at least one" in refused(
+        "<D><S><Ntry><a>1</a></Ntry><Ntry/></S></D>", record="D/S/Entry"
+    )
+    assert "in D stands no S, but H, T." in refused("<D><H/><T><r><a>1</a></r></T></D>", record="D/S/r")
+    assert "in D stands no S." in refused("<D>5.00</D>", record="D/S/r")
+    # Refused by its path too where it states that it has records.
+    assert "in D stands no row, but r." in refused(
+        "<D><n>2</n><r/><r/></D>", record="D/row", trailer={"record_count": "D/n"}
+    )
+    assert "in D stands no row, but r." in refused(
+        "<D><n>two</n><r/></D>", record="D/row", header={"record_count": "D/n"}
+    )
+
+
+def test_names_of_what_stands_there_instead_are_bounded_and_its_values_are_not_told() -> None:
+    told = refused("<D>" + "".join(f"<r{i}>6222</r{i}>" for i in range(500)) + "</D>", record="D/row")
+    assert "in D stands no row, but r0, r1, r2, r3, r4, r5, r6, r7 and others." in told
+    assert "6222" not in told
+    assert f"in D stands no row, but {'x' * 40}…." in refused(f"<D><{'x' * 5000}/></D>", record="D/row")
+
+
+def test_a_document_without_records_is_right_where_nothing_can_be_lost() -> None:
+    for content, options in {
+        "<D/>": {"record": "D/r"},
+        "<D><S/><S></S></D>": {"record": "D/S/r"},
+        # It says itself that it has none.
+        "<D><n>0</n><other/></D>": {"record": "D/S/r", "trailer": {"record_count": "D/n"}},
+        "<D><n>00</n></D>": {"record": "D/S/r", "header": {"record_count": "D/n"}},
+        # What the source or the contract names is no record under another name.
+        "<D><S><Id>7</Id><At>x</At></S></D>": {"record": "D/S/r", "header": {"statement": "D/S/Id", "at": "D/S/At"}},
+    }.items():
+        assert read(content.encode(), {"a": "a"}, **options)[0] == []  # type: ignore[arg-type]
+    assert read(b"<D><S><Id>7</Id></S></D>", {"a": "a", "id": "../Id"}, record="D/S/r")[0] == []
 
 
 def test_what_stands_around_the_records_is_compared_however_many_there_are(monkeypatch: pytest.MonkeyPatch) -> None:

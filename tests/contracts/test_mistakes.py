@@ -236,6 +236,24 @@ def test_a_mistake_between_files_is_told_with_its_line(root: Path, case: str) ->
     assert found.line == line + OFF.get(case, 0), str(found)
 
 
+@pytest.mark.parametrize(
+    ("payments", "rates", "sample"),
+    [
+        ("PAY_{entity}_{date}_{seq}.csv", "PAY_{entity}_{date}_{seq}.csv", "PAY_b01_20260915_1.csv"),
+        ("PAY_{entity}_{date}_{seq}.csv", "{any}_{date}_{seq}.csv", "PAY_b01_20260915_1.csv"),
+        ("{any}_{date}_{seq}.csv", "PAY_{entity}_{date}_{seq}.csv", "PAY_b01_20260915_1.csv"),
+        ("PAY_{entity}_{date}[_{seq}].csv", "PAY_{entity}_{date}.csv", "PAY_b01_20260915.csv"),
+    ],
+)
+def test_a_name_that_two_sources_know_is_told_with_both(root: Path, payments: str, rates: str, sample: str) -> None:
+    change(root, "sources/tiny/payments.yaml", "PAY_{entity}_{date}_{seq}.csv", payments)
+    line = change(root, "sources/tiny/rates.yaml", "RATE_{entity}_{date}.csv", rates)
+    found = only(root)
+    assert found.found == f"a file called {sample} is one of rates, and of payments in payments.yaml as well"
+    assert (found.file, found.line) == (root / "sources/tiny/rates.yaml", line)
+    assert "Give one of the two a pattern" in found.remedy
+
+
 def test_a_circle_is_told_once_at_the_read_that_closes_it(root: Path) -> None:
     silver = (root / "silver/movements.yaml").read_text()
     (root / "silver/totals.yaml").write_text(silver.replace("silver.movements", "silver.totals"))

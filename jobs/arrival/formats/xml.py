@@ -28,6 +28,8 @@ from jobs.contracts.formats import XmlFile
 ROWS = 16_384
 BITE = 64 << 10
 DEEPEST = 200
+SHOWN = 8  # names of elements that stand where the records were expected
+LONGEST_NAME = 40  # characters of each
 TAG = re.compile(r"<([^\W\d][\w.:-]*)([^<>]*)")
 ATTRIBUTE = re.compile(r"([^\W\d][\w.:-]*)\s*=")
 Path = tuple[str, ...]
@@ -66,6 +68,10 @@ class Reader:
         self._lines: list[int] = []
         self._rows: list[list[str | None]] = []
         self._harmless: set[str] = set()
+        # Until the first record: what begins in each element on the way to it.
+        self._on_the_way: dict[Path, dict[str, None]] | None = {}
+        # Named by the source or the contract, so no record under another name.
+        self._expected = {path[: n + 1] for path in self._wanted for n in range(len(path))}
 
     def __iter__(self) -> Generator[Rows]:
         self._parser = parser = expat.ParserCreate("utf-8", namespace_separator=" ")
@@ -83,6 +89,7 @@ class Reader:
         self._parse(b"", last=True)
         self._tell_edges()
         self._check_edges()
+        self._check_any_record()
         if self._lines:
             yield self._batch()
 
@@ -119,6 +126,8 @@ class Reader:
             self._harmless.update(names)
         self._open.append(local)
         path = tuple(self._open)
+        if self._on_the_way is not None:
+            self._look_for_record(path)
         # A record begins, or what it stands in: what was told before is another's. What stands several times within one of them stays.
         if path == self._record[: len(path)]:
             for gone in self._inside.get(path, ()):
@@ -187,6 +196,35 @@ class Reader:
                     f"The document has no {'/'.join(path)}, which states its {key}. Expected it; ask the sender for it, or take it out of the source.",
                 )
 
+    def _look_for_record(self, path: Path) -> None:
+        """Keeps what stands on the way to the first record: should there be none, it tells an empty document from a wrong path."""
+        if path == self._record:
+            self._on_the_way = None
+            return
+        assert self._on_the_way is not None
+        if path == self._record[: len(path)]:
+            self._on_the_way.setdefault(path, {})
+        beside = self._on_the_way.get(path[:-1])
+        if beside is not None and len(beside) <= SHOWN and path not in self._expected:  # one more than is shown
+            beside[path[-1]] = None
+
+    def _check_any_record(self) -> None:
+        """A wrong path finds nothing either: a document without records is right where it says so, or where their place is there and holds nothing else."""
+        if self._on_the_way is None or _is_zero(self.trailer.get("record_count", self.header.get("record_count"))):
+            return
+        deepest = max(self._on_the_way, key=len)
+        others = list(self._on_the_way[deepest])
+        if len(deepest) == len(self._record) - 1 and not others:
+            return
+        names = [name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…" for name in others[:SHOWN]]
+        there = f", but {', '.join(names)}{' and others' if len(others) > SHOWN else ''}" if names else ""
+        raise Refused(
+            "no_record",
+            f"The document has no {self._fmt.record}, which is a row: in {'/'.join(deepest)} stands no {self._record[len(deepest)]}{there}. Expected at least one, or a record_count of 0 "
+            "that the document states; correct `record` in the source if the records are called otherwise, else ask the sender for the right document. If a document without records is "
+            "right, let header or trailer of the source name where it states its record_count, or the elements that it has nevertheless.",
+        )
+
     def _batch(self) -> Rows:
         lines, rows = self._lines, self._rows
         self._lines, self._rows = [], []
@@ -215,6 +253,10 @@ def _together(key: str, values: list[str]) -> str:
         except InvalidOperation:
             return next(v for v in values if not _is_number(v))  # which is told to be no number
     return values[-1]
+
+
+def _is_zero(text: str | None) -> bool:
+    return text is not None and _is_number(text) and Decimal(text) == 0
 
 
 def _is_number(text: str) -> bool:
