@@ -33,7 +33,7 @@ def check(bank: Annotated[str | None, typer.Option("--bank", "-b", help="Only th
         except ContractError as error:
             for mistake in error.mistakes:
                 if mistake not in told:  # banks share contracts
-                    console.print(f"[red]{mistake}[/]", highlight=False, soft_wrap=True)
+                    console.print(str(mistake), style="red", markup=False, highlight=False, soft_wrap=True)
                 told.append(mistake)
         else:
             console.print(
@@ -68,7 +68,7 @@ def schema() -> None:
     from jobs.contracts.schemas import write_schemas
 
     for path in write_schemas(settings().expectations):
-        console.print(str(path), soft_wrap=True)
+        console.print(str(path), markup=False, soft_wrap=True)
 
 
 @app.command(epilog="Example: ledgerlake contracts export silver.transactions --to odcs/")
@@ -81,7 +81,7 @@ def export(
     from jobs.contracts import odcs
 
     for path in odcs.export(load(bank), to, [table] if table else None):
-        console.print(str(path), soft_wrap=True)
+        console.print(str(path), markup=False, soft_wrap=True)
 
 
 @app.command("import", epilog="Example: ledgerlake contracts import partner.odcs.yaml --layer bronze")
@@ -105,7 +105,7 @@ def plan(bank: BankOption, as_json: Annotated[bool, typer.Option("--json")] = Fa
         print(json.dumps([c.as_dict() for c in changes], ensure_ascii=False))
     else:
         for change in changes:
-            console.print(str(change), highlight=False, soft_wrap=True)
+            console.print(str(change), markup=False, highlight=False, soft_wrap=True)
         if not changes:
             console.print("Live tables are as their contracts say.")
 
@@ -144,7 +144,7 @@ def apply(bank: BankOption, yes: Annotated[bool, typer.Option("--yes", help="Do 
     the_bank = open_bank(bank)
     changes = schema_change.plan(the_bank)
     for change in changes:
-        console.print(str(change), highlight=False, soft_wrap=True)
+        console.print(str(change), markup=False, highlight=False, soft_wrap=True)
     if not changes:
         console.print("Nothing to do.")
         return
@@ -152,7 +152,7 @@ def apply(bank: BankOption, yes: Annotated[bool, typer.Option("--yes", help="Do 
         raise Bad("Nothing was changed.")
     refused = False
     for line in schema_change.apply(the_bank, changes):
-        console.print(line, highlight=False)
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
         refused |= line.startswith("Not done")
     if refused:
         raise typer.Exit(1)

@@ -172,7 +172,7 @@ def board(
             table.add_column(entity, justify="center", no_wrap=True)
         for feed in feeds:
             if any((feed, e) in cells for e in block):
-                table.add_row(feed, *[mark(cells.get((feed, e)), short) for e in block])
+                table.add_row(feed, *[Text.from_markup(mark(cells.get((feed, e)), short)) for e in block])
         parts.append(table)
     if short:
         shown = {mark(lane, short) for lane in status}

@@ -17,8 +17,9 @@ from rich.text import Text
 
 from jobs.settings import settings
 
-console = Console()
-errors = Console(stderr=True)
+# What is printed is text: names, messages and paths may have [brackets], which are no markup unless a call says so.
+console = Console(markup=False)
+errors = Console(stderr=True, markup=False)
 
 
 class Bad(Exception):

@@ -11,7 +11,7 @@ from itertools import combinations
 from jobs.contracts import copybook_use
 from jobs.contracts.errors import Mistake, nearest
 from jobs.contracts.fit import shown, unfit, unfit_enum
-from jobs.contracts.formats import ArchiveFile, CopybookFile, XmlFile
+from jobs.contracts.formats import COMPARED, ArchiveFile, CopybookFile, Edge, Format, Record, XmlFile
 from jobs.contracts.kpi import Kpi
 from jobs.contracts.model import INCOMING, MONEY_REMEDY, PREVIOUS, Conform, Reconciles, Table
 from jobs.contracts.parse import holds_money
@@ -184,6 +184,7 @@ def _source(
     elif summed and not holds_money(bronze.columns[summed].type):
         kind = bronze.columns[summed].type
         yield _say(file, ("control", "sum"), f"the trailer's sum is of {summed}, which is of type {kind}", MONEY_REMEDY)
+    yield from _blind(file, source, bronze)
     for key, name, kind in (
         ("entity", source.control.entity, "string"),
         ("businessDate", source.control.business_date, "date"),
@@ -224,6 +225,37 @@ def _source(
     yield from _correction(file, source, bronze_file, bronze, tables, sources)
     if isinstance(source.format, CopybookFile):
         yield from copybook_use.mistakes(file, source.format, bronze_file, bronze, _lists(references))
+
+
+def _blind(file: YamlFile, source: Source, bronze: Table) -> Iterator[Mistake]:
+    """What a header or trailer states and nothing is compared with."""
+    other = "Give the field another name if it is not to be compared"
+    for part, place, name in _stated(source.format):
+        elsewhere = next(where for where in (part, *COMPARED) if name in COMPARED[where])
+        if elsewhere != part:
+            found = f"{name} of the {part} is compared with nothing: it is read in the {elsewhere}"
+            yield _say(file, place, found, f"Declare the {elsewhere} that says it. {other}")
+        elif name == "amount_sum" and source.control.sum is None:
+            column = bronze.money or "the column that it is the sum of"
+            found = f"the {part} states amount_sum, and no column is added up that it could be compared with"
+            yield _say(file, place, found, f"Write control: {{sum: {column}}}. {other}")
+
+
+def _stated(fmt: Format) -> Iterator[tuple[str, Place, str]]:
+    """Header or trailer, the place, and the name of each field in it that is compared."""
+    for part in COMPARED:
+        edge = getattr(fmt, part, None)
+        at: Place = ("format", part)
+        named: Iterator[tuple[Place, str]] = iter(())
+        if isinstance(edge, Record):
+            named = (((*at, "fields", n), name) for n, name in enumerate(edge.fields))
+        elif isinstance(edge, Edge):
+            named = (((*at, "fields", name), name) for name in edge.fields)
+        elif isinstance(edge, dict):
+            named = (((*at, name), name) for name in edge)
+        for place, name in named:
+            if any(name in names for names in COMPARED.values()):
+                yield part, place, name
 
 
 def _correction(

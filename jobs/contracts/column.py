@@ -157,6 +157,13 @@ def _spread(value: Any) -> Any:
     if isinstance(value, Column):
         return value
     parts = value if isinstance(value, list) else [value]
+    if (
+        len(parts) > 1
+        and isinstance(parts[1], str)
+        and (split := DECIMAL.match(f"{parts[0]},{parts[1].removesuffix('!')}"))
+    ):
+        whole = f"decimal({split[1]},{split[2]}){'!' if parts[1].endswith('!') else ''}"
+        raise ValueError(f'the comma in {whole} splits the type in two: put it in quotes, ["{whole}", {{...}}]')
     kind, options = parts[0] if parts else None, parts[1] if len(parts) == 2 else {}
     if not isinstance(kind, str) or not isinstance(options, dict) or len(parts) > 2:
         raise ValueError("a column is `[type, {options}]`, for instance [string!, {classification: C1/2}]")

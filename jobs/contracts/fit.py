@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, Literal
 
 from jobs.contracts.column import Column
-from jobs.contracts.expectations import BETWEEN, BOUNDS
+from jobs.contracts.expectations import BETWEEN, BOUNDS, USUAL
 from jobs.contracts.profile import Reference
 from jobs.contracts.rule import Rule
 
@@ -131,6 +131,7 @@ def unfit(rule: Rule, columns: Mapping[str, Column], references: Mapping[str, Re
                 "Name two columns of one kind",
             )
     yield from _numbers(rule)
+    yield from _empty_range(rule, columns)
 
 
 def _of_column(rule: Rule, name: str, type_: str, references: Mapping[str, Reference]) -> Iterator[tuple[str, str]]:
@@ -170,6 +171,44 @@ def _numbers(rule: Rule) -> Iterator[tuple[str, str]]:
     share = rule.kwargs.get("mostly", 1)
     if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
         yield f"rule {rule.id}: mostly {share!r} is no share of the rows", "Write a number from 0 to 1, such as 0.95"
+
+
+def _empty_range(rule: Rule, columns: Mapping[str, Column]) -> Iterator[tuple[str, str]]:
+    """Bounds that no value lies between: the rule would be broken by everything, for the least is above the most."""
+    least, most = rule.kwargs.get("min_value"), rule.kwargs.get("max_value")
+    if rule.expectation not in BETWEEN or least is None or most is None:
+        return
+    kind: Kind | None = "number"
+    if rule.expectation in OF_VALUES:
+        name = str(rule.kwargs["column"])
+        kind = kind_of(columns[name].type) if name in columns else None
+    bounds = [_ordered(bound, kind) for bound in (least, most)]
+    if None in bounds or type(bounds[0]) is not type(bounds[1]):
+        return  # told as what they are, or not to be compared before the day: a number of rows with a share of what is usual
+    strict = rule.kwargs.get("strict_min") or rule.kwargs.get("strict_max")
+    if bounds[0] > bounds[1] or (strict and bounds[0] == bounds[1]):  # type: ignore[operator]
+        above = "above" if bounds[0] > bounds[1] else "equal to"  # type: ignore[operator]
+        but = "" if above == "above" else ", which itself is not allowed"
+        yield (
+            f"rule {rule.id}: min_value {least} is {above} max_value {most}{but}: nothing lies between them",
+            "Write the least as min_value and the most as max_value",
+        )
+
+
+def _ordered(bound: Any, kind: Kind | None) -> Decimal | datetime | str | tuple[Decimal] | None:
+    """A bound as something that others of its kind can be compared with; None where that is not sure."""
+    if isinstance(bound, bool) or kind is None or kind == "boolean":
+        return None
+    if kind == "number":
+        usual = re.fullmatch(USUAL, str(bound))
+        return (Decimal(usual[1]),) if usual else _number(str(bound))
+    if kind == "text" or not isinstance(bound, str):
+        return bound if isinstance(bound, str) else None
+    try:
+        at = datetime.fromisoformat(bound.strip())
+    except ValueError:
+        return None
+    return at if at.tzinfo is None else None
 
 
 def shown(values: Sequence[Any], most: int = 5) -> str:

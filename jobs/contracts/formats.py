@@ -11,11 +11,13 @@ from pydantic import AfterValidator, Field, PrivateAttr, ValidationInfo, field_v
 from jobs.contracts.base import Strict
 from jobs.contracts.copybook import Copybook, parse_copybook
 from jobs.contracts.encodings import KNOWN, LINE_SAFE, codec_of, not_written, writers_of
-from jobs.contracts.errors import nearest
+from jobs.contracts.errors import Wrong, nearest
 from jobs.contracts.parse import DECIMALS, WHOLE, Way, way
 
 SUM = f"decimal({WHOLE + DECIMALS},{DECIMALS})"  # the type of a stated sum
 KNOWN_FIELDS = ("system", "entity", "business_date", "created_at", "record_count", "amount_sum")
+# Which of them are compared with anything (jobs/arrival/lane_check.py, jobs/arrival/totals.py): a header says whose the file is, a trailer what is in it.
+COMPARED = {"header": ("system", "entity", "business_date"), "trailer": ("record_count", "amount_sum")}
 
 
 def _known_encoding(name: str) -> str:
@@ -40,6 +42,42 @@ def _is_written(value: str | Record | None, info: ValidationInfo) -> str | Recor
     return value
 
 
+def _meant(name: str) -> str | None:
+    """The known name that another was meant for: one that is like it, or that it shortens (`rec_cnt`)."""
+    written = name.lower()
+    if near := get_close_matches(written, KNOWN_FIELDS, n=1, cutoff=0.75):
+        return near[0]
+    letters = written.replace("_", "")
+    return next((known for known in KNOWN_FIELDS if len(letters) > 3 and _shortens(letters, known)), None)
+
+
+def _shortens(letters: str, known: str) -> bool:
+    rest = iter(known)
+    return letters[0] == known[0] and all(letter in rest for letter in letters)
+
+
+def _all_known(fields: dict[str, str]) -> dict[str, str]:
+    """Where each name says what it is read from, one that is not known has no use, and what was meant is compared with nothing. Raises Wrong."""
+    known = ", ".join(KNOWN_FIELDS)
+    wrong: list[tuple[tuple[str | int, ...], str, str]] = [
+        (
+            (name,),
+            f"{name} is compared with nothing",
+            f"Did you mean {meant}? Known are {known}"
+            if (meant := _meant(name))
+            else f"Take it out. Known are {known}",
+        )
+        for name in fields
+        if name not in KNOWN_FIELDS
+    ]
+    if wrong:
+        raise Wrong(wrong)
+    return fields
+
+
+KnownFields = Annotated[dict[str, str], AfterValidator(_all_known)]
+
+
 class Record(Strict):
     """A header or trailer line: its tag and the fields after it, by position.
 
@@ -62,10 +100,9 @@ class Record(Strict):
     def _not_misspelt(cls, names: list[str]) -> list[str]:
         """A known field under another name would be compared with nothing."""
         for name in names:
-            near = get_close_matches(name, KNOWN_FIELDS, n=1, cutoff=0.75)
-            if near and name not in KNOWN_FIELDS:
+            if name not in KNOWN_FIELDS and (meant := _meant(name)):
                 raise ValueError(
-                    f"field {name} is compared with nothing. Did you mean {near[0]}? Another name for what is not compared"
+                    f"field {name} is compared with nothing. Did you mean {meant}? Another name for what is not compared"
                 )
         return names
 
@@ -205,7 +242,7 @@ class Edge(Strict):
     """A header or trailer that is a record of its own kind. `fields`: known name (see Record) -> field."""
 
     segment: str
-    fields: dict[str, str]
+    fields: KnownFields
 
 
 class CopybookFile(Strict):
@@ -268,8 +305,8 @@ class XmlFile(Strict):
     encoding: Encoding = "utf-8"
     compression: Literal["gzip"] | None = None
     namespace: str | None = Field(None, description="that of the root element, with its version; any when not given")
-    header: dict[str, str] = Field(default_factory=dict, description="known name (see Record) -> path from the root")
-    trailer: dict[str, str] = Field(default_factory=dict, description="known name (see Record) -> path from the root")
+    header: KnownFields = Field(default_factory=dict, description="known name (see Record) -> path from the root")
+    trailer: KnownFields = Field(default_factory=dict, description="known name (see Record) -> path from the root")
 
     @field_validator("record")
     @classmethod

@@ -66,9 +66,11 @@ def _place(file: YamlFile, location: Place) -> Place:
     """Where in the file a model's location is. The model knows parts that the file has not: the tag of a variant, a column's
     options as if they were its own."""
     place: Place = ()
-    here = file.data
+    here, tagged = file.data, None
     for part in location:
-        if isinstance(here, list) and isinstance(part, int) and part < len(here):
+        if isinstance(here, dict) and here is not tagged and here.get("kind") == part:
+            tagged = here  # the tag of a variant, which may be the name of a key too (`copybook`)
+        elif isinstance(here, list) and isinstance(part, int) and part < len(here):
             place, here = (*place, part), here[part]
         elif isinstance(here, list) and isinstance(here[-1], dict) and part in here[-1]:
             place, here = (*place, len(here) - 1, part), here[-1][part]

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from jobs.contracts.base import NAME, Strict
 from jobs.contracts.expectations import BETWEEN, BOUNDS, KNOWN, ON_FAIL, REQUIRED, ROW, UNIQUE, USUAL, allowed
+from jobs.contracts.java_regex import unreadable
 
 
 class Rule(Strict):
@@ -65,6 +66,8 @@ class Rule(Strict):
                     raise ValueError(
                         f"{bound} {told!r} is neither a number nor a share of what is usual; write it as 0.5 * usual_rows"
                     )
+        if "regex" in self.kwargs:
+            self._check_regex(self.kwargs["regex"])
         if self.on_fail == "quarantine" and "mostly" in self.kwargs:
             raise ValueError(
                 "mostly tolerates bad rows and quarantine takes each one out: use hold, stop or warn with mostly"
@@ -75,6 +78,13 @@ class Rule(Strict):
                 f"value_set {value_set} is neither a list of values nor the name of a reference list; "
                 f"write ${value_set} or [{value_set}]"
             )
+
+    def _check_regex(self, regex: Any) -> None:
+        """One that Spark cannot read would end the run."""
+        if not isinstance(regex, str):
+            raise ValueError(f"regex {regex!r} is no text; put it into quotes")
+        if why := unreadable(regex):
+            raise ValueError(f"regex {regex} cannot be read at its character {why[0]}: {why[1]}")
 
     @property
     def reference(self) -> str | None:

@@ -29,6 +29,14 @@ def test_an_answer_that_is_not_good_is_1(running: TinyBank, ledgerlake: Command)
     assert ledgerlake("contracts", "check").status == 1
 
 
+@pytest.mark.parametrize("written", ["[steward]", "[/steward]", "[red]me[/]"])
+def test_what_a_mistake_quotes_is_shown_as_it_stands(bank: TinyBank, ledgerlake: Command, written: str) -> None:
+    """Brackets are no markup: a text in them was swallowed, or ended the check."""
+    change(settings().expectations, "bronze/payments.yaml", "onFail: warn", f"onFail: '{written}'")
+    said = ledgerlake("contracts", "check", width=400)
+    assert (said.status, f"onFail {written} is not one of" in said.out) == (1, True)
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
