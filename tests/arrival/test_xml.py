@@ -177,7 +177,10 @@ def test_a_document_without_records_is_right_where_nothing_can_be_lost() -> None
         "<D><n>0</n><other/></D>": {"record": "D/S/r", "trailer": {"record_count": "D/n"}},
         "<D><n>00</n></D>": {"record": "D/S/r", "header": {"record_count": "D/n"}},
         # What the source or the contract names is no record under another name.
-        "<D><S><Id>7</Id><At>x</At></S></D>": {"record": "D/S/r", "header": {"statement": "D/S/Id", "at": "D/S/At"}},
+        "<D><S><Id>7</Id><At>x</At></S></D>": {
+            "record": "D/S/r",
+            "header": {"entity": "D/S/Id", "created_at": "D/S/At"},
+        },
     }.items():
         assert read(content.encode(), {"a": "a"}, **options)[0] == []  # type: ignore[arg-type]
     assert read(b"<D><S><Id>7</Id></S></D>", {"a": "a", "id": "../Id"}, record="D/S/r")[0] == []
