@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, cast
 
 from jobs.arrival.errors import Cut, Refused
-from jobs.arrival.inbox import shown
+from jobs.arrival.inbox import is_signal, shown
 from jobs.bursting import RATIO, bursts
 from jobs.contracts.formats import ArchiveFile
 
@@ -34,8 +34,15 @@ class Member:
 
 
 def members(stream: BinaryIO, fmt: ArchiveFile) -> list[Member]:
-    """All files in the archive, in their order. Raises Refused for what an archive may not hold, Cut for one that ends too early."""
-    return [member for member, _ in _walk(stream, fmt)]
+    """All files in the archive, in their order. Raises Refused for what an archive may not hold and for one that holds no file, Cut for one that ends too early."""
+    found = [member for member, _ in _walk(stream, fmt)]
+    if all(is_signal(member.name) for member in found):
+        raise Refused(
+            "empty_archive",
+            f"The {fmt.container} archive holds no file{' but signals' if found else ''}. Expected at least one, for it would count as unpacked and nothing came; pack it again and send it again, or "
+            "send none where there is nothing to send.",
+        )
+    return found
 
 
 def each(stream: BinaryIO, fmt: ArchiveFile) -> Iterator[tuple[Member, BinaryIO]]:

@@ -88,7 +88,7 @@ def parse_record(line: str, record: Record, separator: str, what: str, number: i
     """A header or trailer line -> its fields by name. It may be split by the file's separator or by a plain `|`."""
     parts = line.split(separator)
     if parts[0].strip() != record.tag:
-        parts = line.split("|")
+        parts = _by_bars(line, separator, record) or parts
     parts = [part.strip() for part in parts]
     if parts[0] != record.tag:
         begins = f"Line {number} begins with {parts[0][:8]!r}"
@@ -107,6 +107,28 @@ def parse_record(line: str, record: Record, separator: str, what: str, number: i
             "send the file again.",
         )
     return dict(zip(record.fields, parts[1:], strict=False))
+
+
+def _by_bars(line: str, separator: str, record: Record) -> list[str]:
+    """The line split by a plain `|`; nothing where that would cut through another separator than the declared one: `|+|` in the place of `|@|`
+    leaves a field `+` before each of the line's own, and each of them would be taken for the next.
+    """
+    parts = line.split("|")
+    between = {part.strip() for part in parts[1::2]}
+    cuts_through = (
+        separator != "|"
+        and len(between) == 1
+        and not any(c.isalnum() for c in "".join(between))
+        and any(part.strip() for part in parts[2::2])
+        and (len(parts) > 3 or len(parts) - 1 > len(record.fields))
+    )
+    return [] if cuts_through else parts
+
+
+def no_line(record: Record, number: int) -> Refused:
+    """Of a file that holds nothing where its header should be: no separator is to blame."""
+    found = "The file is empty" if number == 1 else f"The file ends before line {number}: it holds comments only"
+    return Refused("no_header", f"{found}. Expected the header record {record.tag} first; send the whole file again.")
 
 
 def _no_separator(line: str, separator: str) -> str:
@@ -158,7 +180,7 @@ def split_ends(
 def parse_trailer(line: bytes, record: Record, separator: str, number: int) -> dict[str, str]:
     """Raises Cut when the last line is not the trailer: the end of the file is missing."""
     text = line.decode(errors="replace")
-    tags = {text.split(separator)[0].strip(), text.split("|")[0].strip()}
+    tags = {text.split(separator)[0].strip(), (_by_bars(text, separator, record) or [""])[0].strip()}
     if record.tag not in tags:
         behind = text.strip().removeprefix(record.tag)
         # A file may be cut within its separator.

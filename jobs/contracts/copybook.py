@@ -264,6 +264,9 @@ def _item(line: int, words: list[str]) -> Item | None:
                 numbers += [int(upper[at])] if upper[at].isdigit() else []
             if not numbers:
                 raise CopybookError(line, f"{name} OCCURS how often?", "Write OCCURS 5 TIMES")
+            if numbers[-1] < 1 or numbers != sorted(numbers):
+                found = f"{name} OCCURS {' TO '.join(map(str, numbers))}: it has no element, or its numbers stand the wrong way round"
+                raise CopybookError(line, found, "Write the least number first: OCCURS 0 TO 3")
             times = numbers[-1]
         elif word == "DEPENDING":
             at += 2 if upper[at + 1 : at + 2] == ["ON"] else 1
@@ -309,6 +312,15 @@ def _picture(line: int, name: str, text: str | None, usage: Kind, sign: str) -> 
     if text is None:
         return None
     plain = REPEATED.sub(lambda m: m[1] * int(m[2]), text)
+    fits: tuple[Kind, ...] = ("zoned", "packed", "binary") if NUMBER.fullmatch(plain) else ("zoned",)
+    if set(plain) <= set("GN"):
+        fits = ("zoned", "wide")
+    if usage not in fits:
+        raise CopybookError(
+            line,
+            f"{name}: PIC {text} of a USAGE that such a picture does not have: its bytes would be guessed",
+            "Take the USAGE out where the field holds characters (DISPLAY); a packed or binary number is of 9, S, V and P only, and of DISPLAY-1 or NATIONAL are G and N",
+        )
     if set(plain) <= set("XA"):
         return Picture("text", len(plain))
     if set(plain) <= set("GN"):
@@ -354,8 +366,6 @@ def _nested(items: Sequence[Item], at: int) -> tuple[Item, int]:
 
 
 def _check(root: Item) -> None:
-    names = [item.name for item in _all(root)]
-
     def walk(item: Item, inside: bool) -> None:
         seen: list[str] = []
         for child in item.children:
@@ -365,10 +375,8 @@ def _check(root: Item) -> None:
                     f"{child.name} redefines {child.redefines or 'nothing'}, which is not before it",
                     "Correct it",
                 )
-            if child.counter is not None and child.counter not in names:
-                raise CopybookError(
-                    child.line, f"{child.name} depends on {child.counter}, which is no field", "Correct it"
-                )
+            if child.counter is not None:
+                _check_counter(root, child)
             if child.counter is not None and inside:
                 raise CopybookError(
                     child.line,
@@ -379,6 +387,41 @@ def _check(root: Item) -> None:
             walk(child, inside or child.times is not None)
 
     walk(root, root.times is not None)
+
+
+def _check_counter(root: Item, table: Item) -> None:
+    """How many elements a table holds is a whole number that stands once, before the table: elsewhere it is found only when the table's end is known."""
+    entries = list(_all(root))
+    named = [item for item in entries if item.name == table.counter]
+    if not named:
+        raise CopybookError(table.line, f"{table.name} depends on {table.counter}, which is no field", "Correct it")
+    counter, at = named[0], next(n for n, item in enumerate(entries) if item is table)
+    picture = counter.picture
+    wrong = (
+        "and does not say how often it OCCURS"
+        if table.times is None
+        else f"a name that {len(named)} fields have"
+        if len(named) > 1
+        else "which stands behind it"
+        if not any(item is counter for item in entries[:at])
+        else "which is no whole number"
+        if picture is None or picture.kind not in ("zoned", "packed", "binary") or picture.scale != 0
+        else "which is an element of a table"
+        if _is_in_table(root, counter)
+        else ""
+    )
+    if wrong:
+        raise CopybookError(
+            table.line,
+            f"{table.name} depends on {table.counter} (line {counter.line}), {wrong}",
+            "Name the field before it that says how many elements it holds",
+        )
+
+
+def _is_in_table(root: Item, wanted: Item) -> bool:
+    return wanted.times is not None or any(
+        table.times is not None and any(item is wanted for item in _all(table)) for table in _all(root)
+    )
 
 
 def _all(item: Item) -> Iterator[Item]:

@@ -78,6 +78,27 @@ def _all_known(fields: dict[str, str]) -> dict[str, str]:
 KnownFields = Annotated[dict[str, str], AfterValidator(_all_known)]
 
 
+ESCAPE = re.compile(r"\\(?:[tnrfv0]|x[0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4})")
+
+
+def _is_no_escape(text: str | None) -> str | None:
+    """A backslash and a letter are two characters in YAML's single quotes, and no file holds them. Raises ValueError."""
+    if text and (escape := ESCAPE.search(text)):
+        raise ValueError(
+            f'{text} is written as text: a backslash and what follows it, and not the character that {escape[0]} means. Write it in double quotes, "{text}"'
+        )
+    return text
+
+
+def _parts_a_line(text: str) -> str:
+    """A separator stands within a line. Raises ValueError."""
+    if "\n" in text or "\r" in text:
+        raise ValueError(
+            f"{text!r} holds a line end, which ends the record and parts no values. Name what stands between two values of one line"
+        )
+    return text
+
+
 class Record(Strict):
     """A header or trailer line: its tag and the fields after it, by position.
 
@@ -141,8 +162,8 @@ class Drift(Strict):
 class Delimited(Strict):
     kind: Literal["delimited"]
     encoding: Encoding = "utf-8"
-    separator: str = Field(",", min_length=1)
-    quote: str | None = None
+    separator: Annotated[str, AfterValidator(_is_no_escape), AfterValidator(_parts_a_line)] = Field(",", min_length=1)
+    quote: Annotated[str | None, AfterValidator(_is_no_escape)] = None
     comment: str | None = Field(None, description="lines that begin with this are no records")
     compression: Literal["gzip"] | None = None
     header: Record | None = None
@@ -154,6 +175,28 @@ class Delimited(Strict):
     @classmethod
     def _written(cls, value: str | Record | None, info: ValidationInfo) -> str | Record | None:
         return _is_written(value, info)
+
+    @field_validator("quote")
+    @classmethod
+    def _one_character(cls, value: str | None) -> str | None:
+        if value is not None and (len(value) != 1 or not value.isascii() or value in "\r\n"):
+            raise ValueError(
+                f"{value!r} is no quote: one character of ASCII stands before and behind a quoted value, and is doubled within it. Write one, or leave quote out where no value is quoted"
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _what_parts_differs(self) -> Delimited:
+        """What means two things is read as one of them."""
+        if self.quote and self.quote in self.separator:
+            raise ValueError(
+                f"the quote {self.quote} stands in the separator {self.separator} too, and nothing tells where a value ends. Declare the characters that the sender writes, or leave quote out"
+            )
+        if self.header and self.trailer and self.header.tag == self.trailer.tag:
+            raise ValueError(
+                f"header and trailer have the same tag {self.header.tag}, so that a file which was cut behind its header would end as a whole one does. Write the tag that each of them begins with"
+            )
+        return self
 
     @model_validator(mode="after")
     def _edges_have_separators(self) -> Delimited:

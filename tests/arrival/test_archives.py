@@ -495,6 +495,20 @@ def test_folders_may_be_parted_as_windows_does() -> None:
     assert members(zipped(("day\\a.txt", b"1"), ("day/b.txt", b"2")), "zip") == ["day/a.txt", "day/b.txt"]
 
 
+@pytest.mark.parametrize("pack", [tar, zipped])
+def test_an_archive_that_holds_no_file_is_not_taken_for_unpacked(packing: Bank, pack: Any) -> None:
+    feed, name = ("core_all", ARCHIVE) if pack is tar else ("core_zip", ARCHIVE.replace("tar.gz", "zip"))
+    packing.send(feed, pack(), name, entity="HO")
+    [landed] = packing.land()
+    assert (landed.state, landed.cause) == ("refused", "empty_archive")
+    assert f"The {'tar.gz' if pack is tar else 'zip'} archive holds no file. Expected at least one" in str(
+        landed.reason
+    )
+    packing.send(feed, pack(("members.ok", b"nothing")), name, entity="HO")
+    [landed] = packing.land()
+    assert "holds no file but signals" in str(landed.reason)
+
+
 def test_bombs_are_refused_before_they_burst() -> None:
     zeros = b"\0" * (80 << 20)
     for content, container in ((zipped(("a", zeros)), "zip"), (tar(("a", zeros)), "tar.gz")):
@@ -548,6 +562,7 @@ def test_random_bytes_never_crash_it(content: bytes, container: str, begin: byte
             "bomb",
             "member_twice",
             "encrypted_member",
+            "empty_archive",
         )
 
 

@@ -74,6 +74,12 @@ def test_a_file_without_its_trailer_is_cut() -> None:
         read(HOUSE, family("H20260915", "CN001ANNA  "), LOANS)
 
 
+def test_an_empty_file_lacks_its_header_with_or_without_a_trailer() -> None:
+    for house in (HOUSE, HOUSE.model_copy(update={"trailer": None})):
+        with pytest.raises(Refused, match=r"The file is empty\. Expected the header \(H\) as its first record"):
+            read(house, b"", LOANS)
+
+
 def test_headers_and_trailers_stand_where_they_belong_and_say_something() -> None:
     customer, end = "CN001ANNA  ", "T00010000000"
     for records, cause in (

@@ -8,6 +8,7 @@ import csv
 import gzip
 import io
 import json
+import re
 from decimal import Decimal
 from typing import Any
 from unittest.mock import patch
@@ -395,3 +396,35 @@ def test_a_separator_that_never_occurs_is_told() -> None:
         with pytest.raises(Cut, match=r"line 2 without its trailer record T\. Expected the trailer last") as last:
             read(only_trailer, b"a^|^b^|^c\n" + cut)
         assert last.value.last_whole_line == 1
+
+
+@pytest.mark.parametrize(("declared", "sent"), [("|@|", "|+|"), ("|+|", "||"), ("^|^", "|~|")])
+def test_a_plain_bar_does_not_cut_through_another_separator(declared: str, sent: str) -> None:
+    fmt = TypeAdapter(Format).validate_python({"kind": "delimited", "separator": declared, **BOTH_ENDS})
+    lines = [["H", "core", "b01"], ["a", "b", "c"], ["T", "1", "5.00"]]
+    with pytest.raises(
+        Refused, match=f"and the separator {re.escape(repr(declared))} that the source declares does not"
+    ):
+        read(fmt, "\n".join(sent.join(line) for line in lines).encode())
+    with pytest.raises(Cut, match="does not occur in it"):
+        read(fmt.model_copy(update={"header": None}), f"{declared.join('abc')}\nT{sent}1{sent}5.00\n".encode())
+    # A plain one is as good as the file's own.
+    _, _, reader = read(fmt, f"H|core\n{declared.join('abc')}\nT|1|-\n".encode())
+    assert (reader.header, reader.trailer) == ({"system": "core"}, {"record_count": "1", "amount_sum": "-"})
+
+
+@pytest.mark.parametrize("kind", ["delimited", "fixed_width"])
+def test_of_an_empty_file_no_separator_is_blamed(kind: str) -> None:
+    fmt = TypeAdapter(Format).validate_python({"kind": kind, **BOTH_ENDS})
+    wanted = columns(a={"width": 1})
+    with pytest.raises(Refused, match=r"^The file is empty\. Expected the header record H first; send the whole file"):
+        read(fmt, b"", wanted)
+    packed = fmt.model_copy(update={"compression": "gzip"})
+    with pytest.raises(Refused, match=r"^The file is empty\. Expected the header record H first"):
+        read(packed, gzip.compress(b""), wanted)
+    if kind == "delimited":
+        remarked = fmt.model_copy(update={"comment": "#"})
+        with pytest.raises(
+            Refused, match=r"^The file ends before line 2: it holds comments only\. Expected the header"
+        ):
+            read(remarked, b"# nothing today\n", wanted)

@@ -7,6 +7,8 @@ import pytest
 from jobs.contracts.copybook import CopybookError, parse_copybook
 from tests.arrival.copybooks import FAMILY, ORDERS
 
+NEXT = "\n          "
+
 
 @pytest.mark.parametrize(
     ("entry", "told"),
@@ -27,11 +29,38 @@ from tests.arrival.copybooks import FAMILY, ORDERS
         ("05 A PIC X", "does not end with a point"),
         ("A PIC X.", "A is no level number"),
         ("05 A OCCURS 3 INDEXED BY IX SYNC PIC X.", "A is SYNCHRONIZED"),
+        ("05 A PIC S9(9),99 COMP-3.", "line 2: A: PIC S9\\(9\\),99 of a USAGE that such a picture does not have"),
+        ("05 A PIC X(10) COMP-3.", "A: PIC X\\(10\\) of a USAGE"),
+        ("05 A PIC ZZ9.99 BINARY.", "A: PIC ZZ9.99 of a USAGE"),
+        ("05 A PIC X(4) NATIONAL.", "A: PIC X\\(4\\) of a USAGE"),
+        ("05 A PIC 9(4) USAGE NATIONAL.", "A: PIC 9\\(4\\) of a USAGE"),
+        ("05 A PIC G(4) COMP.", "A: PIC G\\(4\\) of a USAGE"),
+        ("05 A OCCURS 3 TO 0 PIC X.", "A OCCURS 3 TO 0: it has no element, or its numbers"),
+        ("05 A OCCURS 0 TIMES PIC X.", "A OCCURS 0: it has no element, or its numbers"),
+        (
+            f"05 A OCCURS 3 DEPENDING ON N PIC X.{NEXT}05 N PIC 9.",
+            "a depends on n \\(line 3\\), which stands behind it",
+        ),
+        (f"05 A OCCURS 3 DEPENDING ON N.{NEXT}   10 N PIC 9.", "a depends on n \\(line 3\\), which stands behind it"),
+        (f"05 N PIC X.{NEXT}05 A OCCURS 3 DEPENDING ON N PIC X.", "n \\(line 2\\), which is no whole number"),
+        (f"05 N PIC 9V9.{NEXT}05 A OCCURS 3 DEPENDING ON N PIC X.", "which is no whole number"),
+        (f"05 N.{NEXT}   10 M PIC 9.{NEXT}05 A OCCURS 3 DEPENDING ON N PIC X.", "which is no whole number"),
+        (f"05 N PIC 9 OCCURS 2.{NEXT}05 A OCCURS 3 DEPENDING ON N PIC X.", "which is an element of a table"),
+        (
+            f"05 N PIC 9.{NEXT}05 G.{NEXT}   10 N PIC 9.{NEXT}05 A OCCURS 3 DEPENDING ON N PIC X.",
+            "a name that 2 fields have",
+        ),
+        (f"05 N PIC 9.{NEXT}05 A DEPENDING ON N PIC X.", "and does not say how often it OCCURS"),
     ],
 )
 def test_what_cannot_be_read_of_a_copybook_is_told_with_its_line(entry: str, told: str) -> None:
     with pytest.raises(CopybookError, match=told):
         parse_copybook(f"       01 R.\n          {entry}\n")
+
+
+def test_usages_that_pictures_have_are_read() -> None:
+    written = "05 A PIC G(2) DISPLAY-1.\n05 B PIC N(2) NATIONAL.\n05 C PIC ZZ9.99 DISPLAY.\n05 D PIC 9(2) COMP-3.\n05 E PIC N(2).\n05 F OCCURS 0 TO 3 DEPENDING ON D PIC X.\n"
+    assert parse_copybook(written).layout().length == 4 + 4 + 6 + 2 + 4 + 3
 
 
 def test_addresses() -> None:

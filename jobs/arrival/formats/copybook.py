@@ -89,6 +89,11 @@ class Reader:
             number += len(records)
             if len(rows):
                 yield rows
+        if number == 1 and self._fmt.header:
+            raise Refused(
+                "no_header",
+                f"The file is empty. Expected the header ({self._fmt.header.segment}) as its first record; send the whole file again.",
+            )
         if self._fmt.trailer and not self.trailer:
             raise Cut(
                 f"The file ends after {number - 1} records without its trailer record {self._fmt.trailer.segment}. "

@@ -22,7 +22,7 @@ from pyarrow import csv
 from jobs.arrival.drift import fit
 from jobs.arrival.encodings import codec_name
 from jobs.arrival.errors import Cut, Refused
-from jobs.arrival.records import NUL, Malformed, Rows, parse_record, parse_trailer, split_ends, text_array
+from jobs.arrival.records import NUL, Malformed, Rows, no_line, parse_record, parse_trailer, split_ends, text_array
 from jobs.arrival.text import Text, beginning, texts
 from jobs.contracts.column import Column
 from jobs.contracts.formats import Delimited
@@ -127,6 +127,8 @@ class Reader:
             data, first=is_first, last=last_line is not None, header=self._fmt.header, trailer=self._fmt.trailer
         )
         if head is not None and self._fmt.header:
+            if not head:
+                raise no_line(self._fmt.header, line)
             self.header = parse_record(
                 head.decode().strip("\r\n"), self._fmt.header, self._fmt.separator, "header", line
             )

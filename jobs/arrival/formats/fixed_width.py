@@ -18,7 +18,17 @@ import pyarrow.compute as pc
 
 from jobs.arrival.encodings import line_codec_name
 from jobs.arrival.errors import Refused
-from jobs.arrival.records import NUL, Malformed, Rows, parse_cut, parse_record, parse_trailer, split_ends, text_array
+from jobs.arrival.records import (
+    NUL,
+    Malformed,
+    Rows,
+    no_line,
+    parse_cut,
+    parse_record,
+    parse_trailer,
+    split_ends,
+    text_array,
+)
 from jobs.arrival.text import BOM, assigned, blocks, to_utf8
 from jobs.contracts.column import Column
 from jobs.contracts.formats import FixedWidth
@@ -52,6 +62,8 @@ class Reader:
                 data, first=line == 1, last=block.last, header=fmt.header, trailer=fmt.trailer
             )
             if head is not None and fmt.header:
+                if not head:
+                    raise no_line(fmt.header, 1)
                 text = to_utf8(head, self._codec, 0, 1).decode().strip("\r\n")
                 if fmt.header.widths is None:
                     self.header = parse_record(text, fmt.header, fmt.record_separator, "header", 1)
