@@ -23,9 +23,9 @@ from jobs.contracts.yaml_file import Place, YamlFile
 
 # What arrival and bronze know of a row before its business date is known.
 EARLY = ("__delivery_id", "__line", "__entity", "__received_at", "__lane_date")
-# What is filled in before Spark reads it (jobs/conform.py; of `businessDate` and `affects` jobs/load.py and jobs/settling.py): any other name would go into the rows as text.
+# What is filled in before Spark reads it (jobs/conform.py, jobs/load.py), by where it stands: any other name would go into the rows as text.
+FILLED = {"conforms": ("system", "zone", "currency"), "businessDate": ("zone",)}
 PLACEHOLDER = re.compile(r"(?<!\\)\$(\{?)([A-Za-z_]\w*)")
-FILLED = ("system", "zone", "currency")
 CONSTANT = "A constant text stands in quotes of its own, for instance \"'bank'\""
 
 
@@ -70,7 +70,8 @@ def _expressions(table: Table) -> Iterator[tuple[Place, str, Collection[str]]]:
 
 def _unfilled(file: YamlFile, place: Place, expression: str) -> Iterator[Mistake]:
     """Placeholders that nothing is filled in for. A `$` before no name, as at the end of a regular expression, is none."""
-    known = FILLED if place[0] == "conforms" else ("zone",)
+    known = FILLED.get(str(place[0]), ())
+    listed = f"Known here: {', '.join(f'${one}' for one in known)}" if known else "None is known here"
     for bracket, name in dict.fromkeys(PLACEHOLDER.findall(expression)):
         if not bracket and any(name == one or name.startswith(f"{one}_") for one in known):
             continue
@@ -80,7 +81,7 @@ def _unfilled(file: YamlFile, place: Place, expression: str) -> Iterator[Mistake
             file.path,
             file.line(place),
             f"{place[-1]}: nothing is filled in for ${'{' + name + '}' if bracket else name}, which would stay as it is",
-            f"{meant}Known here: {', '.join(f'${one}' for one in known)}; a dollar sign that is meant stands apart, concat('$', '{name}')",
+            f"{meant}{listed}; a dollar sign that is meant stands apart, concat('$', '{name}')",
         )
 
 

@@ -539,6 +539,31 @@ def test_whatever_stands_in_a_line_it_is_read_or_told(at: int, odd: str, where: 
             assert error.mistakes
 
 
+# A file of the tiny bank, where it is moved, what is found, remedy.
+PASSED_OVER = {
+    "yml": ("reference/colours.yaml", "reference/colours.yml", "nobody reads a file that ends in .yml", "Call it colours.yaml"),
+    "capitals": ("reference/colours.yaml", "reference/colours.YAML", "nobody reads a file that ends in .YAML", "Call it colours.yaml"),
+    "a source of a bank, as yml": ("reference/colours.yaml", "sources/tiny/colours.yml", "nobody reads a file that ends in .yml", "Call it colours.yaml"),
+    "a source of no bank's folder": ("reference/colours.yaml", "sources/colours.yaml", "nobody reads a file that stands here", "Put it in its bank's folder: sources/tiny/"),
+    "a source of a bank that is not": ("reference/colours.yaml", "sources/tny/colours.yaml", "this file is of no bank: there is no profiles/tny.yaml, and nobody reads it", "Did you mean tiny?"),
+    "a folder of its own": ("reference/colours.yaml", "bronze/cards/colours.yaml", "nobody reads a file that stands here", "Put it where it is read: bronze/ or gold/"),
+    "no folder": ("reference/colours.yaml", "colours.yaml", "nobody reads a file that stands here", "Put it where it is read"),
+    "a calendar in capitals": ("reference/colours.yaml", "reference/calendars/colours.CSV", "nobody reads a file that ends in .CSV", "Call it colours.csv"),
+    "a calendar elsewhere": ("reference/colours.yaml", "reference/colours.csv", "nobody reads a file that stands here", "Put it where it is read: reference/calendars/"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", PASSED_OVER)
+def test_a_file_that_nobody_reads_is_told(root: Path, case: str) -> None:
+    name, to, words, remedy = PASSED_OVER[case]
+    (root / to).parent.mkdir(exist_ok=True)
+    (root / name).rename(root / to)
+    load("tiny", root)  # what is read is as good as before
+    [found] = checked(root)
+    assert (found.file, found.found) == (root / to, words)
+    assert found.remedy.startswith(remedy)
+
+
 # Spark SQL: before, after, what is found, remedy.
 IN_SQL = {
     "an open bracket": ("concat('$system:', payment_no)", "concat('$system:', payment_no", "no expression of Spark SQL", "Correct it"),
@@ -546,6 +571,7 @@ IN_SQL = {
     "a placeholder that has grown": ("concat('$system:', payment_no)", "concat('$systems:', payment_no)", "nothing is filled in for $systems", "Did you mean $system?"),
     "a placeholder in brackets": ("concat('$system:', payment_no)", "concat('${system}:', payment_no)", "nothing is filled in for ${system}", "Did you mean $system?"),
     "a placeholder of a business date": ("money: amount\n", "money: amount\nbusinessDate: if(payment_no = '$system', null, try_to_date(payment_no, 'yyyyMMdd'))\n", "businessDate: nothing is filled in for $system", "Known here: $zone"),
+    "a placeholder where none is filled in": ("money: amount\n", "money: amount\naffects: if(payment_no = '$zone', null, current_date)\n", "affects: nothing is filled in for $zone", "None is known here"),
     "an unknown column": ("concat('$system:', payment_no)", "concat('$system:', paymnt_no)", "paymnt_no is no column of bronze.payments", "Did you mean payment_no?"),
     "a constant without quotes": ("direction: map_code(directions, direction)", "direction: debit", "debit is no column of bronze.payments", "stands in quotes of its own"),
     "an unknown function": ("concat('$system:', payment_no)", "concat_wss(':', payment_no)", "movement_id: Spark SQL has no function concat_wss", "Did you mean concat_ws?"),
