@@ -7,6 +7,7 @@ for which a weekend is worked.
 from __future__ import annotations
 
 import csv
+import io
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -44,7 +45,7 @@ class CalendarEnd:
     @property
     def told(self) -> str:
         """Who is kept waiting by it, and what to add where."""
-        header, *lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.is_file() else [""]
+        header, *lines = self.path.read_text(encoding="utf-8-sig").splitlines() if self.path.is_file() else [""]
         form = f", a line a day as those that are there ({header}; the last is {lines[-1]})" if lines else ""
         return (
             f"The calendar {self.name} knows nothing of {self.missing}: from that day on nobody can say who owes what, and no day is told. Add the official days of "
@@ -55,14 +56,23 @@ class CalendarEnd:
 def read_calendar(path: Path) -> dict[date, CalendarDay]:
     """Raises ContractError naming the first line that is not a date with true or false."""
     days: dict[date, CalendarDay] = {}
+    remedy = "Columns are calendar_date (YYYY-MM-DD) and is_working_day (true or false)"
 
-    with path.open(encoding="utf-8", newline="") as lines:
-        for number, row in enumerate(csv.DictReader(lines), 2):
+    try:
+        text = path.read_bytes().decode("utf-8-sig")  # as Excel saves it too
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise _wrong(path, line, f"not UTF-8: {error.reason}", "Save the file as UTF-8") from error
+    rows = csv.DictReader(io.StringIO(text, newline=""))
+    try:
+        for missing in [name for name in ("calendar_date", "is_working_day") if name not in (rows.fieldnames or ())]:
+            heading = ",".join(rows.fieldnames or ())
+            raise _wrong(path, 1, f"the heading {heading!r} has no {missing}", f"{remedy}, parted by commas")
+        for number, row in enumerate(rows, 2):
             day, working = row.get("calendar_date"), row.get("is_working_day")
             try:
                 parsed = date.fromisoformat(day or "")
             except ValueError as error:
-                remedy = "Columns are calendar_date (YYYY-MM-DD) and is_working_day (true or false)"
                 raise _wrong(path, number, f"calendar_date {day!r} is not a date", remedy) from error
             if working not in ("true", "false"):
                 raise _wrong(
@@ -71,6 +81,8 @@ def read_calendar(path: Path) -> dict[date, CalendarDay]:
             if parsed in days:
                 raise _wrong(path, number, f"{parsed} is given twice", "Keep one of the two")
             days[parsed] = CalendarDay(parsed, working == "true", row.get("holiday") or None)
+    except csv.Error as error:
+        raise _wrong(path, rows.line_num, f"not readable as CSV: {error}", remedy) from error
     return days
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from functools import lru_cache
@@ -203,9 +203,39 @@ def check(profile: str, root: Path | None = None) -> Catalog:
 
     root = root or settings().expectations
     files = _files(profile, root)
-    if mistakes := [*files.mistakes, *sql.mistakes(files.tables, files.references, files.vague)]:
+    of_sql = sql.mistakes(files.tables, files.references, files.vague)
+    if mistakes := [*files.mistakes, *of_sql, *passed_over(root)]:
         raise ContractError(mistakes)
     return load(profile, root)
+
+
+# Where which files are read, and what belongs there.
+READ = {**dict.fromkeys(("profiles", "reference", "kpis", *LAYERS), ".yaml"), "reference/calendars": ".csv"}
+SUFFIXES = {".yaml": ".yaml", ".yml": ".yaml", ".csv": ".csv"}
+
+
+def passed_over(root: Path) -> Iterator[Mistake]:
+    """Files that look as if they said something, and that nobody reads for their name or their place."""
+    banks = {path.stem for path in (root / "profiles").glob("*.yaml")}
+    read = READ | {f"sources/{bank}": ".yaml" for bank in banks}
+    for path in sorted(path for path in root.rglob("*") if path.is_file()):
+        suffix = SUFFIXES.get(path.suffix.lower())
+        if suffix is None:
+            continue
+        place = path.parent.relative_to(root).as_posix()
+        if read.get(place) != suffix:
+            where = " or ".join(f"{folder}/" for folder, wanted in sorted(read.items()) if wanted == suffix)
+            if place.startswith("sources/") and place.count("/") == 1:
+                bank = path.parent.name
+                found = f"this file is of no bank: there is no profiles/{bank}.yaml, and nobody reads it"
+                yield Mistake(path, 0, found, f"{nearest(bank, banks)} Sources are read in sources/<bank>/")
+            elif place == "sources":
+                where = " or ".join(f"sources/{bank}/" for bank in sorted(banks))
+                yield Mistake(path, 0, "nobody reads a file that stands here", f"Put it in its bank's folder: {where}")
+            else:
+                yield Mistake(path, 0, "nobody reads a file that stands here", f"Put it where it is read: {where}")
+        elif path.suffix != suffix:
+            yield Mistake(path, 0, f"nobody reads a file that ends in {path.suffix}", f"Call it {path.stem}{suffix}")
 
 
 @dataclass

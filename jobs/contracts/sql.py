@@ -4,7 +4,9 @@ alone, for to read SQL takes longer than to read all contracts.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping
+from difflib import get_close_matches
 
 import sqlglot
 from sqlglot import exp
@@ -21,6 +23,9 @@ from jobs.contracts.yaml_file import Place, YamlFile
 
 # What arrival and bronze know of a row before its business date is known.
 EARLY = ("__delivery_id", "__line", "__entity", "__received_at", "__lane_date")
+# What is filled in before Spark reads it (jobs/conform.py, jobs/load.py), by where it stands: any other name would go into the rows as text.
+FILLED = {"conforms": ("system", "zone", "currency"), "businessDate": ("zone",)}
+PLACEHOLDER = re.compile(r"(?<!\\)\$(\{?)([A-Za-z_]\w*)")
 CONSTANT = "A constant text stands in quotes of its own, for instance \"'bank'\""
 
 
@@ -34,6 +39,9 @@ def mistakes(tables: Tables, references: References, vague: Collection[str] = ()
             continue
         for place, expression, also in _expressions(table):
             if place not in file.lines:
+                continue
+            if unfilled := list(_unfilled(file, place, expression)):
+                found += unfilled
                 continue
             parsed = _parsed(expression)
             if isinstance(parsed, str):
@@ -58,6 +66,23 @@ def _expressions(table: Table) -> Iterator[tuple[Place, str, Collection[str]]]:
         for block in ("columns", "where"):
             for name, expression in getattr(conform, block).items():
                 yield ("conforms", target, block, name), expression, MACHINERY
+
+
+def _unfilled(file: YamlFile, place: Place, expression: str) -> Iterator[Mistake]:
+    """Placeholders that nothing is filled in for. A `$` before no name, as at the end of a regular expression, is none."""
+    known = FILLED.get(str(place[0]), ())
+    listed = f"Known here: {', '.join(f'${one}' for one in known)}" if known else "None is known here"
+    for bracket, name in dict.fromkeys(PLACEHOLDER.findall(expression)):
+        if not bracket and any(name == one or name.startswith(f"{one}_") for one in known):
+            continue
+        close = get_close_matches(name.lower(), known, n=1)
+        meant = f"Did you mean ${close[0]}? " if close else ""
+        yield Mistake(
+            file.path,
+            file.line(place),
+            f"{place[-1]}: nothing is filled in for ${'{' + name + '}' if bracket else name}, which would stay as it is",
+            f"{meant}{listed}; a dollar sign that is meant stands apart, concat('$', '{name}')",
+        )
 
 
 def _parsed(expression: str) -> exp.Expr | str:

@@ -60,6 +60,12 @@ def parse_yaml(text: str, path: Path, loose: list[Mistake] | None = None) -> Yam
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         problem = f"not readable as YAML: {error.problem}"
         raise ContractError([Mistake(path, line, problem, "Correct the indentation or quoting there")]) from error
+    except yaml.reader.ReaderError as error:
+        # Told by the character (of the C reader: by the byte) at which it stands, and by no line.
+        line, char = _unprintable(text)
+        raise ContractError(
+            [Mistake(path, line, f"the character {char} cannot stand in YAML", "Take it out; it may be invisible")]
+        ) from error
     lines: dict[Place, int] = {}
     twice: list[Mistake] = []
     unquoted: list[Mistake] = []
@@ -69,6 +75,14 @@ def parse_yaml(text: str, path: Path, loose: list[Mistake] | None = None) -> Yam
     if loose is not None:
         loose += unquoted
     return YamlFile(path, data, lines)
+
+
+def _unprintable(text: str) -> tuple[int, str]:
+    """Line and name of the first character that YAML does not allow."""
+    found = yaml.reader.Reader.NON_PRINTABLE.search(text)
+    if found is None:
+        return 1, "that is invisible"
+    return text.count("\n", 0, found.start()) + 1, f"U+{ord(found[0]):04X}"
 
 
 def _plain(

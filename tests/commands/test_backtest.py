@@ -223,7 +223,7 @@ def test_what_cannot_be_tried_is_told_in_one_message(
 
 
 def test_values_that_do_not_fit_the_column_are_told_of(filled: Filled, ledgerlake: Command) -> None:
-    rule = "{id: odd, onFail: quarantine, expect_column_values_to_match_regex: {column: direction, regex: '('}}"
+    rule = "{id: odd, onFail: quarantine, expect_column_values_to_match_regex: {column: direction, regex: '\\p{Foo}'}}"
     said = ledgerlake("gates", "backtest", rule, "--table", "bronze.payments")
     assert (said.status, said.out) == (1, "")
     assert "Rule odd" in said.err and "Correct its kwargs" in said.err and "Traceback" not in said.err

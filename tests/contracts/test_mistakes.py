@@ -335,6 +335,40 @@ def test_a_calendar_line_that_is_no_date_is_told(root: Path) -> None:
     assert "'maybe' is neither true nor false" in found.found
 
 
+# Bytes of a calendar, the line told, what is found, remedy.
+CALENDARS = {
+    "of another encoding": ("calendar_date,is_working_day,holiday\n2026-09-14,true,\n2026-10-01,false,国庆节\n".encode("gbk"), 3, "not UTF-8", "Save the file as UTF-8"),
+    "of UTF-16": ("calendar_date,is_working_day\n2026-09-14,true\n".encode("utf-16"), 1, "not UTF-8", "Save the file as UTF-8"),
+    "with another heading": (b"date,is_working_day\n2026-09-14,true\n", 1, "the heading 'date,is_working_day' has no calendar_date", "Columns are calendar_date"),
+    "parted by another character": (b"calendar_date;is_working_day\n2026-09-14;true\n", 1, "has no calendar_date", "parted by commas"),
+    "without a line": (b"", 1, "the heading '' has no calendar_date", "Columns are calendar_date"),
+    "with a NUL": (b"calendar_date,is_working_day\n2026-09-14,true\n\0,true\n", 3, "", "Columns are calendar_date"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CALENDARS)
+def test_a_calendar_that_cannot_be_read_is_told(root: Path, case: str) -> None:
+    written, line, words, remedy = CALENDARS[case]
+    (root / "reference/calendars/work.csv").write_bytes(written)
+    found = only(root)
+    assert (found.file, found.line) == (root / "reference/calendars/work.csv", line)
+    assert words in found.found
+    assert remedy in found.remedy
+
+
+def test_a_calendar_as_excel_saves_it_is_read(root: Path) -> None:
+    calendar = root / "reference/calendars/work.csv"
+    calendar.write_bytes(calendar.read_text("utf-8").replace("\n", "\r\n").encode("utf-8-sig"))
+    assert load("tiny", root).is_business_day(date(2026, 9, 14), "work")
+
+
+def test_a_character_that_cannot_stand_in_yaml_is_told_with_its_line(root: Path) -> None:
+    line = change(root, "bronze/payments.yaml", "owner: branch accounting", "owner: branch\x1b accounting")
+    found = only(root)
+    assert (found.file, found.line) == (root / "bronze/payments.yaml", line)
+    assert found.found == "the character U+001B cannot stand in YAML"
+
+
 def test_a_fixed_width_column_needs_its_width(root: Path) -> None:
     change(root, "sources/tiny/rates.yaml", "format: {kind: delimited}", "format: {kind: fixed_width}")
     line = change(
@@ -532,9 +566,39 @@ def test_whatever_stands_in_a_line_it_is_read_or_told(at: int, odd: str, where: 
             assert error.mistakes
 
 
+# A file of the tiny bank, where it is moved, what is found, remedy.
+PASSED_OVER = {
+    "yml": ("reference/colours.yaml", "reference/colours.yml", "nobody reads a file that ends in .yml", "Call it colours.yaml"),
+    "capitals": ("reference/colours.yaml", "reference/colours.YAML", "nobody reads a file that ends in .YAML", "Call it colours.yaml"),
+    "a source of a bank, as yml": ("reference/colours.yaml", "sources/tiny/colours.yml", "nobody reads a file that ends in .yml", "Call it colours.yaml"),
+    "a source of no bank's folder": ("reference/colours.yaml", "sources/colours.yaml", "nobody reads a file that stands here", "Put it in its bank's folder: sources/tiny/"),
+    "a source of a bank that is not": ("reference/colours.yaml", "sources/tny/colours.yaml", "this file is of no bank: there is no profiles/tny.yaml, and nobody reads it", "Did you mean tiny?"),
+    "a folder of its own": ("reference/colours.yaml", "bronze/cards/colours.yaml", "nobody reads a file that stands here", "Put it where it is read: bronze/ or gold/"),
+    "no folder": ("reference/colours.yaml", "colours.yaml", "nobody reads a file that stands here", "Put it where it is read"),
+    "a calendar in capitals": ("reference/colours.yaml", "reference/calendars/colours.CSV", "nobody reads a file that ends in .CSV", "Call it colours.csv"),
+    "a calendar elsewhere": ("reference/colours.yaml", "reference/colours.csv", "nobody reads a file that stands here", "Put it where it is read: reference/calendars/"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", PASSED_OVER)
+def test_a_file_that_nobody_reads_is_told(root: Path, case: str) -> None:
+    name, to, words, remedy = PASSED_OVER[case]
+    (root / to).parent.mkdir(exist_ok=True)
+    (root / name).rename(root / to)
+    load("tiny", root)  # what is read is as good as before
+    [found] = checked(root)
+    assert (found.file, found.found) == (root / to, words)
+    assert found.remedy.startswith(remedy)
+
+
 # Spark SQL: before, after, what is found, remedy.
 IN_SQL = {
     "an open bracket": ("concat('$system:', payment_no)", "concat('$system:', payment_no", "no expression of Spark SQL", "Correct it"),
+    "a misspelt placeholder": ("concat('$system:', payment_no)", "concat('$sytem:', payment_no)", "movement_id: nothing is filled in for $sytem, which would stay as it is", "Did you mean $system? Known here: $system, $zone, $currency"),
+    "a placeholder that has grown": ("concat('$system:', payment_no)", "concat('$systems:', payment_no)", "nothing is filled in for $systems", "Did you mean $system?"),
+    "a placeholder in brackets": ("concat('$system:', payment_no)", "concat('${system}:', payment_no)", "nothing is filled in for ${system}", "Did you mean $system?"),
+    "a placeholder of a business date": ("money: amount\n", "money: amount\nbusinessDate: if(payment_no = '$system', null, try_to_date(payment_no, 'yyyyMMdd'))\n", "businessDate: nothing is filled in for $system", "Known here: $zone"),
+    "a placeholder where none is filled in": ("money: amount\n", "money: amount\naffects: if(payment_no = '$zone', null, current_date)\n", "affects: nothing is filled in for $zone", "None is known here"),
     "an unknown column": ("concat('$system:', payment_no)", "concat('$system:', paymnt_no)", "paymnt_no is no column of bronze.payments", "Did you mean payment_no?"),
     "a constant without quotes": ("direction: map_code(directions, direction)", "direction: debit", "debit is no column of bronze.payments", "stands in quotes of its own"),
     "an unknown function": ("concat('$system:', payment_no)", "concat_wss(':', payment_no)", "movement_id: Spark SQL has no function concat_wss", "Did you mean concat_ws?"),
@@ -545,11 +609,19 @@ IN_SQL = {
 @pytest.mark.parametrize("case", IN_SQL)
 def test_a_mistake_in_sql_is_told_with_its_line(root: Path, case: str) -> None:
     before, after, words, remedy = IN_SQL[case]
-    line = change(root, "bronze/payments.yaml", before, after)
+    line = change(root, "bronze/payments.yaml", before, after) + after.count("\n") - before.count("\n")
     [found] = checked(root)
     assert words in found.found
     assert remedy in found.remedy
     assert (found.file, found.line) == (root / "bronze/payments.yaml", line)
+
+
+@pytest.mark.parametrize("written", ["^x$", "a$|b$", "(x$)", "$1", "US$ 5", r"\\\\$id", "$system_", "$zone"])
+def test_a_dollar_sign_is_not_always_a_placeholder(root: Path, written: str) -> None:
+    change(
+        root, "bronze/payments.yaml", "concat('$system:', payment_no)", f"regexp_replace(payment_no, 'x', '{written}')"
+    )
+    check("tiny", root)
 
 
 def test_a_name_that_became_a_token_is_said_to_have(root: Path) -> None:
