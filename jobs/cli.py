@@ -15,7 +15,7 @@ from jobs.commands.output import Bad, errors
 
 # The modules of `jobs/commands/`, in the order in which the help shows their commands.
 GROUPS = (
-    "services", "demo", "faults", "files", "lanes", "alerts", "gates", "quarantine", "breaks", "events", "rows", "releases", "approvals", "kpi", "keys",
+    "services", "demo", "faults", "files", "lanes", "pulls", "alerts", "gates", "quarantine", "breaks", "events", "rows", "releases", "approvals", "kpi", "keys",
     "contracts",
 )  # fmt: skip
 # Commands that are not called as their module is.

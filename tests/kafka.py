@@ -91,6 +91,12 @@ class Broker:
         made = client.create_topics([NewTopic(name, partitions, 1, config=config)])
         made[name].result(30)
 
+    def add_partitions(self, topic: str, total: int) -> None:
+        from confluent_kafka.admin import AdminClient, NewPartitions
+
+        client = AdminClient({"bootstrap.servers": self.address})
+        client.create_partitions([NewPartitions(topic, total)])[topic].result(30)
+
     def drop_before(self, topic: str, partition: int, offset: int) -> None:
         from confluent_kafka import TopicPartition
         from confluent_kafka.admin import AdminClient

@@ -7,14 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import BinaryIO
-from zoneinfo import ZoneInfo
 
 import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from jobs.arrival.inbox import Arrived, claim_key
-from jobs.arrival.pulls import SourceDown, Span, address, puller
+from jobs.arrival.pulls import Dropped, SourceDown, Span, address, puller
 from jobs.contracts.catalog import Catalog
 from jobs.contracts.pulls import PostgresTable, Webhook
 from jobs.contracts.source import Source
@@ -64,7 +63,10 @@ def _take(catalog: Catalog, ledger: Ledger, source: Source) -> int:
                 return 0  # another run went on meanwhile: what looks wrong may be its doing, and is said at the next look if it is not
         raise
     with ledger.begin() as db:
-        day = clock.now(db).astimezone(ZoneInfo(catalog.profile.zone)).date()
+        slices.one_at_a_time(db, source.feed)
+        if slices.ends(db, source.feed) != before:
+            return 0  # another run went on meanwhile
+        today = catalog.profile.today(clock.now(db))
         taken = [
             slices.take(
                 db,
@@ -72,7 +74,7 @@ def _take(catalog: Catalog, ledger: Ledger, source: Source) -> int:
                 span.part,
                 span.begins,
                 span.ends,
-                day,
+                today,
                 slices.DONE if span.is_empty else slices.WAITING,
             )
             for span in spans
@@ -87,6 +89,43 @@ def _take(catalog: Catalog, ledger: Ledger, source: Source) -> int:
     if lacking is not None:
         say_down(ledger, source, lacking)
     return sum(one is not None and not span.is_empty for one, span in zip(taken, spans, strict=True))
+
+
+def skip_dropped(catalog: Catalog, ledger: Ledger, source: Source, who: str, reason: str) -> list[Span]:
+    """What the source no longer holds is passed over: slices are read from where it begins now, and the next ones begin there. Who said so, and why, is kept. Returns what was skipped.
+
+    Raises SourceDown where the source cannot be asked, or has another defect than that."""
+    with ledger.begin() as db:
+        ends, unsettled = slices.ends(db, source.feed), slices.unsettled(db, source.feed)
+    # Offsets are numbers; other sources drop nothing that could be skipped.
+    oldest = dict(ends)
+    for row in unsettled:
+        oldest[row.part] = min(oldest[row.part], row.dropped_up_to or row.begins, key=int)
+    try:
+        puller(source, catalog.bronze(source.feed), ledger).spans(oldest)
+    except Dropped as dropped:
+        gone = dropped.gone
+    else:
+        return []
+    with ledger.begin() as db:
+        slices.one_at_a_time(db, source.feed)
+        if (slices.ends(db, source.feed), slices.unsettled(db, source.feed)) != (ends, unsettled):
+            raise SourceDown(
+                f"{source.feed}: slices of it were taken or read meanwhile. Nothing was skipped: say it again."
+            )
+        today = catalog.profile.today(clock.now(db))
+        for part, begins, low, _ in gone:
+            for row in unsettled:
+                if row.part == part and int(row.dropped_up_to or row.begins) < int(low):
+                    slices.skip(db, row.slice_id, min(low, row.ends, key=int), who, reason)
+            if int(at := ends.get(part, begins)) < int(low):
+                new = slices.take(db, source.feed, part, at, low, today, slices.DONE)
+                assert new is not None, "nobody else takes one now"
+                slices.skip(db, new, low, who, reason)
+        listed = ", ".join(f"{span.begins} to {int(span.ends) - 1} of {span.part}" for span in gone)
+        end = f"{source.feed} goes on without offsets {listed}, which its source dropped before they were read. {who} said so: {reason}"
+        batches.end_of_feed(db, DOWN, source.feed, end)
+    return gone
 
 
 def _lacks_secret(source: Source) -> str | None:
@@ -140,11 +179,12 @@ class Slices:
                 continue  # the source was taken out: its slices wait until it is back
             name = source.files.name(entity=source.system, business_date=row.business_date, seq=row.seq)
             path = f"{row.feed}/{source.system}/{row.business_date}/{name}"
-            uri = f"{source.pull.kind}:{source.pull.connection}/{row.part}?from={row.begins}&to={row.ends}"
+            begins = row.dropped_up_to or row.begins
+            uri = f"{source.pull.kind}:{source.pull.connection}/{row.part}?from={begins}&to={row.ends}"
             arrived = Arrived(path, uri, 0, f"{row.slice_id}.{row.tries}", None, None)
             found.append(arrived)
             self._known[arrived.version] = _Known(
-                source, Span(row.part, row.begins, row.ends), row.slice_id, claim_key(arrived)
+                source, Span(row.part, begins, row.ends), row.slice_id, claim_key(arrived)
             )
         return found
 

@@ -133,7 +133,8 @@ class Pull(Base):
 class Slice(Base):
     """What one delivery of a pulled source holds: a table's rows, or a topic's records, from one position up to another.
 
-    Where a slice begins is unique, so that of two runs one takes it; the next begins where it ends."""
+    Where a slice begins is unique, so that of two runs one takes it; the next begins where it ends. `dropped_up_to`: what lies before this position was gone at the source before it
+    was read, and `skipped_by` said that the slice goes on without it."""
 
     __tablename__ = "slices"
     __table_args__ = (
@@ -151,6 +152,9 @@ class Slice(Base):
     state: Mapped[str]  # waiting, refused (its delivery was), done
     tries: Mapped[int] = mapped_column(default=1)
     taken_at: Mapped[dt.datetime]
+    dropped_up_to: Mapped[str | None]
+    skipped_by: Mapped[str | None]
+    reason: Mapped[str | None]
 
 
 class Posted(Base):

@@ -32,9 +32,14 @@ def ends(db: Connection, feed: str) -> dict[str, str]:
     return {row.part: row.ends for row in rows}
 
 
-def take(db: Connection, feed: str, part: str, begins: str, up_to: str, day: date, state: str = WAITING) -> int | None:
-    """The new slice's id; None when another run took one from the same position. Slices of one feed are taken one after the other."""
+def one_at_a_time(db: Connection, feed: str) -> None:
+    """Until the transaction ends nobody else takes slices of the feed, or skips what its source dropped."""
     lock(db, f"slices|{feed}")
+
+
+def take(db: Connection, feed: str, part: str, begins: str, up_to: str, day: date, state: str = WAITING) -> int | None:
+    """The new slice's id; None when another run took one from the same position."""
+    one_at_a_time(db, feed)
     number = select(func.coalesce(func.max(Slice.seq), 0) + 1).where(Slice.feed == feed, Slice.business_date == day)
     row = insert(Slice).values(
         feed=feed,
@@ -47,6 +52,25 @@ def take(db: Connection, feed: str, part: str, begins: str, up_to: str, day: dat
         taken_at=clock.now(db),
     )
     return db.execute(row.on_conflict_do_nothing().returning(Slice.slice_id)).scalar_one_or_none()
+
+
+def unsettled(db: Connection, feed: str) -> list[Row[Any]]:
+    """Those that are still to be read, and those whose delivery was refused."""
+    query = select(*Slice.__table__.columns).where(Slice.feed == feed, Slice.state != DONE)
+    return list(db.execute(query.order_by(Slice.slice_id)))
+
+
+def skip(db: Connection, slice_id: int, up_to: str, who: str, reason: str) -> None:
+    """What of this slice lies before `up_to` is gone at its source: it is read from there on. Said twice of one slice, both stand."""
+    both = func.coalesce(Slice.reason + " / ", "") + reason
+    values = {"dropped_up_to": up_to, "skipped_by": who, "reason": both}
+    db.execute(update(Slice).where(Slice.slice_id == slice_id).values(**values))
+
+
+def skipped(db: Connection, feed: str) -> list[Row[Any]]:
+    """Slices whose source dropped something of them before it was read, oldest first."""
+    query = select(*Slice.__table__.columns).where(Slice.feed == feed, Slice.dropped_up_to.is_not(None))
+    return list(db.execute(query.order_by(Slice.slice_id)))
 
 
 def waiting(db: Connection, feed: str | None = None) -> list[Row[Any]]:

@@ -11,7 +11,7 @@ import pytest
 
 from jobs.arrival.inbox import Several
 from jobs.arrival.land import Landed
-from jobs.arrival.slices import Slices, take_due
+from jobs.arrival.slices import Slices, skip_dropped, take_due
 from jobs.contracts.pulls import KafkaTopic
 from jobs.contracts.source import Source
 from jobs.ledger import batches, deliveries, slices
@@ -60,6 +60,11 @@ class Stream:
     def fetched(self) -> list[list[str]]:
         self.take()
         return [[r["event_id"] for r in self.bank.rows(one)] for one in self.land() if one.state == "verified"]
+
+    def skip(self) -> list[tuple[str, str, str]]:
+        source = self.bank.catalog.sources["app"]
+        gone = skip_dropped(self.bank.catalog, self.bank.ledger, source, "ann", "too short a retention")
+        return [(span.part, span.begins, span.ends) for span in gone]
 
     def alerts(self) -> list[str]:
         with self.bank.ledger.begin() as db:
@@ -204,6 +209,104 @@ def test_records_that_the_topic_dropped_before_we_read_them_are_never_passed_ove
     assert app.fetched() == []
     [told] = app.alerts()
     assert "begins at offset 3, and we were at 1: the topic dropped records before we read them" in told
+
+
+def test_where_an_empty_partition_stood_at_the_first_look_is_kept(stream: Callable[..., Stream]) -> None:
+    """Partition 1 has had records that are gone since before we came: that is no gap. What comes and goes after the first look is one."""
+    app = stream(partitions=3)
+    app.send("old1", "old2", partition=1)
+    app.running.drop_before(app.topic, 1, 2)
+    app.send("a1")
+    assert (app.fetched(), app.alerts()) == ([["a1"]], [])
+    assert (app.fetched(), app.alerts()) == ([], [])
+    app.send("b1", "b2", "b3", partition=1)
+    app.send("c1", partition=2)
+    app.running.drop_before(app.topic, 1, 4)
+    assert app.fetched() == []
+    [told] = app.alerts()
+    assert f"partition 1 of {app.topic} begins at offset 4, and we were at 2: the topic dropped records" in told
+
+
+def test_a_partition_that_is_added_is_read_from_its_beginning(stream: Callable[..., Stream]) -> None:
+    app = stream()
+    app.send("a1")
+    assert app.fetched() == [["a1"]]
+    app.running.add_partitions(app.topic, 3)
+    app.send("b1", "b2", partition=1)
+    app.send("c1", partition=2)
+    app.running.drop_before(app.topic, 2, 1)
+    assert app.fetched() == []
+    [told] = app.alerts()
+    assert f"partition 2 of {app.topic} begins at offset 1, and we were at 0: the topic dropped records" in told
+    assert app.skip() == [("2", "0", "1")]
+    assert app.fetched() == [["b1", "b2"]]
+
+
+def test_what_a_topic_dropped_is_skipped_when_somebody_says_so_and_nothing_else_is(
+    stream: Callable[..., Stream],
+) -> None:
+    app = stream(partitions=2)
+    app.send("a1")
+    app.send("b1", partition=1)
+    assert sorted(app.fetched()) == [["a1"], ["b1"]]
+    assert app.skip() == [], "nothing is gone"
+    app.send("a2", "a3", "a4")
+    app.send("b2", partition=1)
+    app.running.drop_before(app.topic, 0, 3)
+    assert app.fetched() == []
+    assert app.skip() == [("0", "1", "3")]
+    assert app.alerts() == []
+    with app.bank.ledger.begin() as db:
+        [ended] = [a.end for a in batches.alerts_told(db, 9)]
+        [kept] = slices.skipped(db, "app")
+    assert (
+        ended
+        == "app goes on without offsets 1 to 2 of 0, which its source dropped before they were read. ann said so: too short a retention"
+    )
+    assert (kept.begins, kept.dropped_up_to, kept.skipped_by, kept.reason) == ("1", "3", "ann", "too short a retention")
+    assert sorted(app.fetched()) == [["a4"], ["b2"]]
+    assert app.skip() == []
+
+
+def test_a_slice_that_waits_while_its_records_go_is_read_from_where_the_topic_begins(
+    stream: Callable[..., Stream],
+) -> None:
+    """Four slices of two records wait; by the time they are read five records are gone."""
+    app = stream(most=2)
+    app.send("e1", "e2", "e3", "e4", "e5", "e6", "e7", "e8")
+    assert [app.take() for _ in range(4)] == [1, 1, 1, 1]
+    app.running.drop_before(app.topic, 0, 5)
+    assert [one.state for one in app.land()] == ["arriving", "arriving", "arriving", "verified"]
+    [told] = app.alerts()
+    assert "begins at offset 5, and we were at " in told and "the topic dropped records before we read them" in told
+    assert app.skip() == [("0", "0", "5")]
+    assert [[r["event_id"] for r in app.bank.rows(one)] for one in app.land() if one.rows] == [["e6"]]
+    with app.bank.ledger.begin() as db:
+        assert slices.unsettled(db, "app") == []
+        assert [(s.begins, s.ends, s.dropped_up_to) for s in slices.skipped(db, "app")] == [
+            ("0", "2", "2"),
+            ("2", "4", "4"),
+            ("4", "6", "5"),
+        ]
+    app.send("e9")
+    assert app.fetched() == [["e9"]]
+
+
+def test_a_refused_slice_whose_records_went_is_fetched_again_from_where_the_topic_begins(
+    stream: Callable[..., Stream],
+) -> None:
+    app = stream()
+    app.running.send(app.topic, b"{}", b'{"event_id": "\xff"}', event("e1"))
+    app.take()
+    [refused] = app.land()
+    assert refused.state == "refused"
+    app.running.drop_before(app.topic, 0, 2)
+    assert app.fetched() == [] and app.alerts() == [], "what comes next is not held up by it"
+    with app.bank.ledger.begin() as db:
+        assert slices.take_again(db, refused.delivery_id)
+    assert [one.state for one in app.land()] == ["arriving"]
+    assert app.skip() == [("0", "0", "2")]
+    assert app.fetched() == [["e1"]]
 
 
 def test_brokers_that_are_down_move_nothing(stream: Callable[..., Stream], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, BinaryIO, NamedTuple, Protocol, cast
@@ -34,15 +34,24 @@ class Span(NamedTuple):
     is_empty: bool = False  # nothing of ours lies there: the position moves on, nothing is read
 
 
+class Dropped(SourceDown):
+    """The source no longer holds what was not read yet: `gone` says which positions, a span each (its end is where the source begins now)."""
+
+    def __init__(self, message: str, gone: Sequence[Span]):
+        self.gone = list(gone)
+        super().__init__(message)
+
+
 class Puller(Protocol):
     def __init__(self, source: Source, table: Table, ledger: Ledger): ...
 
     def spans(self, taken: Mapping[str, str]) -> list[Span]:
-        """What there is beyond `taken` (part -> where its last slice ended), nothing where nothing new is. Raises SourceDown."""
+        """What there is beyond `taken` (part -> where its last slice ended), nothing where nothing new is. Raises SourceDown, and Dropped where
+        `ledgerlake pulls skip` can go on without what is gone."""
         ...
 
     def open(self, span: Span) -> BinaryIO:
-        """The records of a slice, one JSON object a line. Reading may raise SourceDown."""
+        """The records of a slice, one JSON object a line. Reading may raise SourceDown, Dropped as above."""
         ...
 
     def settled(self, part: str, position: str) -> None:
@@ -150,4 +159,4 @@ def stream_of(lines: Iterator[bytes]) -> BinaryIO:
     return cast(BinaryIO, _Lines(lines))
 
 
-__all__ = ["Puller", "SourceDown", "Span", "address", "postgres", "puller", "stream_of"]
+__all__ = ["Dropped", "Puller", "SourceDown", "Span", "address", "postgres", "puller", "stream_of"]

@@ -1,7 +1,8 @@
 """A topic of Kafka: the values of its records, JSON objects, in the order of their offsets; a part is a partition.
 
 Offsets are the ledger's: no consumer group commits any, so a slice is the same records whenever it is read. A record without a value (a tombstone) is an
-empty line, and no row; an offset that the topic no longer holds is a source that is down, never a gap.
+empty line, and no row; an offset that the topic no longer holds is a source that is down, never a gap. Where a partition stood when the topic was first looked at is kept though
+nothing lay there; one that was added since is read from its beginning.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, BinaryIO
 
-from jobs.arrival.pulls import SourceDown, Span, address, stream_of
+from jobs.arrival.pulls import Dropped, SourceDown, Span, address, stream_of
 from jobs.contracts.model import Table
 from jobs.contracts.pulls import KafkaTopic
 from jobs.contracts.source import Source
@@ -21,6 +22,7 @@ from jobs.ledger import Ledger
 WAIT = 10.0  # seconds for an answer of the brokers
 LOOK = 0.5  # after so many it is looked whether there is still something to wait for
 RECORDS = 5_000  # fetched at once
+SEEN = ""  # where a slice begins that only says where an empty partition stood: no offset
 # Of an error what may be other at each look, so that the same alert is not told again and again: which of the brokers answered, and after how long.
 VARIES = re.compile(r"^\S+://\S+: | \(after [^)]*\)")
 
@@ -31,29 +33,48 @@ class Puller:
         self._feed, self._pull = source.feed, source.pull
 
     def spans(self, taken: Mapping[str, str]) -> list[Span]:
-        from confluent_kafka import TopicPartition
-
         with self._consumer() as (consumer, told):
             partitions = self._described(consumer, told)
             if partitions.error is not None:
                 raise self._down(partitions.error)
-            found = []
+            found, gone = [], []
             for number in sorted(partitions.partitions):
-                low, high = consumer.get_watermark_offsets(TopicPartition(self._pull.topic, number), timeout=WAIT)
-                begins = int(taken.get(str(number), low))
+                part = str(number)
+                low, high = self._bounds(consumer, part)
+                # Of a topic that was looked at before, a partition that nobody knows was added since.
+                begins = int(taken[part]) if part in taken else 0 if taken else low
                 if begins < low:
-                    raise SourceDown(
-                        f"{self._feed}: partition {number} of {self._pull.topic} begins at offset {low}, and we were at {begins}: the topic dropped records "
-                        "before we read them. Restore them at the source, or ask it to send them again, and longer retention."
-                    )
-                if begins > high:
+                    gone.append(Span(part, str(begins), str(low)))
+                elif begins > high:
                     raise SourceDown(
                         f"{self._feed}: partition {number} of {self._pull.topic} ends at offset {high}, and we were at {begins}: the topic was made anew. Name it otherwise, in a source of its "
                         "own, so that its offsets are not taken for the old ones."
                     )
-                if high > begins:
-                    found.append(Span(str(number), str(begins), str(min(high, begins + self._pull.most))))
+                elif high > begins:
+                    found.append(Span(part, str(begins), str(min(high, begins + self._pull.most))))
+                elif part not in taken:
+                    found.append(Span(part, SEEN, str(begins), is_empty=True))
+            if gone:
+                raise self._dropped(gone)
             return found
+
+    def _bounds(self, consumer: Any, part: str) -> tuple[int, int]:
+        """(the first offset that the partition holds, where the next record will lie)."""
+        from confluent_kafka import TopicPartition
+
+        low, high = consumer.get_watermark_offsets(TopicPartition(self._pull.topic, int(part)), timeout=WAIT)
+        return low, high
+
+    def _dropped(self, gone: list[Span]) -> Dropped:
+        listed = "; ".join(
+            f"partition {span.part} of {self._pull.topic} begins at offset {span.ends}, and we were at {span.begins}"
+            for span in gone
+        )
+        return Dropped(
+            f"{self._feed}: {listed}: the topic dropped records before we read them. They are not passed over unsaid: restore them at the source, or say that it goes on without them: "
+            f"`ledgerlake pulls skip {self._feed} --reason ...`. Ask the topic's owner for longer retention, and to send them again.",
+            gone,
+        )
 
     def open(self, span: Span) -> BinaryIO:
         return stream_of(self._lines(span))
@@ -82,6 +103,8 @@ class Puller:
                         raise self._down(f"no record at offset {at} within {WAIT:.0f} s")
                 for record in records:
                     if record.error() is not None:
+                        if (low := self._bounds(consumer, span.part)[0]) > at:
+                            raise self._dropped([Span(span.part, str(at), str(low))])
                         raise self._down(record.error())
                     if record.offset() >= end:
                         return
