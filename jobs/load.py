@@ -74,7 +74,7 @@ def load(profile: str, feed: str, wave: str, run_id: str) -> dict[str, int]:
             for batch in _batches(bank, feed, wave, run_id):
                 for state in _load_batch(bank, feed, batch, run_id):
                     done[state] = done.get(state, 0) + 1
-            _must_fit(bank.catalog.bronze(feed), [d.rows_uri for d in _waiting(bank, feed)])
+            _must_fit(bank.catalog.bronze(feed), {d.rows_uri: _names(d.rows_uri) for d in _waiting(bank, feed)})
     except LedgerUnavailable:
         raise
     except Exception as error:
@@ -110,7 +110,7 @@ def _say_failing(bank: Bank, feed: str, wave: str, error: Exception) -> None:
 def _batches(bank: Bank, feed: str, wave: str, run_id: str) -> list[Row[Any]]:
     """Unfinished batches of the feed, and a new one when verified deliveries wait, or such as a fix has judged again. Those that were taken in under another contract are in none."""
     table = f"bronze.{feed}"
-    others = {d.delivery_id for d in _waiting(bank, feed) if not _fits(bank.catalog.bronze(feed), d.rows_uri)}
+    others = {d.delivery_id for d in _waiting(bank, feed) if not _fits(bank.catalog.bronze(feed), _names(d.rows_uri))}
     with bank.ledger.begin() as db:
         unfinished = batches.unfinished(db, table)
         new = batches.start(db, table, f"{feed}|{wave}", run_id)
@@ -231,8 +231,9 @@ def _rows(
     from jobs.arrival.rows import spark_schema
 
     schema = spark_schema(table)
-    former = {uri: names for uri in uris if (names := _names(uri)) != list(schema)}
-    _must_fit(table, [uri for uri in uris if uri not in again])
+    named = {uri: _names(uri) for uri in uris}
+    _must_fit(table, {uri: names for uri, names in named.items() if uri not in again})
+    former = {uri: names for uri, names in named.items() if names != list(schema)}
     current = [uri for uri in uris if uri not in former]
     frames = [spark.read.schema(_ddl(schema)).parquet(*current)] if current else []
     for uri, names in former.items():
@@ -249,22 +250,22 @@ def _names(uri: str) -> list[str]:
     return list(pq.read_schema(uri).names)
 
 
-def _fits(table: Table, uri: str) -> bool:
-    """A file of rows was written under this contract: no column of it is missing, and none would be dropped."""
+def _fits(table: Table, names: Collection[str]) -> bool:
+    """A file of rows with these columns was written under this contract: none is missing, and none would be dropped."""
     from jobs.arrival.rows import spark_schema
 
-    return set(_names(uri)) == set(spark_schema(table))
+    return set(names) == set(spark_schema(table))
 
 
-def _must_fit(table: Table, uris: Sequence[str]) -> None:
-    """Raises SchemaDiffers for files of rows that were written under another contract. What their senders' files have in a column that came since, nobody can tell from them; and a column
+def _must_fit(table: Table, named: Mapping[str, Collection[str]]) -> None:
+    """Raises SchemaDiffers for files of rows, each with its columns, that were written under another contract. What their senders' files have in a column that came since, nobody can tell from them; and a column
     that was taken out is not dropped from what was promised to be kept."""
     from jobs.arrival.rows import spark_schema
 
-    if not (others := [uri for uri in uris if not _fits(table, uri)]):
+    if not (others := [names for names in named.values() if not _fits(table, names)]):
         return
-    now, then = set(spark_schema(table)), {name for uri in others for name in _names(uri)}
-    came = {name for uri in others for name in now.difference(_names(uri))}
+    now, then = set(spark_schema(table)), {name for names in others for name in names}
+    came = {name for names in others for name in now.difference(names)}
     parts = [f"lack {', '.join(sorted(came))}"] * bool(came) + [f"have {', '.join(sorted(then - now))}"] * bool(
         then - now
     )
