@@ -30,7 +30,6 @@ WATCHED, FORGOTTEN = timedelta(days=7), timedelta(days=31)
 # A file that was refused or held within this time is told, of whatever day it is.
 LATELY = timedelta(days=1)
 # These alerts end by themselves; one that a person closed is not told anew, however long it stands.
-NO_TIME = datetime.min.replace(tzinfo=UTC)
 # What roll-call says of a lane and a person should look at.
 ALERTED = ("missing", "refused", "held")
 
@@ -108,7 +107,7 @@ def say(db: Connection, catalog: Catalog, watched: Sequence[date]) -> None:
         for lane in lanes.of_day(db, catalog, day):
             key = _alert_key(lane)
             if key is not None:
-                batches.alert_again(db, key, lane.word, lanes.told(catalog, lane), NO_TIME)
+                batches.alert_again(db, key, lane.word, lanes.told(catalog, lane))
             for other in open_now.get(lane.key, ()):
                 if lane.word == "expected" and lane.state == "arriving" and other.startswith("missing|"):
                     continue  # it is over when the file is here: what is being taken in may turn out not to be whole

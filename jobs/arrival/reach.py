@@ -12,7 +12,8 @@ from jobs.arrival.inbox import Unremovable
 from jobs.ledger import batches, deliveries
 
 log = structlog.get_logger()
-# Kinds of alerts. The key of the first and the last is the kind, the place and when it was told, that of the others the kind and the delivery, parted by `|`.
+# Kinds of alerts. The key of the first and the last is the kind, the place and when it was told, that of the others the kind and the delivery,
+# and the how-manieth time it is told, parted by `|`.
 INBOX_UNAVAILABLE, NOT_READ, NOT_REMOVED = "inbox_unavailable", "not_read", "not_removed"
 NOT_ACKNOWLEDGED = "not_acknowledged"
 TOLD_AT = re.compile(r"\|\d{4}-\d\d-\d\d(\|\d\d)?$")
@@ -46,23 +47,23 @@ def say_not_acknowledged(db: Connection, failed: Mapping[str, str]) -> None:
 
 
 def say_not_read(db: Connection, delivery_id: str, message: str) -> None:
-    batches.alert(db, f"{NOT_READ}|{delivery_id}", NOT_READ, message)
+    batches.alert_again(db, f"{NOT_READ}|{delivery_id}", NOT_READ, message)
 
 
 def say_not_removed(db: Connection, delivery_id: str, stays: Unremovable) -> None:
     log.warning(NOT_REMOVED, delivery=delivery_id, reason=str(stays))
-    batches.alert(db, f"{NOT_REMOVED}|{delivery_id}", NOT_REMOVED, str(stays))
+    batches.alert_again(db, f"{NOT_REMOVED}|{delivery_id}", NOT_REMOVED, str(stays))
 
 
 def end_settled(db: Connection, lying_there: Collection[str] | None) -> None:
     """End the alerts of files that could not be read or taken away, and now are. `lying_there`: uri of each file in the inbox; None where not all of it could be seen."""
     for key in _open(db, NOT_READ):
-        delivery = deliveries.get(db, key.partition("|")[2])
+        delivery = deliveries.get(db, key.split("|")[1])
         if delivery.state != "arriving":
             end = "left the inbox before it was read" if delivery.cause == "vanished" else "was read"
             batches.end_alert(db, key, f"The file {delivery.uri} ({delivery.delivery_id}) {end}.")
     for key in _open(db, NOT_REMOVED) if lying_there is not None else ():
-        delivery = deliveries.get(db, key.partition("|")[2])
+        delivery = deliveries.get(db, key.split("|")[1])
         if delivery.uri not in (lying_there or ()):
             batches.end_alert(db, key, f"The file {delivery.uri} ({delivery.delivery_id}) is no longer in the inbox.")
 

@@ -246,7 +246,7 @@ def _item(line: int, words: list[str]) -> Item | None:
     picture: str | None = None
     usage: Kind = "zoned"
     redefines = counter = None
-    times: int | None = None
+    least = times = None
     sign = "trailing"
     at = 0
     while at < len(upper):
@@ -267,7 +267,7 @@ def _item(line: int, words: list[str]) -> Item | None:
             if numbers[-1] < 1 or numbers != sorted(numbers):
                 found = f"{name} OCCURS {' TO '.join(map(str, numbers))}: it has no element, or its numbers stand the wrong way round"
                 raise CopybookError(line, found, "Write the least number first: OCCURS 0 TO 3")
-            times = numbers[-1]
+            least, times = numbers[0], numbers[-1]
         elif word == "DEPENDING":
             at += 2 if upper[at + 1 : at + 2] == ["ON"] else 1
             counter = _plain(upper[at]) if at < len(upper) else ""
@@ -294,6 +294,12 @@ def _item(line: int, words: list[str]) -> Item | None:
                 "Take it out, or write what it means for the bytes in words that are",
             )
         at += 1
+    if least != times and counter is None:
+        raise CopybookError(
+            line,
+            f"{_plain(name)} OCCURS {least} TO {times}, and no field says how often",
+            f"Write OCCURS {times} TIMES where each record holds all of them, else DEPENDING ON the field that counts them",
+        )
     made = _picture(line, name, picture, usage, sign)
     if made is None and (usage != "zoned" or sign != "trailing"):
         raise CopybookError(

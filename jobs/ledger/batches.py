@@ -35,6 +35,8 @@ ENDS_BY_ITSELF = {
     "not_removed": "the file is gone from the inbox", "inbox_unavailable": "the inbox can be read again", "not_acknowledged": "the notifications can be taken away again", "source_down": "the source answers again", LOAD_FAILS: "what waits is loaded",
     SILENT: "something comes", CALENDAR_ENDS: "the calendar goes on", DAY_STOPPED: "a later version of its day is released", NOT_SHOWN: "the release is in the mart and has its report",
 }  # fmt: skip
+# Of what stands since nobody knows when.
+NO_TIME = datetime.min.replace(tzinfo=UTC)
 # A key that was asked for once; nobody is shown it.
 ONCE = "once"
 # The end of an alert is told as long as it is news, should a channel be down.
@@ -253,8 +255,8 @@ def alert_anew(db: Connection, key: str, kind: str, message: str) -> bool:
     return any(alert(db, one, kind, message) for one in (f"{key}|{now.date()}", f"{key}|{now.date()}|{now:%H}"))
 
 
-def alert_again(db: Connection, key: str, kind: str, message: str, since: datetime) -> bool:
-    """Say what stands since then: under the plain key the first time, and once anew (`key|2`, `key|3`) when it comes back after it had ended. What a person closed is
+def alert_again(db: Connection, key: str, kind: str, message: str, since: datetime = NO_TIME) -> bool:
+    """Say what stands (since then, where that is known): under the plain key the first time, and once anew (`key|2`, `key|3`) when it comes back after it had ended. What a person closed is
     not told anew unless it is newer. True when it was said."""
     is_of_key = (Alert.alert_key == key) | Alert.alert_key.startswith(f"{key}|", autoescape=True)
     told = list(db.execute(select(Alert.closed_at, Alert.closed_by).where(is_of_key).order_by(Alert.number)))

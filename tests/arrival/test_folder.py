@@ -134,6 +134,23 @@ def test_a_file_that_we_may_not_read_waits_and_people_are_told(bank: Bank) -> No
     assert end is not None and end.endswith("was read.")
 
 
+def test_a_file_that_leaves_unread_and_comes_back_as_unreadable_is_told_anew(bank: Bank, tmp_path: Path) -> None:
+    bank.send("movements", movements(("1", "1.00", "x"), branch="b01"), f"CORE_b01_TXN_{DAY}_1.txt", entity="b01")
+    bank.inbox = Locked(bank.inbox.root)
+    bank.land()
+    bank.land()
+    files = [path for path in bank.inbox.root.rglob("CORE_*") if path.is_file()]
+    for path in files:
+        path.rename(tmp_path / path.name)
+    bank.land()
+    for path in files:
+        (tmp_path / path.name).rename(path)
+    assert [one.state for one in bank.land()] == ["arriving"]
+    (first, end), (again, open_yet) = [told for told in said(bank) if told[0].startswith("not_read|")]
+    assert end is not None and end.endswith("left the inbox before it was read.")
+    assert (again, open_yet) == (f"{first}|2", None)
+
+
 def said(bank: Bank) -> list[tuple[str, str | None]]:
     """Each alert and how it ended, in the order in which they were told."""
     with bank.ledger.begin() as db:

@@ -36,6 +36,7 @@ NEXT = "\n          "
         ("05 A PIC 9(4) USAGE NATIONAL.", "A: PIC 9\\(4\\) of a USAGE"),
         ("05 A PIC G(4) COMP.", "A: PIC G\\(4\\) of a USAGE"),
         ("05 A OCCURS 3 TO 0 PIC X.", "A OCCURS 3 TO 0: it has no element, or its numbers"),
+        ("05 A OCCURS 1 TO 5 PIC X.", "a OCCURS 1 TO 5, and no field says how often"),
         ("05 A OCCURS 0 TIMES PIC X.", "A OCCURS 0: it has no element, or its numbers"),
         (
             f"05 A OCCURS 3 DEPENDING ON N PIC X.{NEXT}05 N PIC 9.",
