@@ -91,6 +91,13 @@ class Broker:
         made = client.create_topics([NewTopic(name, partitions, 1, config=config)])
         made[name].result(30)
 
+    def delete_topic(self, name: str) -> None:
+        from confluent_kafka.admin import AdminClient
+
+        client = AdminClient({"bootstrap.servers": self.address})
+        client.delete_topics([name])[name].result(30)
+        assert wait_until(lambda: name not in client.list_topics(timeout=5).topics, timeout=30)
+
     def add_partitions(self, topic: str, total: int) -> None:
         from confluent_kafka.admin import AdminClient, NewPartitions
 

@@ -242,6 +242,36 @@ def test_a_partition_that_is_added_is_read_from_its_beginning(stream: Callable[.
     assert app.fetched() == [["b1", "b2"]]
 
 
+def test_a_topic_that_is_made_anew_is_not_taken_for_the_old_one(stream: Callable[..., Stream]) -> None:
+    """The new one holds more records than we have read of the old one: its offsets alone would look right."""
+    app = stream()
+    app.send("e1", "e2")
+    assert app.fetched() == [["e1", "e2"]]
+    app.running.delete_topic(app.topic)
+    app.running.topic(app.topic)
+    app.send("n1", "n2", "n3")
+    assert app.fetched() == []
+    [told] = app.alerts()
+    assert "it was made anew, or is another topic. Read it as a source of its own" in told
+
+
+def test_a_source_whose_topic_is_another_now_does_not_go_on_at_the_old_ones_offset(
+    stream: Callable[..., Stream],
+) -> None:
+    app = stream()
+    app.send("e1", "e2")
+    assert app.fetched() == [["e1", "e2"]]
+    other = f"{app.topic}-v2"
+    app.running.topic(other)
+    app.running.send(other, event("n1"), event("n2"), event("n3"))
+    source = app.bank.catalog.sources["app"]
+    assert isinstance(source.pull, KafkaTopic)
+    moved = source.model_copy(update={"pull": source.pull.model_copy(update={"topic": other})})
+    assert take_due(replace(app.bank.catalog, sources={"app": moved}), app.bank.ledger) == 0
+    [told] = app.alerts()
+    assert f"{other} has the id " in told and "it was made anew, or is another topic" in told
+
+
 def test_what_a_topic_dropped_is_skipped_when_somebody_says_so_and_nothing_else_is(
     stream: Callable[..., Stream],
 ) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from jobs.arrival.slices import take_due
 from jobs.commands.quarantine import me
-from jobs.ledger import batches
+from jobs.ledger import batches, slices
 from tests.commands.conftest import Said, bank_of
 from tests.contracts.house import bronze, build
 from tests.kafka import Broker, broker  # noqa: F401
@@ -64,9 +64,12 @@ def test_records_that_a_topic_dropped_are_skipped_by_hand_and_it_is_shown_for_ev
     broker.send(TOPIC, b'{"event_id": "e1"}')
     take_due(fetching.catalog, fetching.ledger)
     said = ledgerlake("pulls", "--feed", "app")
+    with fetching.ledger.begin() as db:
+        topic_id = slices.ends(db, "app")["id"]
     assert (said.status, [line.split() for line in said.out.splitlines()]) == (0, [
         ["feed", "kind", "part", "taken", "up", "to", "waiting", "refused", "asked", "at"],
         ["app", "kafka_topic", "0", "1", "1", "0", "2026-09-15", "08:00"],
+        ["app", "kafka_topic", "id", topic_id, "0", "0", "2026-09-15", "08:00"],
     ])  # fmt: skip
     said = ledgerlake("pulls", "skip", "app", "--reason", "a try")
     assert (said.status, said.err) == (1, "app: the topic holds all that was not read yet. Nothing was skipped.\n")
@@ -90,7 +93,7 @@ def test_records_that_a_topic_dropped_are_skipped_by_hand_and_it_is_shown_for_ev
     assert said.status == 0
     for span in ("0 to 0", "1 to 2"):  # of the slice that waited, and of what nobody had taken
         assert f"dropped before it was read: {span}; skipped by {me()}: retention of a day; [ticket 7]" in said.out
-    [told] = [json.loads(line) for line in ledgerlake("pulls", "--feed", "app", "--json").out.splitlines()]
+    told, _ = [json.loads(line) for line in ledgerlake("pulls", "--feed", "app", "--json").out.splitlines()]
     assert (told["taken_up_to"], told["waiting"], len(told["skipped"])) == ("4", 2, 2)
 
 

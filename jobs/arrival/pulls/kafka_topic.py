@@ -2,7 +2,8 @@
 
 Offsets are the ledger's: no consumer group commits any, so a slice is the same records whenever it is read. A record without a value (a tombstone) is an
 empty line, and no row; an offset that the topic no longer holds is a source that is down, never a gap. Where a partition stood when the topic was first looked at is kept though
-nothing lay there; one that was added since is read from its beginning.
+nothing lay there; one that was added since is read from its beginning. The topic's
+id is kept: one that was made anew is none of those offsets.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from jobs.ledger import Ledger
 WAIT = 10.0  # seconds for an answer of the brokers
 LOOK = 0.5  # after so many it is looked whether there is still something to wait for
 RECORDS = 5_000  # fetched at once
+IDENTITY = "id"  # the part whose position is the topic's id: another one was made anew, or is another topic
 SEEN = ""  # where a slice begins that only says where an empty partition stood: no offset
 # Of an error what may be other at each look, so that the same alert is not told again and again: which of the brokers answered, and after how long.
 VARIES = re.compile(r"^\S+://\S+: | \(after [^)]*\)")
@@ -38,6 +40,11 @@ class Puller:
             if partitions.error is not None:
                 raise self._down(partitions.error)
             found, gone = [], []
+            identity = self._identity()
+            if identity and identity != (known := taken.get(IDENTITY, identity)):
+                raise self._made_anew(f"{self._pull.topic} has the id {identity}, and we read one with {known}")
+            if identity and IDENTITY not in taken:
+                found.append(Span(IDENTITY, identity, identity, is_empty=True))
             for number in sorted(partitions.partitions):
                 part = str(number)
                 low, high = self._bounds(consumer, part)
@@ -46,9 +53,8 @@ class Puller:
                 if begins < low:
                     gone.append(Span(part, str(begins), str(low)))
                 elif begins > high:
-                    raise SourceDown(
-                        f"{self._feed}: partition {number} of {self._pull.topic} ends at offset {high}, and we were at {begins}: the topic was made anew. Name it otherwise, in a source of its "
-                        "own, so that its offsets are not taken for the old ones."
+                    raise self._made_anew(
+                        f"partition {number} of {self._pull.topic} ends at offset {high}, and we were at {begins}"
                     )
                 elif high > begins:
                     found.append(Span(part, str(begins), str(min(high, begins + self._pull.most))))
@@ -57,6 +63,25 @@ class Puller:
             if gone:
                 raise self._dropped(gone)
             return found
+
+    def _identity(self) -> str | None:
+        """The topic's id, which no other has had; None where the brokers do not say it (before version 2.8, or not to us)."""
+        from confluent_kafka import KafkaException, TopicCollection
+        from confluent_kafka.admin import AdminClient
+
+        client = AdminClient(self._brokers())  # kept until it has answered
+        try:
+            told = client.describe_topics(TopicCollection([self._pull.topic]), request_timeout=WAIT)
+            found = told[self._pull.topic].result().topic_id
+        except KafkaException:
+            return None
+        is_said = found.get_most_significant_bits() or found.get_least_significant_bits()
+        return str(found) if is_said else None
+
+    def _made_anew(self, found: str) -> SourceDown:
+        return SourceDown(
+            f"{self._feed}: {found}: it was made anew, or is another topic. Read it as a source of its own, with a feed of another name, so that its offsets are not taken for the old ones."
+        )
 
     def _bounds(self, consumer: Any, part: str) -> tuple[int, int]:
         """(the first offset that the partition holds, where the next record will lie)."""
@@ -136,15 +161,13 @@ class Puller:
 
         told: list[Any] = []
         options = {
-            "bootstrap.servers": address(self._pull.connection),
+            **self._brokers(),
             "group.id": "ledgerlake",  # asked for by the library; nothing is committed to it
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
             "auto.offset.reset": "error",
             "isolation.level": "read_committed",
-            "log_level": 0,
             "error_cb": told.append,
-            **self._security(),
         }
         consumer = None
         try:
@@ -158,11 +181,13 @@ class Puller:
             if consumer is not None:
                 consumer.close()
 
-    def _security(self) -> dict[str, str]:
+    def _brokers(self) -> dict[str, Any]:
+        """Where they are, and as whom we come."""
         known = self._pull.security
+        found: dict[str, Any] = {"bootstrap.servers": address(self._pull.connection), "log_level": 0}
         if known is None:
-            return {}
-        found: dict[str, str] = {"security.protocol": known.protocol}
+            return found
+        found["security.protocol"] = known.protocol
         if known.mechanism and known.user and known.secret:
             found |= {"sasl.mechanism": known.mechanism, "sasl.username": known.user}
             found |= {"sasl.password": address(known.secret)}
