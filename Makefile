@@ -10,6 +10,8 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3 python3.13; do $$p -c '
 UV ?= $(or $(shell command -v uv),.tools/bin/uv)
 UV_VERSION := 0.13.9
 QUICK := not services and not long
+# Tests that run at once, each with services of its own: 2 GiB of memory a worker.
+WORKERS ?= 2
 
 export UV_PYTHON_DOWNLOADS := never
 export UV_NO_PROGRESS := 1
@@ -26,7 +28,7 @@ demo: setup  ## Set everything up and run one bank day end to end; leaves the se
 	@$(BIN)/ledgerlake demo
 
 test: setup  ## The tests, on real services
-	@$(BIN)/pytest -m "not long"
+	@$(BIN)/pytest -m "not long" -n $(WORKERS) --no-loadscope-reorder
 
 test-long: setup  ## The long tests: every kill seam, thirty days of the real bank
 	@$(BIN)/pytest -m "long or story or hypothesis" --hypothesis-profile=search

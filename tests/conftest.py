@@ -30,6 +30,32 @@ hypothesis.settings.register_profile("same", derandomize=True, deadline=None)
 hypothesis.settings.register_profile("search", max_examples=2000, deadline=None, print_blob=True)
 hypothesis.settings.load_profile("same")
 
+# One story on services of its own; it takes longest.
+WHOLE_DAY = "tests/whole_day"
+
+
+def unit_of(nodeid: str) -> str:
+    """What one of several workers takes as a whole: a file; all of `whole_day`, whose services are started once."""
+    path = nodeid.partition("::")[0]
+    return WHOLE_DAY if path.startswith(WHOLE_DAY) else path
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest comes first, so that no worker waits for another at the end."""
+    items.sort(key=lambda item: not item.nodeid.startswith(WHOLE_DAY))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Units(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return unit_of(nodeid)
+
+    return Units(config, log)
+
+
 # Many small queries: compiling plans to Java, or Java to its fastest, would cost more than it saves. The whole-day
 # tests do both.
 SMALL_QUERIES = {
