@@ -27,7 +27,11 @@ def check(bank: Annotated[str | None, typer.Option("--bank", "-b", help="Only th
     """Check every contract, source, KPI and reference list. Each mistake is named with file, line and remedy. A calendar that ends within a month (by the real date) and a live table that waits for `contracts apply` are told too, and are no mistakes."""
     told: list[Mistake] = []
     ending: list[str] = []
-    for profile in [bank] if bank else profiles():
+    if not (banks := [bank] if bank else profiles()):
+        raise Bad(
+            f"There is no bank in {settings().expectations}: nothing was checked. Expected profiles/<bank>.yaml there; LEDGERLAKE_EXPECTATIONS names the folder."
+        )
+    for profile in banks:
         try:
             catalog = check_all(profile)
         except ContractError as error:

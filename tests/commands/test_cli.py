@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -27,6 +28,18 @@ def test_an_answer_that_is_not_good_is_1(running: TinyBank, ledgerlake: Command)
     assert ledgerlake("lanes", str(DAY)).status == 1
     change(settings().expectations, "gold/daily.yaml", "history: fact", "history: scd3")
     assert ledgerlake("contracts", "check").status == 1
+
+
+def test_a_folder_without_a_bank_is_no_good_check(
+    ledgerlake: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LEDGERLAKE_EXPECTATIONS", str(tmp_path))
+    settings.cache_clear()
+    try:
+        said = ledgerlake("contracts", "check")
+    finally:
+        settings.cache_clear()
+    assert (said.status, f"There is no bank in {tmp_path}: nothing was checked." in said.err) == (1, True)
 
 
 @pytest.mark.parametrize("written", ["[steward]", "[/steward]", "[red]me[/]"])
