@@ -255,6 +255,18 @@ def test_a_topic_that_is_made_anew_is_not_taken_for_the_old_one(stream: Callable
     assert "it was made anew, or is another topic. Read it as a source of its own" in told
 
 
+def test_a_slice_that_waits_is_not_read_from_a_topic_that_was_made_anew(stream: Callable[..., Stream]) -> None:
+    app = stream()
+    app.send("e1", "e2")
+    app.take()
+    app.running.delete_topic(app.topic)
+    app.running.topic(app.topic)
+    app.send("n1", "n2", "n3")
+    [waiting] = app.land()
+    assert (waiting.state, waiting.rows) == ("arriving", None)
+    assert "it was made anew, or is another topic" in str(waiting.reason)
+
+
 def test_a_source_whose_topic_is_another_now_does_not_go_on_at_the_old_ones_offset(
     stream: Callable[..., Stream],
 ) -> None:

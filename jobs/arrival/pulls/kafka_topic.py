@@ -18,7 +18,7 @@ from jobs.arrival.pulls import Dropped, SourceDown, Span, address, stream_of
 from jobs.contracts.model import Table
 from jobs.contracts.pulls import KafkaTopic
 from jobs.contracts.source import Source
-from jobs.ledger import Ledger
+from jobs.ledger import Ledger, slices
 
 WAIT = 10.0  # seconds for an answer of the brokers
 LOOK = 0.5  # after so many it is looked whether there is still something to wait for
@@ -32,7 +32,7 @@ VARIES = re.compile(r"^\S+://\S+: | \(after [^)]*\)")
 class Puller:
     def __init__(self, source: Source, table: Table, ledger: Ledger):
         assert isinstance(source.pull, KafkaTopic)
-        self._feed, self._pull = source.feed, source.pull
+        self._feed, self._pull, self._ledger = source.feed, source.pull, ledger
 
     def spans(self, taken: Mapping[str, str]) -> list[Span]:
         with self._consumer() as (consumer, told):
@@ -40,9 +40,7 @@ class Puller:
             if partitions.error is not None:
                 raise self._down(partitions.error)
             found, gone = [], []
-            identity = self._identity()
-            if identity and identity != (known := taken.get(IDENTITY, identity)):
-                raise self._made_anew(f"{self._pull.topic} has the id {identity}, and we read one with {known}")
+            identity = self._identity(taken.get(IDENTITY))
             if identity and IDENTITY not in taken:
                 found.append(Span(IDENTITY, identity, identity, is_empty=True))
             for number in sorted(partitions.partitions):
@@ -64,8 +62,8 @@ class Puller:
                 raise self._dropped(gone)
             return found
 
-    def _identity(self) -> str | None:
-        """The topic's id, which no other has had; None where the brokers do not say it (before version 2.8, or not to us)."""
+    def _identity(self, known: str | None) -> str | None:
+        """The topic's id, which no other has had; None where the brokers do not say it (before version 2.8, or not to us). Raises SourceDown where it is not the one that is known."""
         from confluent_kafka import KafkaException, TopicCollection
         from confluent_kafka.admin import AdminClient
 
@@ -76,7 +74,11 @@ class Puller:
         except KafkaException:
             return None
         is_said = found.get_most_significant_bits() or found.get_least_significant_bits()
-        return str(found) if is_said else None
+        if not is_said:
+            return None
+        if known is not None and str(found) != known:
+            raise self._made_anew(f"{self._pull.topic} has the id {found}, and we read one with {known}")
+        return str(found)
 
     def _made_anew(self, found: str) -> SourceDown:
         return SourceDown(
@@ -110,7 +112,9 @@ class Puller:
     def _lines(self, span: Span) -> Iterator[bytes]:
         from confluent_kafka import TopicPartition
 
-        at, end = int(span.begins), int(span.ends)
+        at, end, is_known = int(span.begins), int(span.ends), False
+        with self._ledger.begin() as db:
+            known = slices.ends(db, self._feed).get(IDENTITY)
         with self._consumer() as (consumer, told):
             consumer.assign([TopicPartition(self._pull.topic, int(span.part), at)])
             until = time.monotonic() + WAIT
@@ -126,6 +130,9 @@ class Puller:
                         self._described(consumer, told)  # where no broker answers, or lets us in, that is said
                     if is_late:
                         raise self._down(f"no record at offset {at} within {WAIT:.0f} s")
+                if records and not is_known:
+                    self._identity(known)  # nothing of a topic that was made anew since the slice was taken
+                    is_known = True
                 for record in records:
                     if record.error() is not None:
                         if (low := self._bounds(consumer, span.part)[0]) > at:
