@@ -46,13 +46,8 @@ def still_open(bank: TinyBank) -> list[str]:
         return [alert.message for alert in batches.alerts(db)]
 
 
-def all_but_b02(bank: TinyBank) -> None:
-    bank.arrives("payments", "b01", DAY)
-    bank.arrives("rates", "HO", DAY)
-
-
 def test_a_missing_lane_is_told_once_and_once_that_it_came(running: TinyBank) -> None:
-    all_but_b02(running)
+    running.all_but_b02()
     assert heard(running) == []
     running.clock(DAY, "22:31")
     assert [heard(running), heard(running), heard(running)] == [[MISSING], [], []]
@@ -63,7 +58,7 @@ def test_a_missing_lane_is_told_once_and_once_that_it_came(running: TinyBank) ->
 
 
 def test_who_was_not_told_that_it_was_missing_is_not_told_that_it_came(running: TinyBank) -> None:
-    all_but_b02(running)
+    running.all_but_b02()
     running.clock(DAY, "23:12")
     assert heard(running, "webhook") == [MISSING]
     running.arrives("payments", "b02", DAY)
@@ -72,7 +67,7 @@ def test_who_was_not_told_that_it_was_missing_is_not_told_that_it_came(running: 
 
 
 def test_a_refused_file_is_told_once_and_the_next_one_anew(running: TinyBank) -> None:
-    all_but_b02(running)
+    running.all_but_b02()
     told = []
     for reason in ("the trailer says 3, the file has 2", "the trailer says 3, the file has 1"):
         delivery = running.claim("payments", "b02", DAY)
@@ -90,7 +85,7 @@ def test_a_refused_file_is_told_once_and_the_next_one_anew(running: TinyBank) ->
 
 def test_a_file_that_is_refused_again_for_another_reason_is_told_anew(running: TinyBank) -> None:
     """It left the inbox, is there again, and then its trailer does not fit."""
-    all_but_b02(running)
+    running.all_but_b02()
     delivery = running.claim("payments", "b02", DAY)
 
     def becomes(state: str, reason: str) -> list[list[str]]:
@@ -107,7 +102,7 @@ def test_a_file_that_is_refused_again_for_another_reason_is_told_anew(running: T
 
 
 def test_a_file_that_is_not_whole_does_not_end_that_its_lane_is_missing(running: TinyBank) -> None:
-    all_but_b02(running)
+    running.all_but_b02()
     running.clock(DAY, "22:31")
     assert heard(running) == [MISSING]
     delivery = running.claim("payments", "b02", DAY)
@@ -120,7 +115,7 @@ def test_a_file_that_is_not_whole_does_not_end_that_its_lane_is_missing(running:
 
 
 def test_a_held_file_is_told(running: TinyBank) -> None:
-    all_but_b02(running)
+    running.all_but_b02()
     delivery = running.claim("payments", "b02", DAY)
     with running.ledger.begin() as db:
         deliveries.set_state(db, delivery, "held", "r", reason="60 % fewer rows than usual")
@@ -152,7 +147,7 @@ def test_a_refused_file_that_is_dated_beyond_the_calendar_is_told_and_stops_nobo
     by_calendar = payments.model_copy(update={"schedule": payments.schedule.model_copy(update={"calendar": "cn"})})
     sources = {**running.catalog.sources, "payments": by_calendar}
     bank = TinyBank(running.ledger, replace(running.catalog, calendars={"cn": known}, sources=sources))
-    all_but_b02(bank)
+    bank.all_but_b02()
     delivery = bank.claim("payments", "b02", far)
     with bank.ledger.begin() as db:
         deliveries.set_state(db, delivery, "refused", "r", reason="the header says 2026-09-15")
@@ -209,7 +204,7 @@ def test_that_a_calendar_ends_is_told_a_month_before_once_and_once_that_it_goes_
 
 def test_a_provisional_day_is_watched_until_all_has_come(running: TinyBank) -> None:
     """F21: the file comes four days later."""
-    all_but_b02(running)
+    running.all_but_b02()
     running.clock(DAY, "23:50")
     [key] = running.decide()
     running.release(key)
@@ -241,7 +236,7 @@ def test_what_no_day_waits_for_is_told_though_the_day_is_final(running: TinyBank
 
 def test_a_branch_that_turns_out_to_be_closed_ends_its_alert(running: TinyBank) -> None:
     """C14: the branch history of the next release knows it."""
-    all_but_b02(running)
+    running.all_but_b02()
     running.clock(DAY, "23:12")
     assert heard(running) == [MISSING]
     with running.ledger.begin() as db:
@@ -250,7 +245,7 @@ def test_a_branch_that_turns_out_to_be_closed_ends_its_alert(running: TinyBank) 
 
 
 def test_an_alert_of_a_month_ago_is_watched_no_longer(running: TinyBank) -> None:
-    all_but_b02(running)
+    running.all_but_b02()
     running.clock(DAY, "23:12")
     assert heard(running) == [MISSING]
     running.clock(DAY + timedelta(days=32), "06:00")
@@ -265,7 +260,7 @@ def test_before_the_first_release_nobody_is_missed(bank: TinyBank) -> None:
 def test_airflow_hears_the_same_once(running: TinyBank) -> None:
     from jobs import alerts
 
-    all_but_b02(running)
+    running.all_but_b02()
     running.clock(DAY, "23:12")
     heard(running)
     told = [alerts.for_airflow(running.ledger), alerts.for_airflow(running.ledger)]

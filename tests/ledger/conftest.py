@@ -106,6 +106,18 @@ class TinyBank:
     def whole_day(self, day: date = DAY) -> list[str]:
         return [self.arrives("payments", b, day) for b in BRANCHES] + [self.arrives("rates", "HO", day)]
 
+    def all_but_b02(self) -> None:
+        """All that DAY is owed but the payments of b02."""
+        self.arrives("payments", "b01", DAY)
+        self.arrives("rates", "HO", DAY)
+
+    def told_without_b02(self) -> None:
+        """DAY is told at its close_by, provisional, without the payments of b02."""
+        self.all_but_b02()
+        self.clock(DAY, "23:50")
+        assert self.decide() == [V1]
+        self.release(V1)
+
     def take_on(self) -> str:
         """History of three days, taken on and released, with its two branches. Returns the run's key."""
         self.clock(HISTORY_END, "23:00")

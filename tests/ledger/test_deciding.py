@@ -14,8 +14,7 @@ from tests.ledger.conftest import DAY, HISTORY_END, LATE, NEXT, V1, V2, TinyBank
 
 class TestFirstBuild:
     def test_a_complete_day_is_asked_for_once(self, running: TinyBank) -> None:
-        running.arrives("payments", "b01", DAY)
-        running.arrives("rates", "HO", DAY)
+        running.all_but_b02()
         assert running.decide() == []
         running.arrives("payments", "b02", DAY)
         assert running.decide() == [V1]
@@ -28,8 +27,7 @@ class TestFirstBuild:
         assert sorted(both(running.decide, running.decide)) == [[], [V1]]
 
     def test_an_incomplete_day_waits_for_its_close_by_and_is_provisional(self, running: TinyBank) -> None:
-        running.arrives("payments", "b01", DAY)
-        running.arrives("rates", "HO", DAY)
+        running.all_but_b02()
         running.clock(DAY, "23:49")
         assert running.decide() == []
         running.clock(DAY, "23:50")
@@ -47,8 +45,7 @@ class TestFirstBuild:
             assert (made.kind, made.expected_units, made.received_units) == ("provisional", 3, 2)
 
     def test_what_comes_between_the_asking_and_the_start_still_counts(self, running: TinyBank) -> None:
-        running.arrives("payments", "b01", DAY)
-        running.arrives("rates", "HO", DAY)
+        running.all_but_b02()
         running.clock(DAY, "23:50")
         running.decide()
         running.arrives("payments", "b02", DAY)
@@ -73,8 +70,7 @@ class TestFirstBuild:
             days.replace_units(db, [unit("b01"), closed])
             assert days.units(db, HISTORY_END) == ["b01", "b02"]
             assert days.units(db, DAY) == ["b01"]
-        running.arrives("payments", "b01", DAY)
-        running.arrives("rates", "HO", DAY)
+        running.all_but_b02()
         assert running.decide() == [V1]
 
     def test_a_stream_does_not_hold_a_day_open_nor_complete_it(self, running: TinyBank) -> None:
@@ -126,11 +122,7 @@ class TestFirstBuild:
         assert running.start(V2).missing == []
 
     def test_an_empty_file_that_comes_late_ends_the_lack(self, running: TinyBank) -> None:
-        running.arrives("payments", "b01", DAY)
-        running.arrives("rates", "HO", DAY)
-        running.clock(DAY, "23:50")
-        running.decide()
-        running.release(V1)
+        running.told_without_b02()
         late = running.claim("payments", "b02", DAY)
         with running.ledger.begin() as db:
             batch = batches.start(db, "bronze.payments", f"payments|{late}", "r")
@@ -139,11 +131,7 @@ class TestFirstBuild:
         assert running.start(V2).missing == []
 
     def test_a_refused_file_of_a_lane_that_is_owed_has_no_day_told_anew(self, running: TinyBank) -> None:
-        running.arrives("payments", "b01", DAY)
-        running.arrives("rates", "HO", DAY)
-        running.clock(DAY, "23:50")
-        running.decide()
-        running.release(V1)
+        running.told_without_b02()
         late = running.claim("payments", "b02", DAY)
         with running.ledger.begin() as db:
             deliveries.set_state(db, late, "refused", "r", reason="trailer")
@@ -248,11 +236,7 @@ class TestRestatement:
             assert (made.kind, made.version) == ("restated", 2)
 
     def test_a_missing_branch_that_comes_late_makes_the_day_whole(self, running: TinyBank) -> None:
-        running.arrives("payments", "b01", DAY)
-        running.arrives("rates", "HO", DAY)
-        running.clock(DAY, "23:50")
-        [key] = running.decide()
-        running.release(key)
+        running.told_without_b02()
         running.arrives("payments", "b02", DAY)
         assert running.decide() == [V2]
         run = running.run(V2)
