@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from jobs.contracts import ContractError, load
+from jobs.contracts.catalog import check
+from jobs.contracts.errors import Mistake
+
 FILES = {
     "profiles/tiny.yaml": """\
 profile: tiny
@@ -207,3 +213,24 @@ def change(root: Path, name: str, before: str, after: str) -> int:
     assert text.count(before) == 1, f"{before!r} stands {text.count(before)} times in {name}"
     path.write_text(text.replace(before, after), encoding="utf-8")
     return text[: text.index(before)].count("\n") + 1
+
+
+def mistakes(root: Path) -> list[Mistake]:
+    """What reading the bank tells."""
+    with pytest.raises(ContractError) as error:
+        load("tiny", root)
+    return error.value.mistakes
+
+
+def checked(root: Path) -> list[Mistake]:
+    """What `contracts check` says."""
+    with pytest.raises(ContractError) as error:
+        check("tiny", root)
+    return error.value.mistakes
+
+
+def only(root: Path) -> Mistake:
+    """The one mistake that reading it tells."""
+    found = mistakes(root)
+    assert len(found) == 1, [str(m) for m in found]
+    return found[0]
