@@ -267,6 +267,32 @@ def test_json_lines_that_are_not_objects_are_malformed() -> None:
     assert dict(bad)[5] == "more than one JSON value: the first ends at character 7"
 
 
+@pytest.mark.parametrize("block", [20, 1 << 20])
+def test_keys_that_no_column_reads_are_counted_by_name(block: int) -> None:
+    """`whole` is a column with all that is in it; what is below an unread key is not looked at; a number may be a person's."""
+    lines = [
+        {"id": 1, "payload": {"amount": 1.5, "coupon": "x"}, "whole": {"deep": 1}, "extra": {"below": 1}},
+        {"id": 2, "payload": {"amount": 2.5, "coupon": "y", "13800138000": 1}},
+        {"id": 3, "payload": "none", "張三": 1, "extra": 2},
+    ]
+    content = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode()
+    wanted = columns(id={}, amount={"from": "payload.amount"}, whole={}, deep={"from": "whole.deep"})
+    with blocks_of(block):
+        _, bad, reader = read(JsonLines(kind="json_lines"), content, wanted)
+    assert bad == []
+    assert dict(reader.notes) == {
+        "the key extra is read by no column": 2,
+        "the key payload.coupon is read by no column": 2,
+        "a key that is no name is read by no column": 2,
+    }
+
+
+def test_of_many_keys_that_no_column_reads_twenty_are_told() -> None:
+    content = json.dumps({"a": 1, **{f"key_{n}": n for n in range(100)}}).encode()
+    _, _, reader = read(JsonLines(kind="json_lines"), content, columns(a={}))
+    assert sum(reader.notes.values()) == len(reader.notes) == 20
+
+
 def test_a_key_that_stands_twice_in_one_json_object_rejects_its_line() -> None:
     """The last of its values won, and nobody was told."""
     lines = [

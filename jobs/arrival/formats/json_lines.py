@@ -24,6 +24,8 @@ from jobs.contracts.formats import JsonLines
 
 DEEPEST = 64  # levels of containers inside each other
 BRACKETS = re.compile(r"[\[\]{}]")
+MOST_UNREAD = 20  # names that are told of one file
+NAME = re.compile(r"[A-Za-z][A-Za-z_$@-]*(?:[0-9]{1,2}[A-Za-z_$@-]*){0,3}")
 SPACE = re.compile(r"[ \t\r]*")
 PARTS = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s"{}\[\],:]+')  # of a JSON text, without the space between them
 
@@ -62,6 +64,14 @@ class Reader:
         self.ends_itself = fmt.compression is not None
         self._stream, self._fmt, self._codec = stream, fmt, codec_name(fmt.encoding)
         self._paths = {name: tuple((column.source or name).split(".")) for name, column in columns.items()}
+        self._unread: set[str] = set()
+        # Of each object on the way to a column, the keys that are read; not of one that is a column as a whole.
+        self._read: dict[tuple[str, ...], set[str]] = {}
+        whole = set(self._paths.values())
+        for path in whole:
+            for depth in range(len(path)):
+                if not any(path[:above] in whole for above in range(1, depth + 1)):
+                    self._read.setdefault(path[:depth], set()).add(path[depth])
 
     def __iter__(self) -> Generator[Rows]:
         with closing(texts(self._stream, self._fmt.compression, self._codec)) as read:
@@ -85,6 +95,7 @@ class Reader:
                 lines.append(number)
                 records.append(record)
         values, keys = self._columns(records)
+        self._note_unread(records)
         malformed_keys = sum(_colons(bad.raw.decode()) for bad in malformed)
         # Keys that no column reads are counted only where there are any.
         if not _are_once_each(text, keys + malformed_keys) and not _are_once_each(
@@ -114,6 +125,18 @@ class Reader:
             f"the key {key!r}" if any(key in path for path in self._paths.values()) else "a key that no column reads"
         )
         return f"{named} stands twice in one object, with its values at characters {first} and {second}"
+
+    def _note_unread(self, records: list[dict[str, Any]]) -> None:
+        """Counts keys that no column reads: what a sender added, or what a contract names otherwise. A key may be anything, a person's number too: only what looks like a name is told."""
+        objects: dict[tuple[str, ...], list[dict[str, Any]]] = {(): records}
+        for path in sorted(self._read, key=len):
+            if path:
+                objects[path] = [v for parent in objects[path[:-1]] if type(v := parent.get(path[-1])) is dict]
+            for key in set().union(*objects[path]) - self._read[path]:
+                told = f"the key {'.'.join((*path, key))}" if NAME.fullmatch(key) else "a key that is no name"
+                if told in self._unread or len(self._unread) < MOST_UNREAD:
+                    self._unread.add(told)
+                    self.notes[f"{told} is read by no column"] += sum(key in one for one in objects[path])
 
     def _columns(self, records: list[dict[str, Any]]) -> tuple[dict[str, list[str | None]], int]:
         """(values of each column, how many keys the objects on the way to them have). Each parent object is found once, however many columns come out of it."""
