@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from jobs.arrival.inbox import Arrived, claim_key
-from jobs.arrival.pulls import Dropped, SourceDown, Span, address, puller
+from jobs.arrival.pulls import Dropped, MadeAnew, SourceDown, Span, address, puller
 from jobs.contracts.catalog import Catalog
 from jobs.contracts.pulls import PostgresTable, Webhook
 from jobs.contracts.source import Source
@@ -92,7 +92,8 @@ def _take(catalog: Catalog, ledger: Ledger, source: Source) -> int:
 
 
 def skip_dropped(catalog: Catalog, ledger: Ledger, source: Source, who: str, reason: str) -> list[Span]:
-    """What the source no longer holds is passed over: slices are read from where it begins now, and the next ones begin there. Who said so, and why, is kept. Returns what was skipped.
+    """What the source no longer holds is passed over: slices are read from where it begins now, and the next ones begin there. Of one that was made anew all that waits is. Who said so, and
+    why, is kept. Returns what was skipped.
 
     Raises SourceDown where the source cannot be asked, or has another defect than that."""
     with ledger.begin() as db:
@@ -105,6 +106,10 @@ def skip_dropped(catalog: Catalog, ledger: Ledger, source: Source, who: str, rea
         puller(source, catalog.bronze(source.feed), ledger).spans(oldest)
     except Dropped as dropped:
         gone = dropped.gone
+    except MadeAnew:
+        if not unsettled:
+            raise
+        gone = [Span(row.part, row.dropped_up_to or row.begins, row.ends) for row in unsettled]
     else:
         return []
     with ledger.begin() as db:

@@ -11,6 +11,7 @@ import pytest
 
 from jobs.arrival.inbox import Several
 from jobs.arrival.land import Landed
+from jobs.arrival.pulls import SourceDown
 from jobs.arrival.slices import Slices, skip_dropped, take_due
 from jobs.contracts.pulls import KafkaTopic
 from jobs.contracts.source import Source
@@ -265,6 +266,13 @@ def test_a_slice_that_waits_is_not_read_from_a_topic_that_was_made_anew(stream: 
     [waiting] = app.land()
     assert (waiting.state, waiting.rows) == ("arriving", None)
     assert "it was made anew, or is another topic" in str(waiting.reason)
+    assert app.skip() == [("0", "0", "2")], "else its day would wait for it for ever"
+    assert [(one.state, one.rows) for one in app.land()] == [("verified", 0)]
+    assert app.fetched() == []
+    [told] = app.alerts()
+    assert "Read it as a source of its own" in told
+    with pytest.raises(SourceDown, match="it was made anew"):
+        app.skip()
 
 
 def test_a_source_whose_topic_is_another_now_does_not_go_on_at_the_old_ones_offset(

@@ -42,16 +42,20 @@ class Dropped(SourceDown):
         super().__init__(message)
 
 
+class MadeAnew(SourceDown):
+    """The source is another one under the same name: nothing of what was taken from the old one can be read any more."""
+
+
 class Puller(Protocol):
     def __init__(self, source: Source, table: Table, ledger: Ledger): ...
 
     def spans(self, taken: Mapping[str, str]) -> list[Span]:
-        """What there is beyond `taken` (part -> where its last slice ended), nothing where nothing new is. Raises SourceDown, and Dropped where
-        `ledgerlake pulls skip` can go on without what is gone."""
+        """What there is beyond `taken` (part -> where its last slice ended), nothing where nothing new is. Raises SourceDown, and Dropped or
+        MadeAnew where `ledgerlake pulls skip` can go on without what is gone."""
         ...
 
     def open(self, span: Span) -> BinaryIO:
-        """The records of a slice, one JSON object a line. Reading may raise SourceDown, Dropped as above."""
+        """The records of a slice, one JSON object a line. Reading may raise SourceDown, Dropped and MadeAnew as above."""
         ...
 
     def settled(self, part: str, position: str) -> None:
@@ -159,4 +163,4 @@ def stream_of(lines: Iterator[bytes]) -> BinaryIO:
     return cast(BinaryIO, _Lines(lines))
 
 
-__all__ = ["Dropped", "Puller", "SourceDown", "Span", "address", "postgres", "puller", "stream_of"]
+__all__ = ["Dropped", "MadeAnew", "Puller", "SourceDown", "Span", "address", "postgres", "puller", "stream_of"]

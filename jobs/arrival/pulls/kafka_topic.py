@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, BinaryIO
 
-from jobs.arrival.pulls import Dropped, SourceDown, Span, address, stream_of
+from jobs.arrival.pulls import Dropped, MadeAnew, SourceDown, Span, address, stream_of
 from jobs.contracts.model import Table
 from jobs.contracts.pulls import KafkaTopic
 from jobs.contracts.source import Source
@@ -80,9 +80,10 @@ class Puller:
             raise self._made_anew(f"{self._pull.topic} has the id {found}, and we read one with {known}")
         return str(found)
 
-    def _made_anew(self, found: str) -> SourceDown:
-        return SourceDown(
-            f"{self._feed}: {found}: it was made anew, or is another topic. Read it as a source of its own, with a feed of another name, so that its offsets are not taken for the old ones."
+    def _made_anew(self, found: str) -> MadeAnew:
+        return MadeAnew(
+            f"{self._feed}: {found}: it was made anew, or is another topic. Read it as a source of its own, with a feed of another name, so that its offsets are not taken for the old ones. "
+            f"What of the old one was taken and waits is given up by `ledgerlake pulls skip {self._feed} --reason ...`."
         )
 
     def _bounds(self, consumer: Any, part: str) -> tuple[int, int]:
