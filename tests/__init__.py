@@ -1,19 +1,19 @@
-"""Tests have an installation of their own, `.local/test`, on ports of their own: a demo that is up goes on undisturbed.
+"""Tests have an installation of their own, `.local/test`, on ports of their own, four for each folder that the project lies in: a demo that is up goes on undisturbed, and so do the
+tests of another copy.
 
 Set before anything reads the settings; what the caller sets (LEDGERLAKE_...) is left alone.
 """
 
 import os
+import zlib
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
 HOME = PROJECT / ".local" / "test"
-OWN = {
-    "LEDGERLAKE_HOME": str(HOME),
-    "LEDGERLAKE_POSTGRES_PORT": "25432",
-    "LEDGERLAKE_SPARK_PORT": "25002",
-    "LEDGERLAKE_AIRFLOW_PORT": "28080",
-    "LEDGERLAKE_MOTO_PORT": "25000",
+# Below those that the system gives to connections.
+PORT = 20_000 + zlib.crc32(str(PROJECT).encode()) % 3_000 * 4
+OWN = {"LEDGERLAKE_HOME": str(HOME)} | {
+    f"LEDGERLAKE_{service}_PORT": str(PORT + n) for n, service in enumerate(("POSTGRES", "SPARK", "AIRFLOW", "MOTO"))
 }
 
 for name, value in OWN.items():
